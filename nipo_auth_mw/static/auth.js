@@ -1,0 +1,56 @@
+// Comforts only: every page works without this file.
+"use strict";
+
+for (const input of document.querySelectorAll("input[data-show]")) {
+  const button = document.createElement("button");
+  const show = (visible) => {
+    input.type = visible ? "text" : "password";
+    button.textContent = visible ? input.dataset.hide : input.dataset.show;
+    button.setAttribute("aria-label", visible ? input.dataset.hideLabel : input.dataset.showLabel);
+  };
+  button.type = "button";
+  button.setAttribute("aria-controls", input.id);
+  button.addEventListener("click", () => show(input.type === "password"));
+  // Browsers offer to save a password only when it leaves in a field of that type.
+  input.form.addEventListener("submit", () => show(false));
+  show(false);
+  input.after(button);
+}
+
+for (const span of document.querySelectorAll("[data-retry-after]")) {
+  const language = document.documentElement.lang;
+  const words = (n, unit) => {
+    const text = new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(n);
+    return span.dataset.join ? text : text.replace(/\s/g, "");
+  };
+  // Asked of the clock each time, since browsers slow timers down in tabs that are not seen.
+  const end = Date.now() + Number(span.dataset.retryAfter) * 1000;
+  const tick = () => {
+    const left = Math.max(0, Math.ceil((end - Date.now()) / 1000));
+    const amounts = [[Math.floor(left / 3600), "hour"], [Math.floor(left / 60) % 60, "minute"], [left % 60, "second"]];
+    const shown = amounts.filter(([n]) => n > 0);
+    span.textContent = (shown.length ? shown : amounts.slice(2)).map(([n, unit]) => words(n, unit)).join(span.dataset.join);
+    if (left === 0) {
+      clearInterval(timer);
+      const over = span.closest("[role=alert]").querySelector(".over");
+      over.hidden = false;
+      over.textContent = over.dataset.text;
+      span.closest("p").hidden = true;
+    }
+  };
+  const timer = setInterval(tick, 1000);
+  tick();
+}
+
+const dated = document.querySelectorAll("time[datetime]");
+if (dated.length) {
+  const page = document.documentElement.lang;
+  // The person's own variety of the page's language knows whether the day or the month comes first.
+  const language = navigator.languages.find((one) => one.split("-")[0] === page.split("-")[0]) ?? page;
+  const local = new Intl.DateTimeFormat(language, {
+    year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short",
+  });
+  for (const time of dated) {
+    time.textContent = local.format(new Date(time.dateTime));
+  }
+}

@@ -1,0 +1,119 @@
+"""Pages are tested as text: no HTTP, no store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.models import Event, Session, StoredSession, User
+from nipo_auth_mw.parts.pages import Pages, Problem
+
+NOW = 1795470000.0
+WINDOWS = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36"
+)
+Render = Callable[..., str]
+
+CODES = (
+    "invalid_credentials",
+    "lock_begun",
+    "locked",
+    "locked_for_good",
+    "too_many_attempts",
+    "account_disabled",
+    "busy",
+    "unavailable",
+    "sign_in_required",
+    "session_ended",
+    "cross_site",
+    "wrong_host",
+    "bad_request",
+    "too_large",
+    "unsupported_media_type",
+    "not_found",
+    "method_not_allowed",
+    "not_allowed",
+    "unknown_language",
+    "server_error",
+)
+EVENTS = (
+    "signed_in",
+    "sign_in_failed",
+    "locked",
+    "unlocked",
+    "refused_disabled",
+    "limited",
+    "cross_site_refused",
+    "signed_out",
+    "session_expired",
+    "session_ended",
+    "password_reset_requested",
+    "password_reset",
+    "link_refused",
+    "password_changed",
+    "email_change_requested",
+    "email_changed",
+    "email_change_cancelled",
+    "account_created",
+    "account_enabled",
+    "account_disabled",
+    "account_deleted",
+    "role_changed",
+    "profile_changed",
+    "new_device",
+)
+LANGUAGES = ("ja", "en")
+
+
+def config(**settings: Any) -> AuthConfig:
+    given = {"secret_key": "a test's key, " * 3, "base_url": "https://reports.example.jp", "site_name": "日報くん"}
+    return AuthConfig(**{**given, **settings})
+
+
+def stored(key: str, agent: str = WINDOWS, *, kept: bool = True) -> Session:
+    return Session(StoredSession(key * 64, "17", "", NOW - 86400, NOW, NOW, kept, "203.0.113.20", agent))
+
+
+def values(text: str = "hanako@example.jp") -> dict[str, Any]:
+    """What the views give to all templates together, with `text` wherever a person's own words come in."""
+    user = User("17", text, True, text, "staff", None, text)
+    here = stored("a")
+    events = [
+        Event(datetime.fromtimestamp(NOW, UTC), name, "17", text, client_address="2001:db8::1", user_agent=WINDOWS)
+        for name in EVENTS
+    ]
+    return {
+        "root": "/app",
+        "here": f"/app/auth/login?next={text}",
+        "user": user,
+        "email": text,
+        "next": text,
+        "remember": True,
+        "problem": None,
+        "session": here,
+        "sessions": [here, stored("b", text), stored("c", "", kept=False)],
+        "events": events,
+        "login_url": "/app/auth/login",
+    }
+
+
+@pytest.fixture(scope="session")
+def pages() -> Pages:
+    return Pages(config())
+
+
+def every_page(pages: Pages, language: str, text: str = "hanako@example.jp") -> Iterator[tuple[str, str]]:
+    """Every page in every state, as (what it is, HTML)."""
+    common = values(text)
+    for name in ("login.html", "logout.html", "account.html"):
+        yield name, pages.render(name, language, **common)
+    yield "logout.html visitor", pages.render("logout.html", language, **{**common, "user": None})
+    yield "account.html empty", pages.render("account.html", language, **{**common, "sessions": [], "events": []})
+    for code in CODES:
+        problem: Problem = pages.problem(language, code, email=text, retry_after=250)
+        for name in ("login.html", "refusal.html", "ended.html"):
+            yield f"{name} {code}", pages.render(name, language, **{**common, "problem": problem, "user": None})
