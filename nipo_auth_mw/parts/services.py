@@ -1,0 +1,122 @@
+"""Everything a use case needs, built once at construction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from limits.storage import Storage
+
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.errors import ConfigError
+from nipo_auth_mw.parts.devices import Devices
+from nipo_auth_mw.parts.lockout import Lockout, open_counters
+from nipo_auth_mw.parts.passwords import Passwords
+from nipo_auth_mw.parts.recorder import Recorder
+from nipo_auth_mw.parts.sessions import Sessions
+from nipo_auth_mw.parts.signing import Keyed, Signed
+from nipo_auth_mw.parts.stamps import Stamps
+from nipo_auth_mw.parts.worker import Worker
+from nipo_auth_mw.protocols import (
+    AuditLog,
+    EmailStore,
+    Listener,
+    Mailer,
+    PasswordHasher,
+    SessionStore,
+    StaffDirectory,
+    UserStore,
+)
+from nipo_auth_mw.stores.memory import MemoryStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Services:
+    """A frozen bundle. `directory` and `email_store` are None where the user store lacks the capability."""
+
+    config: AuthConfig
+    users: UserStore
+    directory: StaffDirectory | None
+    email_store: EmailStore | None
+    session_store: SessionStore
+    audit: AuditLog
+    mailer: Mailer | None
+    sessions: Sessions
+    devices: Devices
+    lockout: Lockout
+    passwords: Passwords
+    recorder: Recorder
+    worker: Worker
+
+
+def build(
+    config: AuthConfig,
+    *,
+    store: object | None,
+    users: UserStore | None,
+    sessions: SessionStore | None,
+    audit: AuditLog | None,
+    mailer: Mailer | None,
+    hasher: PasswordHasher | None,
+    listeners: Sequence[Listener],
+) -> Services:
+    """Put the parts together. Raises `ConfigError` for a collaborator that is missing or lacks a method."""
+    users = _need(users, store, UserStore, "users")  # type: ignore[type-abstract]
+    session_store = _need(sessions, store, SessionStore, "sessions")  # type: ignore[type-abstract]
+    log = _need(audit, store, AuditLog, "audit")  # type: ignore[type-abstract]
+    if mailer is not None:
+        mailer = _need(mailer, None, Mailer, "mailer")  # type: ignore[type-abstract]
+    for listener in listeners:
+        if not callable(listener):
+            raise ConfigError(
+                "listeners", f"{type(listener).__name__} cannot be called", "Give functions of one event."
+            )
+
+    def keyed(purpose: str) -> Keyed:
+        return Keyed(config.secrets, purpose, config.realm)
+
+    def signed(purpose: str) -> Signed:
+        return Signed(config.secrets, purpose, config.realm)
+
+    counters = open_counters(
+        config.lockout, _counters_of(session_store, store), memory_allowed=isinstance(store, MemoryStore)
+    )
+    recorder = Recorder(log, listeners, [users, session_store], keyed("mask"))
+    worker = Worker()
+    stamps = Stamps(keyed("session stamp"))
+    return Services(
+        config=config,
+        users=users,
+        directory=users if isinstance(users, StaffDirectory) else None,
+        email_store=users if isinstance(users, EmailStore) else None,
+        session_store=session_store,
+        audit=log,
+        mailer=mailer,
+        sessions=Sessions(config.session, session_store, users, signed("session"), stamps, recorder, worker),
+        devices=Devices(signed("device"), Stamps(keyed("device stamp"))),
+        lockout=Lockout(config.lockout, counters, keyed("counter")),
+        passwords=Passwords(config.passwords, hasher, config.site_name),
+        recorder=recorder,
+        worker=worker,
+    )
+
+
+def _need(given: object | None, store: object | None, protocol: type[T], field: str) -> T:
+    """The collaborator given for `field`, else `store`; it must have the protocol's methods."""
+    given = store if given is None else given
+    mend = f"Give {field}=, or a store= that has them; nipo_auth_mw.protocols.{protocol.__name__} lists the methods."
+    if given is None:
+        raise ConfigError(field, "is missing", mend)
+    if not isinstance(given, protocol):
+        members = [name for name in protocol.__dict__ if not name.startswith("_")]
+        missing = [name for name in members if not hasattr(given, name)]
+        raise ConfigError(field, f"{type(given).__name__} lacks {', '.join(missing)}", mend)
+    return given
+
+
+def _counters_of(*stores: object | None) -> Storage | None:
+    found = (getattr(store, "counters", None) for store in stores)
+    return next((counters for counters in found if isinstance(counters, Storage)), None)

@@ -1,0 +1,238 @@
+"""Sessions: open, find, touch, end, sweep.
+
+The cookie holds a random secret, signed; the store keeps only its hash, so a stolen table opens nothing. The signature
+is checked before the store is asked: a forged cookie costs no look-up. Every look-up reads the session, its account and
+our notes afresh: a session that was ended, or whose account has changed, is over at the very next request of any
+process (ASVS 5 7.4.1, 7.4.2; NIST SP 800-63B-4 5.1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nipo_auth_mw.config import SessionPolicy
+from nipo_auth_mw.models import AccountNotes, Client, Event, Session, StoredSession, User, public_id
+from nipo_auth_mw.parts.recorder import Record, Recorder, event
+from nipo_auth_mw.parts.signing import Signed
+from nipo_auth_mw.parts.stamps import Stamps
+from nipo_auth_mw.parts.worker import Worker
+from nipo_auth_mw.protocols import Account, JoinedSessionStore, SessionStore, UserStore
+
+MOST_PER_ACCOUNT = 100
+_SEND_AGAIN = 30 * 86400
+_CLOCK_TOLERANCE = 300
+_SWEEP_BATCH = 500
+
+
+Found = tuple[StoredSession, AccountNotes, Account | None]
+LookUp = Callable[[str], Found | None]
+
+
+@dataclass(slots=True)
+class Live:
+    """A session that is good now, and whose it is."""
+
+    stored: StoredSession
+    user: User
+
+    @property
+    def session(self) -> Session:
+        return Session(self.stored)
+
+
+class Sessions:
+    def __init__(
+        self,
+        policy: SessionPolicy,
+        store: SessionStore,
+        users: UserStore,
+        signed: Signed,
+        stamps: Stamps,
+        recorder: Recorder,
+        worker: Worker,
+    ) -> None:
+        self._store = store
+        self._users = users
+        self._signed = signed
+        self._stamps = stamps
+        self._recorder = recorder
+        self._worker = worker
+        self._idle = policy.idle.total_seconds()
+        self._browser_idle = policy.browser_idle.total_seconds()
+        self._absolute = policy.absolute.total_seconds()
+        shortest = min(self._idle, self._browser_idle)
+        self._touch_every = min(policy.touch_every.total_seconds(), shortest / 2)
+        self._touched: dict[str, float] = {}
+        # The object that keeps the sessions may keep the accounts too, and then one round trip answers both.
+        same: object = users
+        self._look_up: LookUp = self._look_up_apart
+        if isinstance(store, JoinedSessionStore) and store is same:
+            self._look_up = store.find_session_with_account
+
+    def open(
+        self, account: Account, notes: AccountNotes, client: Client, *, kept: bool, record: Record
+    ) -> tuple[StoredSession, str]:
+        """A new session under a new random secret, never one that a client sent; the row and the cookie's value.
+
+        `account` and `notes` are as they were *before* the password was checked: a change meanwhile makes the session
+        stillborn. Beyond 100 sessions an account the longest unseen end.
+        """
+        now = time.time()
+        secret = secrets.token_urlsafe(32)
+        stored = StoredSession(
+            key=_key(secret),
+            user_id=account.id,
+            stamp=self._stamps.of(account, notes),
+            created_at=now,
+            seen_at=now,
+            sent_at=now,
+            kept=kept,
+            client_address=client.address[:64],
+            user_agent=client.user_agent[:254],
+        )
+        for surplus in self._store.sessions_of(account.id)[MOST_PER_ACCOUNT - 1 :]:
+            self.end(surplus, why="cap", record=record)
+        self._store.open_session(stored)
+        return stored, self._signed.sign(secret)
+
+    def find(self, cookie: str, *, prolong: bool = True) -> Live | None:
+        """The live session behind a cookie's value, or None. Raises `StoreUnavailable`.
+
+        A session found past its time or stamped with an earlier state of its account is ended on the spot.
+        """
+        secret = self._signed.open(cookie)
+        if secret is None:
+            return None
+        found = self._look_up(_key(secret))
+        if found is None:
+            return None
+        stored, notes, account = found
+        now = time.time()
+        if self._touched and stored.key in self._touched:
+            stored = stored._replace(seen_at=max(stored.seen_at, self._touched[stored.key]))
+        if self._deadline(stored) <= now or stored.created_at > now + _CLOCK_TOLERANCE:
+            self._expire(stored)
+            return None
+        if account is None or not account.active or not self._stamps.fits(stored.stamp, account, notes):
+            self.end(stored, why=_why_over(account), record=self._recorder.record)
+            return None
+        if prolong and now - stored.seen_at >= self._touch_every:
+            self._touch(stored.key, now)
+        user = User(
+            account.id,
+            account.email,
+            True,
+            account.name or "",
+            account.role,
+            notes.language,
+            notes.notify_email,
+        )
+        return Live(stored, user)
+
+    def end(
+        self, stored: StoredSession, *, why: str, record: Record, name: str = "session_ended", actor: str = ""
+    ) -> bool:
+        """Remove it; one event however many do so at once. False if it had ended before."""
+        ended = self._store.end_session(stored.key)
+        if ended is None:
+            return False
+        device = Client(stored.client_address, stored.user_agent)
+        record(
+            event(
+                name,
+                time=time.time(),
+                client=device,
+                user_id=stored.user_id,
+                session=public_id(stored),
+                actor=actor,
+                details={"why": why} if why else {},
+            )
+        )
+        return True
+
+    def end_all(self, user_id: str, *, why: str, record: Record, actor: str = "", but: str = "") -> None:
+        """End every session of an account, but the one with the key `but`."""
+        for stored in self._store.sessions_of(user_id):
+            if stored.key != but:
+                self.end(stored, why=why, record=record, actor=actor)
+
+    def of(self, user_id: str) -> list[StoredSession]:
+        return list(self._store.sessions_of(user_id))
+
+    def due_again(self, stored: StoredSession) -> bool:
+        """Whether a kept session's cookie was last sent so long ago that browsers may drop it before we do."""
+        return stored.kept and time.time() - stored.sent_at > _SEND_AGAIN
+
+    def send_again(self, stored: StoredSession) -> bool:
+        """Write down that the cookie goes out again; False when the session has ended meanwhile: then send nothing."""
+        return self._store.mark_session_sent(stored.key, time.time())
+
+    def sweep(self) -> int:
+        """End the sessions that are past their time, and return how many this call ended."""
+        ended = 0
+        while True:
+            now = time.time()
+            late = self._store.expired_sessions(
+                kept_before=now - self._idle,
+                browser_before=now - self._browser_idle,
+                created_before=now - self._absolute,
+                limit=_SWEEP_BATCH,
+            )
+            ended += sum(self._expire(stored) for stored in late)
+            if len(late) < _SWEEP_BATCH:
+                return ended
+
+    def _look_up_apart(self, key: str) -> Found | None:
+        found = self._store.find_session(key)
+        return None if found is None else (*found, self._users.get(found[0].user_id))
+
+    def _deadline(self, stored: StoredSession) -> float:
+        idle = self._idle if stored.kept else self._browser_idle
+        return min(stored.seen_at + idle, stored.created_at + self._absolute)
+
+    def _expire(self, stored: StoredSession) -> bool:
+        if self._store.end_session(stored.key) is None:
+            return False
+        self._recorder.record(self._expiry(stored))
+        return True
+
+    def _expiry(self, stored: StoredSession) -> Event:
+        """Disuse as an event: its time is the deadline, since nobody was there when it happened."""
+        deadline = self._deadline(stored)
+        absolute = deadline == stored.created_at + self._absolute
+        return event(
+            "session_expired",
+            time=deadline,
+            client=Client(stored.client_address, stored.user_agent),
+            user_id=stored.user_id,
+            session=public_id(stored),
+            details={"limit": "absolute" if absolute else "idle", "last_seen": int(stored.seen_at)},
+        )
+
+    def _touch(self, key: str, now: float) -> None:
+        """Write "last seen" out of the request's way; until it is written this process remembers it."""
+        self._touched[key] = now
+
+        def write() -> None:
+            try:
+                self._store.touch_session(key, now)
+            finally:
+                if self._touched.get(key) == now:
+                    self._touched.pop(key, None)
+
+        self._worker.submit(write)
+
+
+def _key(secret: str) -> str:
+    """What the store knows a session by. The secret has 256 random bits, so a plain hash cannot be guessed at."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _why_over(account: Account | None) -> str:
+    if account is None:
+        return "account_deleted"
+    return "account_changed" if account.active else "account_disabled"
