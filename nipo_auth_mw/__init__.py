@@ -1,0 +1,53 @@
+"""Drop-in WSGI authentication middleware: sign-in, sessions, a lock, accounts and their history."""
+
+from nipo_auth_mw.config import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy
+from nipo_auth_mw.errors import (
+    AccountError,
+    AuthError,
+    ConfigError,
+    EmailRejected,
+    EmailTaken,
+    MailerError,
+    NoSuchAccount,
+    NotSupported,
+    PasswordRejected,
+    StoreUnavailable,
+)
+from nipo_auth_mw.middleware import AuthMiddleware
+from nipo_auth_mw.models import Session, User
+from nipo_auth_mw.web.identity import (
+    auth_url,
+    current_session,
+    current_user,
+    require_role,
+    require_user,
+    sign_out_form,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AccountError",
+    "AuthConfig",
+    "AuthError",
+    "AuthMiddleware",
+    "ConfigError",
+    "EmailRejected",
+    "EmailTaken",
+    "LockoutPolicy",
+    "MailerError",
+    "NoSuchAccount",
+    "NotSupported",
+    "PasswordPolicy",
+    "PasswordRejected",
+    "Session",
+    "SessionPolicy",
+    "StoreUnavailable",
+    "User",
+    "auth_url",
+    "current_session",
+    "current_user",
+    "require_role",
+    "require_user",
+    "sign_out_form",
+]

@@ -1,0 +1,230 @@
+"""Sign-in: from an address and a password to a session, or to the reason why not."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.models import AccountNotes, Client, Event, StoredSession, public_id
+from nipo_auth_mw.parts import emails
+from nipo_auth_mw.parts.lockout import Ended, Locked, NoPlace, Place
+from nipo_auth_mw.parts.passwords import Busy
+from nipo_auth_mw.parts.recorder import Record, event
+from nipo_auth_mw.parts.services import Services
+from nipo_auth_mw.parts.sessions import Live
+from nipo_auth_mw.parts.stamps import lineage_with
+from nipo_auth_mw.protocols import Account
+
+_WAIT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """`session` and `device` are values of cookies; `device` is None when the person did not ask to be kept."""
+
+    user: Account
+    notes: AccountNotes
+    stored: StoredSession
+    session: str = field(repr=False)
+    device: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`reason` is the stable code of contract and JSON. `began`: this wrong password began the lock."""
+
+    reason: str
+    retry_after: int | None = None
+    began: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One address as typed, who it belongs to, and whose counter it is checked under."""
+
+    typed: str
+    email: str
+    account: Account | None
+    notes: AccountNotes
+    client: Client
+    device: str | None
+    subject: str
+
+
+def sign_in(
+    services: Services,
+    email: str,
+    password: str,
+    *,
+    remember: bool,
+    client: Client,
+    device_cookie: str | None = None,
+    over: Live | None = None,
+) -> SignedIn | Refused:
+    """Check a password and open a session, ending `over`, the one this browser came with (session fixation).
+
+    A place in the lock is taken before anything is verified. An unknown address costs what a known one does. That an
+    account is disabled is told after the right password only. Raises `StoreUnavailable` during an outage.
+    """
+    attempt = _attempt(services, email, client, device_cookie)
+    if attempt is None:
+        return _no_such_form(services, email, client)
+    account = check_password(services, attempt, password)
+    if isinstance(account, Refused):
+        return account
+    if not account.active:
+        services.recorder.record(_event(services, "refused_disabled", attempt))
+        return Refused("account_disabled")
+    _rehash(services, account, attempt.notes, password)
+    return _open(services, attempt, account, remember=remember, device_cookie=device_cookie, over=over)
+
+
+def check_password(services: Services, attempt: Attempt, password: str) -> Account | Refused:
+    """Take a place, verify, and count: the account for its right password. Every password check goes through here, so
+    that no second door has a count of its own (CVE-2025-64102)."""
+    _report_ended(services, attempt, services.lockout.ended(attempt.subject))
+    if refused := _limited(services, attempt):
+        return refused
+    deadline = time.monotonic() + _WAIT
+    try:
+        place = services.lockout.take(attempt.subject, deadline)
+    except NoPlace:
+        return Refused("busy", retry_after=1)
+    if isinstance(place, Locked):
+        services.lockout.refuse(attempt.subject)
+        return Refused("locked", place.retry_after)
+    if not services.passwords.hashable(password):
+        return _wrong(services, attempt, place)
+    try:
+        with services.passwords.gate.slot(deadline):
+            # While this one waited for its slot others may have met the limit.
+            if refused := _limited(services, attempt):
+                services.lockout.give_back(place, checked=False)
+                return refused
+            account = attempt.account
+            right = services.passwords.verify(account.password_hash if account else None, password)
+    except Busy:
+        services.lockout.give_back(place, checked=False)
+        return Refused("busy", retry_after=1)
+    if account is None or not right:
+        return _wrong(services, attempt, place)
+    for subject in {attempt.subject, services.lockout.address(attempt.email)}:
+        _report_ended(services, attempt, services.lockout.clear(subject))
+    services.lockout.give_back(place)
+    return account
+
+
+def admit(services: Services, account: Account, *, client: Client, kept: bool = True) -> str:
+    """Open a session without a password, for test kits: the cookie's value."""
+    notes = services.session_store.notes_of(account.id)
+    record = services.recorder.record
+    return services.sessions.open(account, notes, client, kept=kept, record=record)[1]
+
+
+def _attempt(services: Services, typed: str, client: Client, device_cookie: str | None) -> Attempt | None:
+    email = emails.canonical(typed)
+    if email is None:
+        return None
+    account = services.users.find_by_email(email)
+    notes = services.session_store.notes_of(account.id if account else "")
+    device = services.devices.known(device_cookie, account, notes)
+    lockout = services.lockout
+    subject = lockout.device(device, account.id) if device and account else lockout.address(email)
+    return Attempt(typed, email, account, notes, client, device, subject)
+
+
+def _no_such_form(services: Services, typed: str, client: Client) -> Refused:
+    """A text that can be nobody's address: wrong, without a hash, and counted for the client address alone, so that
+    rubbish cannot lock anybody out."""
+    if wait := services.lockout.limited(client.address):
+        return Refused("too_many_attempts", wait)
+    _count_client(services, client)
+    shown = services.recorder.masked(typed[:1000])
+    services.recorder.record(
+        event("sign_in_failed", time=time.time(), client=client, email=shown, details={"reason": "no_address"})
+    )
+    return Refused("invalid_credentials")
+
+
+def _limited(services: Services, attempt: Attempt) -> Refused | None:
+    wait = None if attempt.device else services.lockout.limited(attempt.client.address)
+    return Refused("too_many_attempts", wait) if wait else None
+
+
+def _count_client(services: Services, client: Client) -> None:
+    if services.lockout.count_against(client.address):
+        services.recorder.record(event("limited", time=time.time(), client=client))
+
+
+def _wrong(services: Services, attempt: Attempt, place: Place) -> Refused:
+    lock = services.lockout.burn(place)
+    if not attempt.device:
+        _count_client(services, attempt.client)
+    services.recorder.record(_event(services, "sign_in_failed", attempt, reason="wrong_password"))
+    if lock is None:
+        return Refused("invalid_credentials")
+    where = "device" if attempt.device else "address"
+    services.recorder.record(_event(services, "locked", attempt, seconds=lock.retry_after or 0, of=where))
+    return Refused("invalid_credentials", lock.retry_after, began=True)
+
+
+def _report_ended(services: Services, attempt: Attempt, ended: Ended | None) -> None:
+    if ended is not None:
+        services.recorder.record(_event(services, "unlocked", attempt, refused=ended.refused))
+
+
+def _event(services: Services, name: str, attempt: Attempt, *, session: str = "", **details: str | int) -> Event:
+    return event(
+        name,
+        time=time.time(),
+        client=attempt.client,
+        user_id=attempt.account.id if attempt.account else None,
+        email=attempt.typed.strip() if attempt.account else services.recorder.masked(attempt.email),
+        session=session,
+        details=details,
+    )
+
+
+def _rehash(services: Services, account: Account, notes: AccountNotes, password: str) -> None:
+    """Hash anew when the parameters have risen. Ends no session, and its failure fails no sign-in.
+
+    The lineage is written first: it names a hash that may never come to be, which harms nothing.
+    """
+    if account.password_hash is None or not services.passwords.outdated(account.password_hash):
+        return
+    try:
+        new = services.passwords.hash(password)
+        lineage = lineage_with(account.password_hash, new, notes.lineage)
+        if services.session_store.set_lineage(account.id, lineage, expected=notes.lineage):
+            services.users.set_password_hash(account.id, new, expected=account.password_hash)
+    except (Busy, StoreUnavailable):
+        return
+
+
+def _open(
+    services: Services,
+    attempt: Attempt,
+    account: Account,
+    *,
+    remember: bool,
+    device_cookie: str | None,
+    over: Live | None,
+) -> SignedIn:
+    notes = attempt.notes
+
+    def opened(record: Record) -> tuple[StoredSession, str]:
+        if over is not None:
+            services.sessions.end(over.stored, why="signed_in_again", record=record)
+        stored, cookie = services.sessions.open(account, notes, attempt.client, kept=remember, record=record)
+        record(_event(services, "signed_in", attempt, session=public_id(stored), kept=remember))
+        return stored, cookie
+
+    try:
+        with services.recorder.transaction() as record:
+            stored, cookie = opened(record)
+    except StoreUnavailable:
+        # Perhaps only the history cannot be written; that must not keep people out. A real outage raises again.
+        stored, cookie = opened(services.recorder.record)
+    device = services.devices.remember(device_cookie, account, notes) if remember else None
+    return SignedIn(account, notes, stored, cookie, device)

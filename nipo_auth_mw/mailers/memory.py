@@ -1,0 +1,18 @@
+"""The mailer for tests."""
+
+from __future__ import annotations
+
+from nipo_auth_mw.models import Message
+
+
+class MemoryMailer:
+    """Keeps every mail in `outbox`, oldest first. Safe to use from several threads, since `list.append` is."""
+
+    def __init__(self) -> None:
+        self.outbox: list[Message] = []
+
+    def send(self, message: Message) -> None:
+        self.outbox.append(message)
+
+    def __repr__(self) -> str:
+        return f"MemoryMailer({len(self.outbox)} mails)"

@@ -1,0 +1,144 @@
+"""`AuthMiddleware`: the one (environ, start_response) of this package."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from nipo_auth_mw.accounts import Accounts
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.errors import ConfigError, StoreUnavailable
+from nipo_auth_mw.parts import services as parts
+from nipo_auth_mw.parts.pages import Pages
+from nipo_auth_mw.parts.sessions import Live
+from nipo_auth_mw.protocols import AuditLog, Listener, Mailer, PasswordHasher, SessionStore, UserStore
+from nipo_auth_mw.web import challenge, identity, own, resend
+from nipo_auth_mw.web import site as sites
+from nipo_auth_mw.web.challenge import StartResponse, WSGIApp
+from nipo_auth_mw.web.guard import Guard, Prefixes
+from nipo_auth_mw.web.notices import warn_about_mount, warn_about_proxy
+
+_log = logging.getLogger("nipo_auth_mw")
+
+Environ = dict[str, Any]
+
+
+class AuthMiddleware:
+    """Wraps any WSGI callable and gives it sign-in, sessions and a lock.
+
+    `store` brings everything; `users`, `sessions` and `audit` replace its parts, `hasher` (argon2-cffi's
+    `PasswordHasher` or like it), `templates` (a directory or a Jinja2 loader) and `listeners` the library's own. All
+    work is done here, at construction: a set-up that cannot work raises `ConfigError`. Safe to build before a fork and
+    to call from many threads.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApp,
+        config: AuthConfig,
+        *,
+        store: Any = None,
+        mailer: Mailer | None = None,
+        users: UserStore | None = None,
+        sessions: SessionStore | None = None,
+        audit: AuditLog | None = None,
+        hasher: PasswordHasher | None = None,
+        templates: Any = None,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        if not callable(app):
+            raise ConfigError("app", "is no WSGI callable", "Wrap app.wsgi_app, or the function itself.")
+        if not isinstance(config, AuthConfig):
+            raise ConfigError(
+                "config", "is no AuthConfig", "Build one with AuthConfig(...) or AuthConfig.from_mapping."
+            )
+        _check_schema(store, users, sessions, audit)
+        self._app = app
+        self._services = parts.build(
+            config,
+            store=store,
+            users=users,
+            sessions=sessions,
+            audit=audit,
+            mailer=mailer,
+            hasher=hasher,
+            listeners=listeners,
+        )
+        self._site = sites.build(config, self._services, Pages(config, templates))
+        self._config = config
+        self._prefix = config.prefix
+        self._below_prefix = config.prefix + "/"
+        self._guard = Guard(config.public, config.protect)
+        self._passive = Prefixes(config.session.passive)
+        self._cookie = self._site.session_cookie
+        self._cookie_name = self._cookie.name
+        self._identity_site = identity.Site(self._site.prefix_path, self._text)
+        self._warn: list[Callable[[Environ], bool]] = [warn_about_mount(config), warn_about_proxy(config)]
+        n = config.trusted_proxies
+        self._handle = ProxyFix(self._serve, x_for=n, x_proto=n, x_host=n) if n else self._serve
+        self.accounts = Accounts(self._services)
+
+    @property
+    def config(self) -> AuthConfig:
+        return self._config
+
+    def __repr__(self) -> str:
+        return f"AuthMiddleware(prefix={self._prefix!r}, base_url={self._config.base_url!r})"
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return self._handle(environ, start_response)
+
+    def _serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        identity.scrub(environ, self._identity_site)
+        if self._warn:
+            self._warn = [warning for warning in self._warn if not warning(environ)]
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(self._below_prefix) or path == self._prefix:
+            return own.answer(self._site, environ)(environ, start_response)
+        header = environ.get("HTTP_COOKIE", "")
+        if self._cookie_name in header:
+            value = self._cookie.read(header)
+            if value is not None:
+                try:
+                    live = self._services.sessions.find(value, prolong=not self._passive.match(path))
+                except Exception as problem:
+                    return own.unavailable(self._site, environ, problem)(environ, start_response)
+                if live is not None:
+                    return self._signed_in(environ, start_response, live)
+        if self._guard.needs_session(path):
+            return self._challenge(environ, start_response)
+        return challenge.call(self._app, environ, start_response, self._challenge)
+
+    def _signed_in(self, environ: Environ, start_response: StartResponse, live: Live) -> Iterable[bytes]:
+        identity.put(environ, live)
+        if self._services.sessions.due_again(live.stored):
+            start_response = resend.sending_again(self._site, environ, live, start_response)
+        return self._app(environ, start_response)
+
+    def _challenge(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return own.challenge(self._site, environ)(environ, start_response)
+
+    def _text(self, environ: Environ, key: str) -> str:
+        user = identity.current_user(environ)
+        return self._site.pages.text(self._site.language(environ, user.language if user else None), key)
+
+    def sweep(self) -> int:
+        """End the sessions that are past their time now; returns how many. Raises `StoreUnavailable`."""
+        self._services.worker.flush(5)
+        return self._services.sessions.sweep()
+
+
+def _check_schema(*stores: Any) -> None:
+    """Ask each store once whether its tables are there and of this version."""
+    for store in {id(store): store for store in stores if store is not None}.values():
+        check = getattr(store, "check", None)
+        if check is None:
+            continue
+        try:
+            check()
+        except StoreUnavailable:
+            _log.warning("%s is out of reach at start (process %d); protected pages answer 503", store, os.getpid())

@@ -1,0 +1,122 @@
+"""A page or JSON, and one place for every header of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.models import User
+from nipo_auth_mw.parts.pages import Pages
+from nipo_auth_mw.web.request import Request
+
+_CSP = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", _CSP),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Referrer-Policy", "same-origin"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
+_A_YEAR = "public, max-age=31536000, immutable"
+
+Cookies = Sequence[str]
+
+
+class Answers:
+    """Builds every answer of our own, the static files' too."""
+
+    def __init__(self, config: AuthConfig, pages: Pages) -> None:
+        self._config = config
+        self._pages = pages
+
+    def page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
+        """An HTML page. Every page knows where it is and who is signed in."""
+        user: User | None = request.live.user if request.live else None
+        common = {"root": request.root, "here": here(request, self._config), "user": user}
+        html = self._pages.render(template, request.language, **{**common, **context})
+        response = _with_headers(Response(html, status, content_type="text/html; charset=utf-8"))
+        response.headers["Content-Language"] = request.language
+        return response
+
+    def data(self, data: Mapping[str, Any], status: int = 200, kind: str = "application/json") -> Response:
+        body = json.dumps(data, ensure_ascii=False)
+        return _with_headers(Response(body, status, content_type=kind))
+
+    def done(self, request: Request, to: str, cookies: Cookies = (), **what: Any) -> Response:
+        """The end of a successful change: 303 to `to`, or JSON that says `next` and what was done."""
+        if request.wants_json:
+            response = self.data({"next": to, **what})
+        else:
+            response = self.redirect(to)
+        for cookie in cookies:
+            response.headers.add("Set-Cookie", cookie)
+        return response
+
+    def redirect(self, to: str) -> Response:
+        """303, so that a POST is never sent again elsewhere; a path, never built from Host."""
+        response = _with_headers(Response(b"", 303, content_type="text/html; charset=utf-8"))
+        response.autocorrect_location_header = False
+        response.headers["Location"] = to
+        return response
+
+    def refuse(
+        self,
+        request: Request,
+        code: str,
+        status: int,
+        *,
+        text: str = "",
+        template: str = "refusal.html",
+        context: Mapping[str, Any] | None = None,
+        as_json: bool | None = None,
+        email: str = "",
+        retry_after: int | None = None,
+    ) -> Response:
+        """A refusal in the shape the sender reads: a page with the message, or problem+json (RFC 9457).
+
+        `text` is the catalogue's name for the message where a code has several.
+        """
+        problem = self._pages.problem(request.language, text or code, email=email, retry_after=retry_after)
+        if request.wants_json if as_json is None else as_json:
+            members = {"type": f"urn:nipo-auth-mw:{code}", "title": problem.title, "status": status}
+            members |= {"detail": problem.detail, "code": code}
+            if retry_after is not None:
+                members["retry_after"] = retry_after
+            response = self.data(members, status, "application/problem+json")
+        else:
+            response = self.page(request, template, status, **{"problem": problem, **(context or {})})
+        if status == 401:
+            response.headers["WWW-Authenticate"] = "Session"
+        if retry_after is not None:
+            response.headers["Retry-After"] = str(retry_after)
+        return response
+
+    def file(self, data: bytes, content_type: str) -> Response:
+        """A static file, whose name changes with its content."""
+        response = Response(data, content_type=content_type)
+        response.headers["Cache-Control"] = _A_YEAR
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+def here(request: Request, config: AuthConfig) -> str:
+    """Where the language switch comes back to: this page, when it can be asked for with GET."""
+    if request.method not in {"GET", "HEAD"} or not request.route:
+        return f"{request.root}{config.prefix}/login"
+    query = str(request.environ.get("QUERY_STRING", ""))
+    path = f"{request.root}{config.prefix}/{request.route}"
+    return f"{path}?{query}" if query else path
+
+
+def _with_headers(response: Response) -> Response:
+    for name, value in _HEADERS:
+        response.headers[name] = value
+    return response

@@ -1,0 +1,93 @@
+"""What the wrapped app sees of the person, and the small functions that read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+from werkzeug.exceptions import Forbidden, Unauthorized
+
+from nipo_auth_mw.models import Session, User
+from nipo_auth_mw.parts.sessions import Live
+
+USER = "nipo_auth_mw.user"
+SESSION = "nipo_auth_mw.session"
+SITE = "nipo_auth_mw.site"
+AUTH_TYPE = "nipo_auth_mw"
+
+Environ = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What templates of the host need to know of us: the path of our pages, and a text in the person's language."""
+
+    path_of: Callable[[Environ], str]
+    text: Callable[[Environ, str], str]
+
+
+def scrub(environ: Environ, site: Site) -> None:
+    """Take away what a server or another middleware may have put where the app looks for an identity."""
+    environ.pop("REMOTE_USER", None)
+    environ.pop("AUTH_TYPE", None)
+    environ[USER] = environ[SESSION] = None
+    environ[SITE] = site
+
+
+def put(environ: Environ, live: Live) -> None:
+    environ["REMOTE_USER"] = live.user.id
+    environ["AUTH_TYPE"] = AUTH_TYPE
+    environ[USER] = live.user
+    environ[SESSION] = live.session
+
+
+def current_user(environ: Environ) -> User | None:
+    """The signed-in person, or None for a visitor."""
+    user = environ.get(USER)
+    return user if isinstance(user, User) else None
+
+
+def current_session(environ: Environ) -> Session | None:
+    """This device's session, or None for a visitor."""
+    session = environ.get(SESSION)
+    return session if isinstance(session, Session) else None
+
+
+def require_user(environ: Environ) -> User:
+    """The signed-in person. Raises werkzeug's `Unauthorized`, which becomes the sign-in page for a visitor."""
+    user = current_user(environ)
+    if user is None:
+        raise Unauthorized
+    return user
+
+
+def require_role(environ: Environ, role: str) -> User:
+    """The signed-in person, who must have this role. Raises werkzeug's `Unauthorized` or `Forbidden`."""
+    user = require_user(environ)
+    if user.role != role:
+        raise Forbidden
+    return user
+
+
+def auth_url(environ: Environ, route: str, *, next: str | None = None) -> str:  # noqa: A002
+    """The path of one of our pages, such as `logout`, as people see it. Raises LookupError outside the middleware."""
+    path = f"{_site(environ).path_of(environ)}/{route}"
+    return f"{path}?{urlencode({'next': next})}" if next else path
+
+
+def sign_out_form(environ: Environ) -> Markup:
+    """A sign-out button for any template; "" for a visitor. It needs no script and no form token."""
+    if current_user(environ) is None:
+        return Markup("")
+    form = '<form method="post" action="{}" id="sign-out"><button type="submit">{}</button></form>'
+    return Markup(form).format(auth_url(environ, "logout"), _site(environ).text(environ, "logout.button"))
+
+
+def _site(environ: Environ) -> Site:
+    site = environ.get(SITE)
+    if not isinstance(site, Site):
+        raise LookupError("this request did not come through AuthMiddleware")
+    return site

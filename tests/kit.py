@@ -1,0 +1,77 @@
+"""What many tests need: small apps to wrap, people, and a way to look at rows and cookies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from webtest import TestApp
+
+from nipo_auth_mw import AuthMiddleware
+from nipo_auth_mw.testing import parts
+
+PASSWORD = "aoi-umi-to-shiroi-kumo"
+WRONG = "akai-yama-to-kuroi-kawa"
+
+
+def echo(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Answers who it sees, and what was sent."""
+    size = int(environ.get("CONTENT_LENGTH") or 0)
+    body = environ["wsgi.input"].read(size) if size else b""
+    text = f"user={environ.get('REMOTE_USER', '-')} sent={body.decode('utf-8', 'replace')}"
+    start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+    return [text.encode()]
+
+
+def middleware(app: Any = echo, **settings: Any) -> AuthMiddleware:
+    """A middleware on memory; keyword arguments that are collaborators go there, the rest into the configuration."""
+    collaborators = {"store", "mailer", "hasher", "users", "sessions", "audit", "templates", "listeners"}
+    given = {name: settings.pop(name) for name in list(settings) if name in collaborators}
+    return AuthMiddleware(app, **{**parts(**settings), **given})
+
+
+def person(auth: AuthMiddleware, email: str = "tanaka@example.com", **more: Any) -> Any:
+    return auth.accounts.create(**{"email": email, "password": PASSWORD, "name": "", **more})
+
+
+def browser(auth: Any, address: str = "192.0.2.1", **environ: str) -> TestApp:
+    """A browser of its own: cookies, an address, and the headers a current browser sends."""
+    return TestApp(auth, extra_environ={"REMOTE_ADDR": address, "HTTP_ACCEPT": "text/html,*/*;q=0.8", **environ})
+
+
+def sign_in(test_app: TestApp, email: str = "tanaka@example.com", password: str = PASSWORD, **fields: str) -> Any:
+    """As a person does it: open the page, fill in, send. Any status may come back."""
+    form = {"email": email, "password": password, "remember": "1", **fields}
+    return test_app.post("/auth/login", {k: v for k, v in form.items() if v is not None}, expect_errors=True)
+
+
+def seen(test_app: TestApp, path: str = "/page") -> str:
+    """Who the wrapped app takes this browser for; "" when it is not let in."""
+    answer = test_app.get(path, expect_errors=True)
+    return answer.text.split()[0].removeprefix("user=").removeprefix("-") if answer.status_int == 200 else ""
+
+
+def events(auth: AuthMiddleware, *names: str) -> list[Any]:
+    """The rows of the audit log, oldest first."""
+    rows = list(reversed(auth._services.audit.events(limit=10_000)))
+    return [row for row in rows if not names or row.event in names]
+
+
+class SpyHasher:
+    """Counts what it is asked, and answers as the fast hasher does."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.verified: list[str] = []
+        self.hashed = 0
+
+    def hash(self, password: Any, *, salt: Any = None) -> str:
+        self.hashed += 1
+        return str(self.inner.hash(password, salt=salt))
+
+    def verify(self, hash: Any, password: Any) -> Any:
+        self.verified.append(hash)
+        return self.inner.verify(hash, password)
+
+    def check_needs_rehash(self, hash: Any) -> bool:
+        return bool(self.inner.check_needs_rehash(hash))

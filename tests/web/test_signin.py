@@ -1,0 +1,145 @@
+"""A person's walk through the door."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kit import PASSWORD, WRONG, browser, events, middleware, person, seen, sign_in
+
+
+@pytest.fixture
+def auth():
+    auth = middleware(base_url="http://localhost", site_name="日報")
+    person(auth, name="田中")
+    return auth
+
+
+def test_a_visitor_signs_in_and_lands_where_they_wanted_to_go(auth):
+    test_app = browser(auth)
+    form = test_app.get(test_app.get("/reports?day=1").location).forms["login"]
+    form["email"], form["password"] = "tanaka@example.com", PASSWORD
+    answer = form.submit()
+    assert (answer.status_int, answer.location) == (303, "/reports?day=1")
+    assert seen(test_app) == "1"
+
+
+def test_a_wrong_password_keeps_the_address_and_the_destination(auth):
+    test_app = browser(auth)
+    form = test_app.get("/auth/login?next=/reports").forms["login"]
+    form["email"], form["password"] = "Tanaka@Example.com", WRONG
+    form["remember"] = False
+    answer = form.submit(expect_errors=True)
+    assert answer.status_int == 401
+    again = answer.forms["login"]
+    assert (again["email"].value, again["next"].value) == ("Tanaka@Example.com", "/reports")
+    assert again["password"].value == ""
+    assert not again["remember"].checked
+    assert answer.html.find(role="alert").get_text(strip=True)
+    again["password"] = PASSWORD
+    assert again.submit().location == "/reports"
+
+
+def test_the_fifth_wrong_password_says_that_the_lock_has_begun(auth):
+    test_app = browser(auth, HTTP_ACCEPT_LANGUAGE="ja")
+    for _ in range(4):
+        assert "Retry-After" not in sign_in(test_app, password=WRONG).headers
+    fifth = sign_in(test_app, password=WRONG)
+    assert (fifth.status_int, fifth.headers["Retry-After"]) == (401, "300")
+    right = sign_in(test_app)
+    assert right.status_int == 429
+    assert 295 <= int(right.headers["Retry-After"]) <= 300
+    assert "nipo_auth" not in right.headers.get("Set-Cookie", "")
+
+
+def test_a_disabled_account_is_told_so_after_the_right_password_only(auth):
+    auth.accounts.set_active("1", False)
+    test_app = browser(auth)
+    assert sign_in(test_app, password=WRONG).status_int == 401
+    answer = sign_in(test_app)
+    assert answer.status_int == 403
+    assert "tanaka@example.com" in answer.html.find(role="alert").get_text()
+    assert answer.forms["login"]["email"].value == "tanaka@example.com"
+    assert seen(test_app) == ""
+
+
+def test_sign_out_ends_this_device_and_leaves_the_other(auth):
+    here, there = browser(auth), browser(auth)
+    sign_in(here)
+    sign_in(there)
+    copied = dict(here.cookies)
+    answer = here.get("/auth/logout").forms["logout"].submit()
+    assert (answer.status_int, answer.location) == (303, "/auth/login")
+    assert (seen(here), seen(there)) == ("", "1")
+    for name, value in copied.items():
+        here.set_cookie(name, value.strip('"'))
+    assert seen(here) == ""
+
+
+def test_not_kept_means_a_cookie_that_goes_with_the_browser_and_no_device_cookie(auth):
+    test_app = browser(auth)
+    form = test_app.get("/auth/login").forms["login"]
+    assert form["remember"].checked
+    form["email"], form["password"], form["remember"] = "tanaka@example.com", PASSWORD, False
+    cookies = form.submit().headers.getall("Set-Cookie")
+    assert len(cookies) == 1
+    assert "Max-Age" not in cookies[0]
+    assert "Expires" not in cookies[0]
+
+
+def test_json_clients_get_the_same_answers_as_data(auth):
+    test_app = browser(auth)
+    wrong = test_app.post_json("/auth/login", {"email": "tanaka@example.com", "password": WRONG}, expect_errors=True)
+    assert wrong.content_type == "application/problem+json"
+    assert (wrong.status_int, wrong.json["status"], wrong.json["code"]) == (401, 401, "invalid_credentials")
+    answer = test_app.post_json("/auth/login", {"email": "tanaka@example.com", "password": PASSWORD, "next": "/r"})
+    assert (answer.json["next"], answer.json["user"]["name"]) == ("/r", "田中")
+    assert "Max-Age" in answer.headers["Set-Cookie"], "in JSON an absent `remember` means yes"
+    assert test_app.get("/auth/session").json["user"]["email"] == "tanaka@example.com"
+
+
+def test_the_account_page_shows_the_person_and_a_way_out(auth):
+    test_app = browser(auth)
+    assert test_app.get("/auth/account").location == "/auth/login?next=/auth/account"
+    sign_in(test_app)
+    page = test_app.get("/auth/account")
+    assert "tanaka@example.com" in page.text
+    assert "田中" in page.text
+    page.forms["logout"].submit()
+    assert seen(test_app) == ""
+
+
+def test_the_language_switch_holds_and_comes_back(auth):
+    test_app = browser(auth, HTTP_ACCEPT_LANGUAGE="en")
+    page = test_app.get("/auth/login?next=/reports")
+    assert page.html.html["lang"] == "en"
+    form = page.forms["language"]
+    form["lang"] = "ja"
+    back = form.submit()
+    assert back.location == "/auth/login?next=/reports"
+    assert back.follow().html.html["lang"] == "ja"
+    assert test_app.post("/auth/language", {"lang": "xx"}, expect_errors=True).status_int == 422
+
+
+def test_every_step_is_in_the_history_and_reaches_the_listeners():
+    heard = []
+    auth = middleware(listeners=[heard.append])
+    user = person(auth)
+    test_app = browser(auth, "198.51.100.7", HTTP_USER_AGENT="Tablet/1.0")
+    sign_in(test_app, password=WRONG)
+    sign_in(test_app)
+    test_app.post("/auth/logout")
+    rows = events(auth)
+    assert [row.event for row in rows] == ["account_created", "sign_in_failed", "signed_in", "signed_out"]
+    assert [row.event for row in heard] == [row.event for row in rows]
+    assert all(row.user_id == user.id and row.time.utcoffset().total_seconds() == 0 for row in rows)
+    assert (rows[2].client_address, rows[2].user_agent) == ("198.51.100.7", "Tablet/1.0")
+    assert rows[2].session == rows[3].session != ""
+
+
+def test_a_listener_that_fails_keeps_nobody_out():
+    def broken(event):
+        raise RuntimeError
+
+    auth = middleware(listeners=[broken])
+    person(auth)
+    assert sign_in(browser(auth)).status_int == 303
