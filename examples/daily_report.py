@@ -1,0 +1,148 @@
+"""A small daily-report app (日報) that knows nothing of passwords, protected by nipo_auth_mw.
+
+Run it and open http://localhost:8000. Its two databases and its secret key live in the folder `.daily_report` beside
+this file; delete that folder to start afresh.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sqlite3
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, redirect, render_template_string, request, url_for
+
+from nipo_auth_mw import AuthConfig, AuthMiddleware, auth_url, current_user, sign_out_form
+from nipo_auth_mw.stores import SQLStore
+
+ACCOUNTS = (
+    ("kanri@example.com", "umi-no-mieru-kaigi", "管理 担当", "admin", True),
+    ("genba@example.com", "asa-ichiban-no-nippo", "現場 担当", "staff", True),
+    ("kyushoku@example.com", "yasumi-no-aida-dake", "休職 中", "staff", False),
+)
+
+TEXTS = {
+    "ja": {
+        "title": "日報",
+        "new": "日報を書く",
+        "done": "今日やったこと",
+        "send": "提出する",
+        "none": "まだ日報はありません。",
+        "account": "アカウント",
+        "who": "さん",
+    },
+    "en": {
+        "title": "Daily reports",
+        "new": "Write a report",
+        "done": "What I did today",
+        "send": "Send",
+        "none": "No reports yet.",
+        "account": "Account",
+        "who": "",
+    },
+}
+
+PAGE = """<!doctype html>
+<html lang="{{ lang }}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ t.title }}</title><style>
+:root{color-scheme:light dark}
+body{font:16px/1.7 system-ui,"Hiragino Sans","Noto Sans CJK JP",sans-serif;max-width:40rem;margin:0 auto;padding:1rem}
+header{display:flex;flex-wrap:wrap;gap:1rem;align-items:center;border-bottom:1px solid #8886}
+header h1{font-size:1.3rem;margin-right:auto} textarea{width:100%;min-height:8rem;font:inherit;box-sizing:border-box}
+button{font:inherit;padding:.5rem 1rem;min-height:2.75rem} article{border-bottom:1px solid #8886;white-space:pre-wrap}
+</style></head><body>
+<header><h1>{{ t.title }}</h1><span id="who">{{ user.name or user.email }}{{ t.who }}</span>
+<a href="{{ account }}">{{ t.account }}</a>{{ sign_out }}</header>
+<h2>{{ t.new }}</h2>
+<form method="post" id="report"><label for="body">{{ t.done }}</label>
+<textarea id="body" name="body" required maxlength="4000"></textarea><p><button>{{ t.send }}</button></p></form>
+{% for day, author, body in reports %}<article><strong>{{ day }} {{ author }}</strong>
+{{ body }}</article>{% else %}<p>{{ t.none }}</p>{% endfor %}
+</body></html>"""
+
+
+def daily_report(database: Path) -> Flask:
+    """The app as it was before it had a sign-in: it asks only who is there."""
+    app = Flask(__name__)
+
+    def run(sql: str, *values: str) -> list[Any]:
+        with sqlite3.connect(database) as connection:
+            rows = connection.execute(sql, values).fetchall()
+        connection.close()
+        return rows
+
+    run("CREATE TABLE IF NOT EXISTS report (id INTEGER PRIMARY KEY, day TEXT, author TEXT, body TEXT)")
+
+    @app.get("/")
+    def reports() -> str:
+        lang = request.cookies.get("nipo_lang") or request.accept_languages.best_match(list(TEXTS)) or "en"
+        return render_template_string(
+            PAGE,
+            lang=lang if lang in TEXTS else "en",
+            t=TEXTS.get(lang, TEXTS["en"]),
+            user=current_user(request.environ),
+            account=auth_url(request.environ, "account"),
+            sign_out=sign_out_form(request.environ),
+            reports=run("SELECT day, author, body FROM report ORDER BY id DESC LIMIT 50"),
+        )
+
+    @app.post("/")
+    def send() -> Any:
+        user = current_user(request.environ)
+        author = (user.name or user.email) if user else ""
+        run(
+            "INSERT INTO report (day, author, body) VALUES (?, ?, ?)",
+            date.today().isoformat(),
+            author,
+            request.form["body"],
+        )
+        return redirect(url_for("reports"), 303)
+
+    return app
+
+
+def protected(folder: Path, port: int) -> Flask:
+    """The same app behind a sign-in: the dozen lines."""
+    folder.mkdir(exist_ok=True)
+    app = daily_report(folder / "reports.db")
+    store = SQLStore(f"sqlite:///{folder / 'auth.db'}")
+    store.create_schema()
+    app.wsgi_app = auth = AuthMiddleware(  # type: ignore[method-assign]
+        app.wsgi_app,
+        AuthConfig(secret_key=secret(folder), base_url=f"http://localhost:{port}", site_name="日報"),
+        store=store,
+    )
+    app.extensions["nipo_auth_mw"] = auth
+    for email, password, name, role, active in ACCOUNTS:
+        if auth.accounts.find(email) is None:
+            auth.accounts.create(email=email, password=password, name=name, role=role, active=active)
+    return app
+
+
+def secret(folder: Path) -> str:
+    """Made once and kept, so that people stay signed in when the server starts again."""
+    file = folder / "secret"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(48))
+    return file.read_text()
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--port", type=int, default=8000)
+    options.add_argument("--folder", type=Path, default=Path(__file__).parent / ".daily_report")
+    given = options.parse_args()
+    app = protected(given.folder.absolute(), given.port)
+    print(f"\n  http://localhost:{given.port}\n")
+    for email, password, _, role, active in ACCOUNTS:
+        print(f"  {email:22} {password:22} {role if active else 'disabled / 無効'}")
+    print(flush=True)
+    app.run(port=given.port, threaded=True)
+
+
+if __name__ == "__main__":
+    main()
