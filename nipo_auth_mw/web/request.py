@@ -47,6 +47,13 @@ class Request:
         self.language = config.default_language
         self.arguments: dict[str, str] = {}
 
+    @property
+    def signed_in(self) -> Live:
+        """The live session of a route that needs one. LookupError where a visitor got that far."""
+        if self.live is None:
+            raise LookupError("this route must ask for a session")
+        return self.live
+
     @cached_property
     def query(self) -> dict[str, str]:
         """The query's fields. Raises `BadRequest` for bad UTF-8, for a field given twice and for too many."""

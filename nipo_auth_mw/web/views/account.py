@@ -13,8 +13,7 @@ _RECENT = 20
 
 
 def show(site: Site, request: Request) -> Response:
-    live = request.live
-    assert live is not None
+    live = request.signed_in
     services = site.services
     sessions = [Session(stored) for stored in services.sessions.of(live.user.id)]
     events = services.audit.events(user_id=live.user.id, limit=_RECENT)

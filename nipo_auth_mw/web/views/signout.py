@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw.models import public_id
 from nipo_auth_mw.parts.recorder import event
+from nipo_auth_mw.parts.sessions import Live
 from nipo_auth_mw.web.request import Request
 from nipo_auth_mw.web.site import Site
 
@@ -21,13 +22,12 @@ def submit(site: Site, request: Request) -> Response:
     """Told as done only when the store has it written (`StoreUnavailable` otherwise)."""
     to = site.landing(request, request.text("next"), default=site.path(request, "login"))
     if request.live is not None:
-        _end(site, request)
+        _end(site, request, request.live)
     return site.answers.done(request, to, [site.session_cookie.delete()])
 
 
-def _end(site: Site, request: Request) -> None:
-    assert request.live is not None
-    stored, user = request.live.stored, request.live.user
+def _end(site: Site, request: Request, live: Live) -> None:
+    stored, user = live.stored, live.user
     if site.services.session_store.end_session(stored.key) is None:
         return
     site.services.recorder.record(
