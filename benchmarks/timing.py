@@ -1,0 +1,50 @@
+"""Rounds of several things in turn, so that a machine whose speed drifts is fair to all of them."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Seconds a call, over rounds: the median, and the quartiles as spread."""
+
+    rounds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rounds)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        if len(self.rounds) < 2:
+            return self.median, self.median
+        low, _, high = statistics.quantiles(self.rounds, n=4, method="inclusive")
+        return low, high
+
+
+def interleaved(things: dict[str, Callable[[], object]], rounds: int, calls: int) -> dict[str, Figure]:
+    """Time each `calls` times a round, one after the other, `rounds` times; collecting garbage between, not within."""
+    taken: dict[str, list[float]] = {name: [] for name in things}
+    for thing in things.values():
+        for _ in range(min(calls, 200)):
+            thing()
+    for _ in range(rounds):
+        for name, thing in things.items():
+            gc.collect()
+            gc.disable()
+            started = time.perf_counter()
+            for _ in range(calls):
+                thing()
+            taken[name].append((time.perf_counter() - started) / calls)
+            gc.enable()
+    return {name: Figure(tuple(values)) for name, values in taken.items()}
+
+
+def over(figure: Figure, base: Figure) -> Figure:
+    """What it costs more than `base`, round by round."""
+    return Figure(tuple(mine - bare for mine, bare in zip(figure.rounds, base.rounds, strict=True)))
