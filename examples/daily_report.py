@@ -47,7 +47,7 @@ TEXTS = {
 
 PAGE = """<!doctype html>
 <html lang="{{ lang }}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ t.title }}</title><style>
+<link rel="icon" href="data:,"><title>{{ t.title }}</title><style>
 :root{color-scheme:light dark}
 body{font:16px/1.7 system-ui,"Hiragino Sans","Noto Sans CJK JP",sans-serif;max-width:40rem;margin:0 auto;padding:1rem}
 header{display:flex;flex-wrap:wrap;gap:1rem;align-items:center;border-bottom:1px solid #8886}
