@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -20,7 +20,7 @@ from nipo_auth_mw.web import challenge, identity, own, resend
 from nipo_auth_mw.web import site as sites
 from nipo_auth_mw.web.challenge import StartResponse, WSGIApp
 from nipo_auth_mw.web.guard import Guard, Prefixes
-from nipo_auth_mw.web.notices import warn_about_mount, warn_about_proxy
+from nipo_auth_mw.web.notices import Warnings
 
 _log = logging.getLogger("nipo_auth_mw")
 
@@ -77,9 +77,10 @@ class AuthMiddleware:
         self._cookie = self._site.session_cookie
         self._cookie_name = self._cookie.name
         self._identity_site = identity.Site(self._site.prefix_path, self._text)
-        self._warn: list[Callable[[Environ], bool]] = [warn_about_mount(config), warn_about_proxy(config)]
+        self._sessions = self._services.sessions
+        self._warn = Warnings(config)
         n = config.trusted_proxies
-        self._handle = ProxyFix(self._serve, x_for=n, x_proto=n, x_host=n) if n else self._serve
+        self._behind_proxies = ProxyFix(self._serve, x_for=n, x_proto=n, x_host=n) if n else None
         self.accounts = Accounts(self._services)
 
     @property
@@ -90,32 +91,31 @@ class AuthMiddleware:
         return f"AuthMiddleware(prefix={self._prefix!r}, base_url={self._config.base_url!r})"
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return self._handle(environ, start_response)
+        if self._behind_proxies is not None:
+            return self._behind_proxies(environ, start_response)
+        return self._serve(environ, start_response)
 
     def _serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         identity.scrub(environ, self._identity_site)
-        if self._warn:
-            self._warn = [warning for warning in self._warn if not warning(environ)]
         path = environ.get("PATH_INFO", "")
         if path.startswith(self._below_prefix) or path == self._prefix:
+            self._warn(environ)
             return own.answer(self._site, environ)(environ, start_response)
-        header = environ.get("HTTP_COOKIE", "")
-        if self._cookie_name in header:
-            value = self._cookie.read(header)
-            if value is not None:
-                try:
-                    live = self._services.sessions.find(value, prolong=not self._passive.match(path))
-                except Exception as problem:
-                    return own.unavailable(self._site, environ, problem)(environ, start_response)
-                if live is not None:
-                    return self._signed_in(environ, start_response, live)
+        header = environ.get("HTTP_COOKIE")
+        if header is not None and self._cookie_name in header and (value := self._cookie.read(header)):
+            try:
+                live = self._sessions.find(value, prolong=not self._passive.match(path))
+            except Exception as problem:
+                return own.unavailable(self._site, environ, problem)(environ, start_response)
+            if live is not None:
+                return self._signed_in(environ, start_response, live)
         if self._guard.needs_session(path):
             return self._challenge(environ, start_response)
         return challenge.call(self._app, environ, start_response, self._challenge)
 
     def _signed_in(self, environ: Environ, start_response: StartResponse, live: Live) -> Iterable[bytes]:
         identity.put(environ, live)
-        if self._services.sessions.due_again(live.stored):
+        if self._sessions.due_again(live.stored):
             start_response = resend.sending_again(self._site, environ, live, start_response)
         return self._app(environ, start_response)
 
@@ -129,7 +129,7 @@ class AuthMiddleware:
     def sweep(self) -> int:
         """End the sessions that are past their time now; returns how many. Raises `StoreUnavailable`."""
         self._services.worker.flush(5)
-        return self._services.sessions.sweep()
+        return self._sessions.sweep()
 
 
 def _check_schema(*stores: Any) -> None:

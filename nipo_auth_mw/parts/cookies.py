@@ -15,8 +15,19 @@ LONGEST_HEADER = 32 * 1024
 
 def read(header: str, name: str) -> str | None:
     """The value of the one cookie called `name`; None when there is none, or more than one."""
-    if name not in header or len(header) > LONGEST_HEADER:
+    if len(header) > LONGEST_HEADER:
         return None
+    start = header.find(name)
+    if start < 0:
+        return None
+    end = start + len(name)
+    if (
+        (start == 0 or header[start - 2 : start] == "; ")
+        and header[end : end + 1] == "="
+        and header.find(name, end) < 0
+    ):
+        # As browsers write it, once: no need to look at the other pairs.
+        return _unquoted(header[end + 1 :].partition(";")[0].strip(" \t"))
     found: str | None = None
     for pair in header.split(";"):
         key, equals, value = pair.partition("=")
@@ -24,9 +35,12 @@ def read(header: str, name: str) -> str | None:
             if found is not None:
                 return None
             found = value.strip(" \t")
-    if found and len(found) >= 2 and found[0] == '"' and found[-1] == '"':
-        found = found[1:-1]
-    return found
+    return None if found is None else _unquoted(found)
+
+
+def _unquoted(value: str) -> str:
+    """Without one pair of double quotes, which some clients add."""
+    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
 
 
 class Cookie:

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nipo_auth_mw.config import SessionPolicy
 from nipo_auth_mw.models import AccountNotes, Client, Event, Session, StoredSession, User, public_id
@@ -122,15 +123,7 @@ class Sessions:
             return None
         if prolong and now - stored.seen_at >= self._touch_every:
             self._touch(stored.key, now)
-        user = User(
-            account.id,
-            account.email,
-            True,
-            account.name or "",
-            account.role,
-            notes.language,
-            notes.notify_email,
-        )
+        user = _user(account.id, account.email, account.name, account.role, notes.language, notes.notify_email)
         return Live(stored, user)
 
     def end(
@@ -225,6 +218,14 @@ class Sessions:
                     self._touched.pop(key, None)
 
         self._worker.submit(write)
+
+
+@lru_cache(maxsize=4096)
+def _user(
+    user_id: str, email: str, name: str | None, role: str, language: str | None, notify_email: str | None
+) -> User:
+    """The value for these facts; equal facts give one immutable object."""
+    return User(user_id, email, True, name or "", role, language, notify_email)
 
 
 def _key(secret: str) -> str:

@@ -11,11 +11,12 @@ import hmac
 from collections.abc import Sequence
 
 from itsdangerous import Signer
+from itsdangerous.encoding import base64_encode
 from itsdangerous.signer import SigningAlgorithm
 
 
 class _HmacSha256(SigningAlgorithm):
-    """`hmac.digest` instead of an `HMAC` object: half the time, on a path every request walks."""
+    """HMAC-SHA-256 in one call."""
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
         return hmac.digest(key, value, "sha256")
@@ -35,24 +36,24 @@ class Signed:
     """
 
     def __init__(self, secrets: Sequence[str], purpose: str, realm: str = "") -> None:
-        self._signers = tuple(
-            Signer(key, sep=".", key_derivation="none", algorithm=_HmacSha256())
-            for key in subkeys(secrets, purpose, realm)
-        )
-        # What `Signer.get_signature` returns for its newest key, without its wrapping of every argument.
-        self._verifiers = tuple(signer.get_signature for signer in self._signers)
+        keys = subkeys(secrets, purpose, realm)
+        self._signer = Signer(keys[0], sep=".", key_derivation="none", algorithm=_HmacSha256())
+        # Copying a keyed state costs two thirds of keying one, and each request walks here.
+        self._keyed = tuple(hmac.new(key, digestmod="sha256") for key in keys)
 
     def sign(self, text: str) -> str:
-        return self._signers[0].sign(text).decode("ascii")
+        return self._signer.sign(text).decode("ascii")
 
     def open(self, value: str) -> str | None:
         """The text inside, or None for anything we did not sign. Never raises."""
         text, dot, signature = value.rpartition(".")
         if not dot or not value.isascii():
             return None
-        given, data = signature.encode("ascii"), text.encode("ascii")
-        for signature_of in self._verifiers:
-            if hmac.compare_digest(signature_of(data), given):
+        data = text.encode("ascii")
+        for keyed in self._keyed:
+            mac = keyed.copy()
+            mac.update(data)
+            if hmac.compare_digest(base64_encode(mac.digest()), signature.encode("ascii")):
                 return text
         return None
 

@@ -12,6 +12,7 @@ same password (a tag is a digest: no hash is kept twice).
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from nipo_auth_mw.models import AccountNotes
 from nipo_auth_mw.parts.signing import Keyed
@@ -23,6 +24,8 @@ _REMEMBERED_HASHES = 4
 class Stamps:
     def __init__(self, keyed: Keyed) -> None:
         self._keyed = keyed
+        # A pure function of values already at hand: remembering its answers is no cache of what the store says.
+        self._matches = lru_cache(maxsize=4096)(keyed.matches)
 
     def of(self, account: Account, notes: AccountNotes, *also: str) -> str:
         """The stamp of the account as it is now; `also` is bound into it."""
@@ -30,13 +33,15 @@ class Stamps:
 
     def fits(self, stamp: str, account: Account, notes: AccountNotes, *also: str) -> bool:
         """Whether the account still is as it was when `stamp` was made, under any of the secret keys."""
-        return self._keyed.matches(stamp, *_state(account, notes), *also)
+        return self._matches(stamp, *_state(account, notes), *also)
 
 
 def _state(account: Account, notes: AccountNotes) -> tuple[object, ...]:
-    return account.id, account.email, bool(account.active), notes.epoch, _password(account.password_hash, notes.lineage)
+    password = _password(account.password_hash, notes.lineage)
+    return account.id, account.email, bool(account.active), notes.epoch, password
 
 
+@lru_cache(maxsize=4096)
 def _password(password_hash: str | None, lineage: str) -> str:
     tag = _tag(password_hash or "")
     first, *others = lineage.split() or [""]

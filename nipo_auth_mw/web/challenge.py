@@ -18,6 +18,8 @@ WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 class Watch:
     """Stands in for `start_response` and holds back a 401 that names no way of signing in."""
 
+    __slots__ = ("_start_response", "bare_401", "called", "watching")
+
     def __init__(self, start_response: StartResponse) -> None:
         self._start_response = start_response
         self.called = False
@@ -26,13 +28,16 @@ class Watch:
 
     def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
         self.called = True
-        named = any(name.lower() == "www-authenticate" for name, _ in headers)
-        self.bare_401 = self.watching and status[:3] == "401" and not named
+        self.bare_401 = status.startswith("401") and self.watching and not _names_a_way(headers)
         if self.bare_401:
             return _ignore
         if exc_info:
             return self._start_response(status, headers, exc_info)
         return self._start_response(status, headers)
+
+
+def _names_a_way(headers: list[tuple[str, str]]) -> bool:
+    return any(name.lower() == "www-authenticate" for name, _ in headers)
 
 
 def _ignore(data: bytes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from nipo_auth_mw.config import AuthConfig
@@ -12,37 +11,36 @@ from nipo_auth_mw.config import AuthConfig
 _log = logging.getLogger("nipo_auth_mw")
 
 Environ = dict[str, Any]
-Warning_ = Callable[[Environ], bool]
 
 
-def warn_about_mount(config: AuthConfig) -> Warning_:
-    """Links in mails use `base_url` alone, so a mounted app must name its mount there. True once it was said."""
+class Warnings:
+    """Looks at requests to our own pages, which every deployment sees soon and a busy one seldom."""
 
-    def warning(environ: Environ) -> bool:
-        mount = str(environ.get("SCRIPT_NAME", "")).rstrip("/")
-        if not mount or mount == config.mount:
-            return False
-        _log.warning("the server mounts the app at %r, base_url at %r; name the mount in base_url", mount, config.mount)
-        return True
+    def __init__(self, config: AuthConfig) -> None:
+        self._mount = config.mount
+        self._open = {"mount", *(() if config.trusted_proxies else ("proxy",))}
 
-    return warning
+    def __call__(self, environ: Environ) -> None:
+        if "mount" in self._open:
+            self._about_mount(str(environ.get("SCRIPT_NAME", "")).rstrip("/"))
+        if "proxy" in self._open and "HTTP_X_FORWARDED_FOR" in environ:
+            self._about_proxy(str(environ.get("REMOTE_ADDR") or ""))
 
+    def _about_mount(self, mount: str) -> None:
+        """Links in mails use `base_url` alone, so a mounted app must name its mount there."""
+        if mount and mount != self._mount:
+            self._open.discard("mount")
+            _log.warning("the server mounts the app at %r, base_url at %r; name the mount there", mount, self._mount)
 
-def warn_about_proxy(config: AuthConfig) -> Warning_:
-    """A proxy on this machine with `trusted_proxies=0` makes everybody one client. True once it was said."""
-
-    def warning(environ: Environ) -> bool:
-        if config.trusted_proxies or "HTTP_X_FORWARDED_FOR" not in environ:
-            return False
+    def _about_proxy(self, peer: str) -> None:
+        """A proxy on this machine with `trusted_proxies=0` makes everybody one client."""
         try:
-            if not ipaddress.ip_address(environ.get("REMOTE_ADDR") or "").is_loopback:
-                return False
+            here = ipaddress.ip_address(peer).is_loopback
         except ValueError:
-            return False
-        _log.warning(
-            "requests come through a proxy on this machine, but trusted_proxies is 0: every visitor counts as one "
-            "client address; set trusted_proxies to the number of proxies"
-        )
-        return True
-
-    return warning
+            here = False
+        if here:
+            self._open.discard("proxy")
+            _log.warning(
+                "requests come through a proxy on this machine, but trusted_proxies is 0: every visitor counts as one "
+                "client address; set trusted_proxies to the number of proxies"
+            )
