@@ -1,0 +1,102 @@
+"""Real servers and real processes. What is missing here skips on a newcomer's machine and fails in CI (tests/conftest.py)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+REDIS = os.environ.get("NIPO_TEST_REDIS", "redis://127.0.0.1:6379")
+
+
+def answers(host, port):
+    try:
+        socket.create_connection((host, port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def redis_uri():
+    """A database of Redis for this test alone, emptied before and after."""
+    redis = pytest.importorskip("redis")
+    where = urlsplit(REDIS)
+    if not answers(where.hostname, where.port or 6379):
+        pytest.skip(f"no Redis answers at {where.hostname}:{where.port or 6379}")
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    uri = f"{REDIS}/{int(worker) % 8 + 8}"
+    client = redis.Redis.from_url(uri)
+    client.flushdb()
+    yield uri
+    client.flushdb()
+    client.close()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(port, server):
+    deadline = time.monotonic() + 20
+    while not answers("127.0.0.1", port):
+        if server.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"a server did not start: {server.communicate()[1].decode()[-2000:]}")
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def own_redis():
+    """A Redis of this test's own, to be stopped and started: its port, `start()` and `stop()`."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
+    server = OwnRedis(free_port())
+    server.start()
+    yield server
+    server.stop()
+
+
+class OwnRedis:
+    def __init__(self, port):
+        self.port = port
+        self.process = None
+
+    def start(self):
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        wait_for(self.port, self.process)
+
+    def stop(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+
+@pytest.fixture
+def gunicorn(tmp_path):
+    """Starts `tests.processes.served:app` under gunicorn; returns its URL."""
+    started = []
+
+    def start(workers=4, threads=4, **settings):
+        port = free_port()
+        command = [sys.executable, "-m", "gunicorn", "-w", str(workers), "--threads", str(threads)]
+        command += ["-b", f"127.0.0.1:{port}", "--preload", "tests.processes.served:app"]
+        environ = {**os.environ, **settings, "SERVED_FOLDER": str(tmp_path)}
+        server = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        started.append(server)
+        wait_for(port, server)
+        return f"http://127.0.0.1:{port}"
+
+    yield start
+    for server in started:
+        server.terminate()
+        server.communicate(timeout=10)

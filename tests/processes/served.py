@@ -1,0 +1,38 @@
+"""An app for several processes, built before they fork; its hasher writes each password check into a file they share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from nipo_auth_mw import AuthConfig, AuthMiddleware, LockoutPolicy
+from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing import fast_hasher
+from tests.kit import PASSWORD, SpyHasher, echo
+
+FOLDER = Path(os.environ.get("SERVED_FOLDER", "."))
+
+
+class WritingHasher(SpyHasher):
+    def verify(self, hash, password):
+        with (FOLDER / "verified").open("ab", buffering=0) as file:
+            file.write(b".")
+        return self.inner.verify(hash, password)
+
+
+def build() -> AuthMiddleware:
+    store = SQLStore(os.environ.get("SERVED_STORE") or f"sqlite:///{FOLDER / 'auth.db'}")
+    store.create_schema()
+    config = AuthConfig(
+        secret_key="for the tests of several processes alone",
+        base_url="http://127.0.0.1",
+        lockout=LockoutPolicy(counters=os.environ.get("SERVED_COUNTERS", "store"), address_failures=1000),
+    )
+    auth = AuthMiddleware(echo, config, store=store, hasher=WritingHasher(fast_hasher()))
+    if auth.accounts.find("tanaka@example.com") is None:
+        auth.accounts.create(email="tanaka@example.com", password=PASSWORD)
+    return auth
+
+
+if "SERVED_FOLDER" in os.environ:
+    app = build()

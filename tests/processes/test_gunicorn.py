@@ -1,0 +1,81 @@
+"""Promises over several processes, forked from one that was already built."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.kit import PASSWORD, WRONG
+
+pytestmark = pytest.mark.services
+
+
+def post(url, fields, cookie=""):
+    headers = {"Content-Type": "application/json", "Cookie": cookie}
+    request = urllib.request.Request(url, json.dumps(fields).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.headers
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers
+
+
+def get(url, cookie):
+    request = urllib.request.Request(url, headers={"Cookie": cookie, "Accept": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def together(count, action):
+    barrier = threading.Barrier(count)
+
+    def run(_):
+        barrier.wait()
+        return action()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def counters(request):
+    if request.param == "redis":
+        return {"SERVED_COUNTERS": request.getfixturevalue("redis_uri")}
+    return {}
+
+
+def test_two_hundred_parallel_wrong_passwords_reach_the_hasher_at_most_five_times(gunicorn, counters, tmp_path):
+    url = gunicorn(workers=4, threads=8, **counters)
+    guess = {"email": "tanaka@example.com", "password": WRONG}
+    answers = Counter(status for status, _ in together(200, lambda: post(f"{url}/auth/login", guess)))
+    assert 1 <= (tmp_path / "verified").stat().st_size <= 5
+    assert set(answers) <= {401, 429, 503}
+    assert post(f"{url}/auth/login", {**guess, "password": PASSWORD})[0] == 429
+
+
+def test_ten_parallel_right_passwords_all_get_in(gunicorn, counters):
+    url = gunicorn(**counters)
+    right = {"email": "tanaka@example.com", "password": PASSWORD}
+    assert [status for status, _ in together(10, lambda: post(f"{url}/auth/login", right))] == [200] * 10
+
+
+def test_what_one_process_ends_no_other_revives(gunicorn, tmp_path):
+    url = gunicorn()
+    _, headers = post(f"{url}/auth/login", {"email": "tanaka@example.com", "password": PASSWORD})
+    cookie = headers["Set-Cookie"].partition(";")[0]
+    assert all("user=1" in get(f"{url}/page", cookie) for _ in range(40))
+    sql = "UPDATE nipo_auth_account SET active = 0"
+    code = f"import sqlite3; c = sqlite3.connect({str(tmp_path / 'auth.db')!r}); c.execute({sql!r}); c.commit()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert {get(f"{url}/page", cookie) for _ in range(40)} == {401}

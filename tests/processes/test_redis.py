@@ -1,0 +1,81 @@
+"""The lock on Redis, whose clock is its own."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+
+from nipo_auth_mw import LockoutPolicy, StoreUnavailable
+from nipo_auth_mw.flows.signin import Refused, SignedIn, sign_in
+from nipo_auth_mw.models import Client
+from nipo_auth_mw.testing import fast_hasher
+from tests.kit import PASSWORD, WRONG, SpyHasher, browser, middleware, person, seen
+from tests.kit import sign_in as enter
+
+pytestmark = pytest.mark.services
+
+
+def attempt(auth, password=WRONG):
+    return sign_in(auth._services, "tanaka@example.com", password, remember=True, client=Client("192.0.2.1"))
+
+
+def door(uri, **policy):
+    auth = middleware(lockout=LockoutPolicy(counters=uri, **policy))
+    person(auth)
+    return auth
+
+
+def test_the_fifth_wrong_one_sets_a_lock_of_five_minutes(redis_uri):
+    import redis
+
+    auth = door(redis_uri)
+    answers = [attempt(auth) for _ in range(5)]
+    assert answers[:4] == [Refused("invalid_credentials")] * 4
+    assert answers[4] == Refused("invalid_credentials", 300, began=True)
+    with redis.Redis.from_url(redis_uri) as client:
+        (key,) = [key for key in client.keys() if key.endswith(b":lock")]
+        assert 299_000 <= client.pttl(key) <= 300_000
+        assert b"tanaka" not in b"".join(client.keys())
+    assert attempt(auth, PASSWORD).reason == "locked"
+
+
+def test_it_ends_by_redis_own_clock(redis_uri):
+    auth = door(redis_uri, failures=2, window=timedelta(seconds=4), duration=timedelta(seconds=2))
+    attempt(auth)
+    time.sleep(1)
+    assert attempt(auth).began
+    began = time.monotonic()
+    while isinstance(attempt(auth, PASSWORD), Refused):
+        assert time.monotonic() - began < 4
+        time.sleep(0.05)
+    assert time.monotonic() - began == pytest.approx(2, abs=1)
+
+
+def test_a_right_password_clears_the_count(redis_uri):
+    auth = door(redis_uri)
+    for _ in range(3):
+        for _ in range(4):
+            assert not attempt(auth).began
+        assert isinstance(attempt(auth, PASSWORD), SignedIn)
+
+
+def test_redis_out_of_reach_checks_no_password_and_ends_no_session(own_redis):
+    spy = SpyHasher(fast_hasher())
+    auth = middleware(lockout=LockoutPolicy(counters=f"redis://127.0.0.1:{own_redis.port}/0"), hasher=spy)
+    person(auth)
+    test_app = browser(auth)
+    enter(test_app)
+    spy.verified.clear()
+    own_redis.stop()
+    for password in (PASSWORD, WRONG):
+        answer = enter(browser(auth), password=password)
+        assert answer.status_int == 503
+        assert answer.headers["Retry-After"]
+    with pytest.raises(StoreUnavailable):
+        attempt(auth)
+    assert spy.verified == []
+    assert seen(test_app) == "1"
+    own_redis.start()
+    assert enter(browser(auth)).status_int == 303
