@@ -115,7 +115,7 @@ class AuthMiddleware:
 
     def _signed_in(self, environ: Environ, start_response: StartResponse, live: Live) -> Iterable[bytes]:
         identity.put(environ, live)
-        if self._sessions.due_again(live.stored):
+        if live.cookie_due:
             start_response = resend.sending_again(self._site, environ, live, start_response)
         return self._app(environ, start_response)
 

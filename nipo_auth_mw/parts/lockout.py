@@ -233,6 +233,12 @@ class Lockout:
                 return self._counters.incr(key, self._window) == self._policy.address_failures
         return False
 
+    def seldom(self, what: str, client_address: str) -> bool:
+        """True once a minute for a client address: what anybody can cause must not fill the history."""
+        key = self._client(client_address)
+        with _outages():
+            return self._counters.incr(f"{key or 'c:unknown'}:{what}", 60) == 1
+
     def _client(self, client_address: str) -> str | None:
         """One counter an IPv4 address, one a /64 of IPv6 (what one customer is given). No address, no shared bucket."""
         try:

@@ -13,15 +13,15 @@ _SAFE = re.compile(r"/(?![/\\])[!-\[\]-~]*\Z")
 LONGEST = 2000
 
 
-def safe_next(text: str | None, *, own: str, default: str) -> str:
+def safe_next(text: str | None, *, own: str, default: str, but: str = "account") -> str:
     """`text` itself when it is a path of our origin, else `default`.
 
     `own` is the path of our own pages as people see it. They are not landed on (a `next` of `logout` would sign people
-    out, one of `login` would loop), but for the account page.
+    out, one of `login` would loop), but for the one that `but` names.
     """
     if not text or len(text) > LONGEST or not _SAFE.match(text):
         return default
     path = text.split("?", 1)[0].split("#", 1)[0]
-    if (path == own or path.startswith(own + "/")) and path != own + "/account":
+    if (path == own or path.startswith(own + "/")) and path != f"{own}/{but}":
         return default
     return text

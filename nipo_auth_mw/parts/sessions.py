@@ -35,10 +35,12 @@ LookUp = Callable[[str], Found | None]
 
 @dataclass(slots=True)
 class Live:
-    """A session that is good now, and whose it is."""
+    """A session that is good now, and whose it is. `cookie_due`: a kept one whose cookie was last sent so long ago that
+    browsers may drop it before we end it."""
 
     stored: StoredSession
     user: User
+    cookie_due: bool
 
     @property
     def session(self) -> Session:
@@ -124,7 +126,7 @@ class Sessions:
         if prolong and now - stored.seen_at >= self._touch_every:
             self._touch(stored.key, now)
         user = _user(account.id, account.email, account.name, account.role, notes.language, notes.notify_email)
-        return Live(stored, user)
+        return Live(stored, user, stored.kept and now - stored.sent_at > _SEND_AGAIN)
 
     def end(
         self, stored: StoredSession, *, why: str, record: Record, name: str = "session_ended", actor: str = ""
@@ -155,10 +157,6 @@ class Sessions:
 
     def of(self, user_id: str) -> list[StoredSession]:
         return list(self._store.sessions_of(user_id))
-
-    def due_again(self, stored: StoredSession) -> bool:
-        """Whether a kept session's cookie was last sent so long ago that browsers may drop it before we do."""
-        return stored.kept and time.time() - stored.sent_at > _SEND_AGAIN
 
     def send_again(self, stored: StoredSession) -> bool:
         """Write down that the cookie goes out again; False when the session has ended meanwhile: then send nothing."""

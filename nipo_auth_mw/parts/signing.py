@@ -46,15 +46,15 @@ class Signed:
 
     def open(self, value: str) -> str | None:
         """The text inside, or None for anything we did not sign. Never raises."""
-        text, dot, signature = value.rpartition(".")
-        if not dot or not value.isascii():
+        try:
+            data, _, signature = value.encode("ascii").rpartition(b".")
+        except UnicodeEncodeError:
             return None
-        data = text.encode("ascii")
         for keyed in self._keyed:
             mac = keyed.copy()
             mac.update(data)
-            if hmac.compare_digest(base64_encode(mac.digest()), signature.encode("ascii")):
-                return text
+            if hmac.compare_digest(base64_encode(mac.digest()), signature):
+                return value[: len(data)]
         return None
 
 

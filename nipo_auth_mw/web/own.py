@@ -102,6 +102,8 @@ def _query(path: str) -> str:
 
 
 def _record_cross_site(site: Site, request: Request) -> None:
+    if not site.services.lockout.seldom("cross-site", request.client.address):
+        return
     site.services.recorder.record(
         event(
             "cross_site_refused",

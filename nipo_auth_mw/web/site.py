@@ -35,11 +35,14 @@ class Site:
         """The path of one of our routes as people see it."""
         return f"{request.root}{self.config.prefix}/{route}"
 
-    def landing(self, request: Request, wanted: str, default: str | None = None) -> str:
-        """Where a change sends the person: `next` if it is a path of the app's origin, else `default`, else home."""
+    def landing(self, request: Request, wanted: str, default: str | None = None, *, but: str = "account") -> str:
+        """Where a change sends the person: `next` if it is a path of the app's origin, else `default`, else home.
+
+        Of our own pages only the one that `but` names is landed on.
+        """
         home = request.root + self.config.home
         own = request.root + self.config.prefix
-        return redirects.safe_next(wanted, own=own, default=home if default is None else default)
+        return redirects.safe_next(wanted, own=own, default=home if default is None else default, but=but)
 
     def language(self, environ: Environ, account: str | None) -> str:
         """The language of the answer: switch, account, browser, default."""

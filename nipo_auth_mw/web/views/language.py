@@ -12,9 +12,7 @@ def submit(site: Site, request: Request) -> Response:
     language = request.text("lang")
     if language not in site.config.languages:
         return site.answers.refuse(request, "unknown_language", 422)
-    own = site.path(request, "login")
-    wanted = request.text("next")
-    # The switch stands on our own pages too, so it alone may come back to one of them.
-    path = wanted.split("?", 1)[0]
-    to = wanted if path == own else site.landing(request, wanted, default=own)
+    # The switch stands on our own pages too: it comes back to the account page or to the sign-in form.
+    login = site.landing(request, request.text("next"), default=site.path(request, "login"), but="login")
+    to = site.landing(request, request.text("next"), default=login)
     return site.answers.done(request, to, [site.language_cookie.set(language)], language=language)
