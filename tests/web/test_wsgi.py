@@ -1,0 +1,271 @@
+"""PEP 3333: around the app as if we were not there, and correct towards the server ourselves (rows WS, BD8)."""
+
+from __future__ import annotations
+
+import io
+from wsgiref.util import FileWrapper, setup_testing_defaults
+from wsgiref.validate import validator
+
+import pytest
+
+from nipo_auth_mw.testing import sign_in as put_cookie
+from tests.kit import browser, echo, middleware, person
+
+TEXT = [("Content-Type", "text/plain")]
+
+
+class Server:
+    """As small a WSGI server as there is; keeps what it was told, and when."""
+
+    def __init__(self, auth, path="/public", **environ):
+        self.environ = {"PATH_INFO": path, "REMOTE_ADDR": "192.0.2.1", **environ}
+        setup_testing_defaults(self.environ)
+        self.written = []
+        self.started = []
+        self.auth = auth
+
+    def start_response(self, status, headers, exc_info=None):
+        if exc_info and self.written:
+            raise exc_info[1].with_traceback(exc_info[2])
+        assert exc_info or not self.started, "start_response twice without exc_info"
+        self.started.append((status, headers))
+        return self.written.append
+
+    def call(self):
+        return self.auth(self.environ, self.start_response)
+
+
+class Closing:
+    """An iterable that counts how often it is closed."""
+
+    def __init__(self, *chunks):
+        self.chunks, self.closed = chunks, 0
+
+    def __iter__(self):
+        return iter(self.chunks)
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.fixture(params=["visitor", "signed in"])
+def serve(request):
+    """Serves an app to a visitor on a public page, and to a signed-in person."""
+
+    def build(app, **environ):
+        auth = middleware(app, public=["/public"])
+        if request.param == "signed in":
+            test_app = browser(auth)
+            put_cookie(auth, test_app, person(auth))
+            (cookie,) = test_app.cookiejar
+            environ["HTTP_COOKIE"] = f"{cookie.name}={cookie.value}"
+        return Server(auth, **environ)
+
+    return build
+
+
+def test_chunks_are_passed_on_as_they_come(serve):
+    made = []
+
+    def app(environ, start_response):
+        start_response("200 OK", TEXT)
+        for chunk in (b"one", b"two", b"three"):
+            made.append(chunk)
+            yield chunk
+
+    chunks = iter(serve(app).call())
+    assert next(chunks) == b"one"
+    assert made == [b"one"]
+    assert list(chunks) == [b"two", b"three"]
+
+
+def test_an_eager_apps_iterable_goes_back_untouched(serve):
+    body = Closing(b"one")
+
+    def app(environ, start_response):
+        start_response("200 OK", TEXT)
+        return body
+
+    assert serve(app).call() is body
+
+
+def test_a_file_wrapper_reaches_the_server(serve):
+    made = []
+
+    def app(environ, start_response):
+        start_response("200 OK", TEXT)
+        made.append(environ["wsgi.file_wrapper"](io.BytesIO(b"file"), 2))
+        return made[0]
+
+    server = serve(app, **{"wsgi.file_wrapper": FileWrapper})
+    assert server.call() is made[0]
+
+
+def test_write_reaches_the_server_at_once(serve):
+    server = None
+
+    def app(environ, start_response):
+        write = start_response("200 OK", TEXT)
+        write(b"written")
+        assert server.written == [b"written"]
+        return [b"returned"]
+
+    server = serve(app)
+    assert list(server.call()) == [b"returned"]
+
+
+def test_a_lazy_app_may_yield_nothing_before_it_starts(serve):
+    def app(environ, start_response):
+        yield b""
+        start_response("200 OK", TEXT)
+        yield b"body"
+
+    server = serve(app)
+    assert b"".join(server.call()) == b"body"
+    assert server.started[0][0] == "200 OK"
+
+
+def test_a_second_start_with_exc_info_replaces_the_first(serve):
+    def app(environ, start_response):
+        start_response("200 OK", TEXT)
+        try:
+            raise ValueError
+        except ValueError:
+            import sys
+
+            start_response("500 Oops", TEXT, sys.exc_info())
+        return [b"sorry"]
+
+    server = serve(app)
+    assert list(server.call()) == [b"sorry"]
+    assert server.started[-1][0] == "500 Oops"
+
+
+@pytest.mark.parametrize("steps", [0, 1, 99])
+def test_close_is_called_once_at_the_end_or_when_the_server_stops_early(serve, steps):
+    body = Closing(b"one", b"two", b"three")
+
+    def app(environ, start_response):
+        start_response("200 OK", TEXT)
+        return body
+
+    answer = serve(app).call()
+    for _ in zip(range(steps), answer, strict=False):
+        pass
+    answer.close()
+    assert body.closed == 1
+
+
+def test_close_reaches_a_lazy_apps_generator_once(serve):
+    ends = []
+
+    def app(environ, start_response):
+        try:
+            start_response("200 OK", TEXT)
+            yield b"one"
+            yield b"two"
+        finally:
+            ends.append(1)
+
+    answer = serve(app).call()
+    chunks = iter(answer)
+    next(chunks)
+    answer.close()
+    assert ends == [1]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_apps_exceptions_pass_unchanged_and_the_next_request_is_clean(serve, late):
+    class OwnError(Exception):
+        pass
+
+    def app(environ, start_response):
+        if environ["PATH_INFO"].endswith("bad"):
+            if late:
+                start_response("200 OK", TEXT)
+            raise OwnError("as it was")
+        return echo(environ, start_response)
+
+    server = serve(app, PATH_INFO="/public/bad")
+    with pytest.raises(OwnError, match="as it was"):
+        list(server.call())
+    again = serve(app, PATH_INFO="/public/good")
+    assert b"user=" in b"".join(again.call())
+
+
+def test_a_body_sent_to_the_app_is_not_touched(serve):
+    sent = bytes(range(256)) * 4096
+    got = []
+
+    def app(environ, start_response):
+        got.append(environ["wsgi.input"].read())
+        start_response("200 OK", TEXT)
+        return [b""]
+
+    list(serve(app, REQUEST_METHOD="POST", **{"wsgi.input": io.BytesIO(sent), "CONTENT_LENGTH": str(len(sent))}).call())
+    assert got == [sent]
+
+
+def test_an_input_that_cannot_be_read_is_left_alone(serve):
+    class Broken:
+        def read(self, *size):
+            raise OSError("gone")
+
+    def app(environ, start_response):
+        start_response("200 OK", TEXT)
+        return [b"fine"]
+
+    server = serve(app, REQUEST_METHOD="POST", **{"wsgi.input": Broken(), "CONTENT_LENGTH": "10"})
+    assert list(server.call()) == [b"fine"]
+
+
+OWN = [
+    ("GET", "login", ""),
+    ("GET", "login", "next=/reports"),
+    ("POST", "login", "email=tanaka@example.com&password=wrong"),
+    ("POST", "login", "email=tanaka@example.com&password=aoi-umi-to-shiroi-kumo"),
+    ("GET", "logout", ""),
+    ("POST", "logout", ""),
+    ("GET", "account", ""),
+    ("GET", "session", ""),
+    ("POST", "language", "lang=ja"),
+    ("POST", "language", "lang=xx"),
+    ("GET", "static/nothing.css", ""),
+    ("GET", "nowhere", ""),
+    ("PUT", "login", ""),
+]
+
+
+@pytest.mark.parametrize(("method", "route", "sent"), OWN)
+@pytest.mark.parametrize("signed_in", [False, True])
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+def test_our_own_answers_pass_the_validator_on_both_sides(method, route, sent, signed_in, kind):
+    auth = middleware(validator(echo))
+    user = person(auth)
+    strict = validator(auth)
+    test_app = browser(strict, HTTP_ACCEPT=kind, HTTP_ACCEPT_LANGUAGE="ja")
+    if signed_in:
+        put_cookie(auth, test_app, user)
+    options = {"method": method, "expect_errors": True}
+    if method == "GET":
+        head = test_app.request(f"/auth/{route}?{sent}", method="HEAD", expect_errors=True)
+        page = test_app.request(f"/auth/{route}?{sent}", expect_errors=True)
+        assert (head.status, head.body) == (page.status, b"")
+    else:
+        page = test_app.request(
+            f"/auth/{route}", body=sent.encode(), content_type="application/x-www-form-urlencoded", **options
+        )
+    assert page.status_int < 500
+    allowed = test_app.options(f"/auth/{route}", expect_errors=True)
+    assert allowed.status_int < 500
+
+
+def test_the_app_inside_sees_a_valid_request_and_the_server_a_valid_answer():
+    auth = middleware(validator(echo), public=["/public"])
+    user = person(auth)
+    test_app = browser(validator(auth))
+    assert "user=-" in test_app.get("/public/x").text
+    assert test_app.get("/private").status_int == 303
+    put_cookie(auth, test_app, user)
+    assert "user=1" in test_app.get("/private").text
+    assert "sent=report" in test_app.post("/private", "report").text
