@@ -1,0 +1,105 @@
+"""Accounts in a database: `UserStore`, `EmailStore` and `StaffDirectory`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from nipo_auth_mw.errors import EmailTaken
+from nipo_auth_mw.models import Account
+from nipo_auth_mw.stores.connections import Connections
+from nipo_auth_mw.stores.schema import account
+from nipo_auth_mw.stores.statements import number_of, plain, savepoint, storable
+
+_COLUMNS = tuple(account.c[field.name] for field in fields(Account))
+_BY_ID = sa.select(*_COLUMNS).where(account.c.id == sa.bindparam("id"))
+_BY_EMAIL = sa.select(*_COLUMNS).where(account.c.email == sa.bindparam("email"))
+# SQLite takes no longer pattern.
+_LONGEST_SEARCH = 1000
+
+
+def _account(row: Sequence[Any]) -> Account:
+    number, email, password_hash, active, name, role = row
+    return Account(str(number), email, password_hash, active, name, role)
+
+
+class SQLAccounts:
+    """The part of `SQLStore` that keeps accounts. Ids are the digits of a positive integer, never used twice."""
+
+    _db: Connections
+
+    def get(self, user_id: str) -> Account | None:
+        number = number_of(user_id)
+        rows = () if number is None else self._db.read(_BY_ID, id=number)
+        return _account(rows[0]) if rows else None
+
+    def find_by_email(self, email: str) -> Account | None:
+        rows = self._db.read(_BY_EMAIL, email=email) if storable(email) else ()
+        return _account(rows[0]) if rows else None
+
+    def set_password_hash(self, user_id: str, new: str, *, expected: str | None) -> bool:
+        number = number_of(user_id)
+        if number is None or not storable(expected):
+            return False
+        same = account.c.password_hash == expected
+        return self._db.change(sa.update(account).where(account.c.id == number, same).values(password_hash=new))
+
+    def set_email(self, user_id: str, new: str, *, expected: str) -> bool:
+        number = number_of(user_id)
+        if number is None or not storable(expected):
+            return False
+        same = sa.and_(account.c.id == number, account.c.email == expected)
+        values = {"email": new, "email_folded": new.casefold()}
+        return bool(self._unique(sa.update(account).where(same).values(values)).rowcount)
+
+    def create(self, *, email: str, password_hash: str | None, name: str, role: str, active: bool) -> Account:
+        name = plain(name)
+        values = {"email": email, "password_hash": password_hash, "active": active, "name": name, "role": role}
+        folded = {"email_folded": email.casefold(), "name_folded": name.casefold()}
+        inserted = self._unique(sa.insert(account).values(values | folded))
+        return Account(str(inserted.inserted_primary_key[0]), email, password_hash, active, name, role)
+
+    def _unique(self, statement: sa.Executable) -> Any:
+        """Run a statement that the unique constraint on addresses may refuse. Raises `EmailTaken`."""
+        with self._db.writing() as connection:
+            try:
+                with savepoint(connection):
+                    return connection.execute(statement)
+            except sa.exc.IntegrityError:
+                raise EmailTaken("another account has this address") from None
+
+    def update(
+        self, user_id: str, *, name: str | None = None, role: str | None = None, active: bool | None = None
+    ) -> bool:
+        number = number_of(user_id)
+        if number is None:
+            return False
+        changes: dict[str, Any] = {"role": role, "active": active}
+        if name is not None:
+            changes |= {"name": plain(name), "name_folded": plain(name).casefold()}
+        # With nothing given it still tells whether there is such an account.
+        changes = {key: value for key, value in changes.items() if value is not None} or {"id": number}
+        return self._db.change(sa.update(account).where(account.c.id == number).values(changes))
+
+    def delete(self, user_id: str) -> bool:
+        number = number_of(user_id)
+        return number is not None and self._db.change(sa.delete(account).where(account.c.id == number))
+
+    def search(self, text: str, *, after: str | None, limit: int) -> Sequence[Account]:
+        if len(text) > _LONGEST_SEARCH or not storable(text, after):
+            return []
+        statement = sa.select(*_COLUMNS).order_by(account.c.email).limit(max(limit, 0))
+        if text:
+            folded = text.casefold()
+            statement = statement.where(
+                sa.or_(
+                    account.c.email_folded.contains(folded, autoescape=True),
+                    account.c.name_folded.contains(folded, autoescape=True),
+                )
+            )
+        if after is not None:
+            statement = statement.where(account.c.email > after)
+        return [_account(row) for row in self._db.read(statement)]

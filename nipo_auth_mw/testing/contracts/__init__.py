@@ -1,0 +1,33 @@
+"""Contract suites: inherit one, say how to make the thing, and pytest proves that it keeps its protocol's promises.
+
+    class TestOurStaffTable(UserStoreContract):
+        def make_store(self):
+            return OurStaffTable(fresh_database())
+
+        def add_account(self, store, email, password_hash, active=True):
+            return store.insert(email, password_hash, active)
+
+The thing must be empty for each test. Instead of `make_store` a class may override the fixture `store` (`mailer`,
+`counters`), and so use fixtures of its own. For readable failures, put
+`pytest.register_assert_rewrite("nipo_auth_mw.testing.contracts")` into conftest.py, before anything imports this.
+"""
+
+from nipo_auth_mw.testing.contracts.accounts import EmailStoreContract, StaffDirectoryContract, UserStoreContract
+from nipo_auth_mw.testing.contracts.audit import AuditLogContract
+from nipo_auth_mw.testing.contracts.counters import CounterClockContract, CounterContract
+from nipo_auth_mw.testing.contracts.mailers import MailerContract
+from nipo_auth_mw.testing.contracts.sessions import JoinedSessionStoreContract, SessionStoreContract
+from nipo_auth_mw.testing.contracts.transactions import TransactionalContract
+
+__all__ = [
+    "AuditLogContract",
+    "CounterClockContract",
+    "CounterContract",
+    "EmailStoreContract",
+    "JoinedSessionStoreContract",
+    "MailerContract",
+    "SessionStoreContract",
+    "StaffDirectoryContract",
+    "TransactionalContract",
+    "UserStoreContract",
+]

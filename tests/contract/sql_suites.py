@@ -1,0 +1,332 @@
+"""The contracts as `SQLStore` keeps them, and what it promises beyond them, on any of its databases.
+
+A test module that imports these classes defines the fixtures `url`, of a database, and `sql_store`, a store on it
+with its tables empty.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from nipo_auth_mw.errors import ConfigError, EmailTaken, StoreUnavailable
+from nipo_auth_mw.models import Event
+from nipo_auth_mw.stores import SQLStore, schema
+from nipo_auth_mw.testing import contracts
+from nipo_auth_mw.testing.contracts.audit import START
+from nipo_auth_mw.testing.contracts.sessions import a_session
+from tests.contract import workers
+
+__all__ = [
+    "TestAccounts",
+    "TestAudit",
+    "TestCounterRows",
+    "TestCounters",
+    "TestCountersClock",
+    "TestEmails",
+    "TestJoinedSessions",
+    "TestOutages",
+    "TestSchema",
+    "TestSecrets",
+    "TestSessions",
+    "TestStaff",
+    "TestThreads",
+    "TestTransactions",
+]
+
+SECRET = "SECRET-VALUE"
+
+
+def empty(store: SQLStore) -> None:
+    """Remove every row, but those of the schema's version."""
+    with store._db.writing() as connection:
+        for table in schema.account.metadata.sorted_tables:
+            if table is not schema.schema_version:
+                connection.execute(sa.delete(table))
+
+
+@pytest.fixture
+def without_tables(sql_store: SQLStore) -> Iterator[SQLStore]:
+    with sql_store._db.writing() as connection:
+        schema.account.metadata.drop_all(connection)
+    yield sql_store
+    sql_store.create_schema()
+
+
+class OnSQL:
+    @pytest.fixture
+    def store(self, sql_store: SQLStore) -> SQLStore:
+        return sql_store
+
+
+class TestAccounts(OnSQL, contracts.UserStoreContract): ...
+
+
+class TestEmails(OnSQL, contracts.EmailStoreContract): ...
+
+
+class TestStaff(OnSQL, contracts.StaffDirectoryContract):
+    def test_an_id_is_the_digits_of_a_positive_integer(self, store: SQLStore) -> None:
+        assert int(self.create(store).id) > 0
+
+    def test_a_refused_address_leaves_the_transaction_usable(self, store: SQLStore) -> None:
+        user_id = self.create(store).id
+        with store.transaction():
+            with pytest.raises(EmailTaken):
+                self.create(store)
+            assert store.update(user_id, name="Later") is True
+        assert store.get(user_id).name == "Later"
+
+    def test_a_name_may_hold_what_the_database_cannot(self, store: SQLStore) -> None:
+        assert store.get(self.create(store, name="a\0b\ud800").id).name == "a�b?"
+
+
+class TestSessions(OnSQL, contracts.SessionStoreContract):
+    def test_a_browser_may_send_what_the_database_cannot_hold(self, store: SQLStore) -> None:
+        store.open_session(a_session(user_agent="a\0b", client_address="\udcff"))
+        found = store.find_session("a" * 64)[0]
+        assert (found.user_agent, found.client_address) == ("a�b", "?")
+
+
+class TestJoinedSessions(OnSQL, contracts.JoinedSessionStoreContract): ...
+
+
+class TestAudit(OnSQL, contracts.AuditLogContract):
+    def test_an_event_may_hold_what_the_database_cannot(self, store: SQLStore) -> None:
+        store.append_event(Event(START, "sign_in_failed", email="a\0b"))
+        assert store.events()[0].email == "a�b"
+
+
+class TestTransactions(OnSQL, contracts.TransactionalContract):
+    def test_after_a_failed_statement_nothing_is_kept(self, store: SQLStore) -> None:
+        store.open_session(a_session())
+        with pytest.raises(StoreUnavailable), store.transaction():
+            store.open_session(a_session("b" * 64))
+            with pytest.raises(StoreUnavailable):
+                store.open_session(a_session())
+            with pytest.raises(StoreUnavailable):
+                store.open_session(a_session("c" * 64))
+        assert [session.key[0] for session in store.sessions_of("1")] == ["a"]
+
+    def test_counting_inside_does_not_wait_for_itself(self, store: SQLStore) -> None:
+        with store.transaction():
+            store.raise_epoch("1")
+            assert store.counters.incr("a", 60) == 1
+            assert store.counters.get("a") == 1
+            store.counters.clear("a")
+            assert store.counters.get("a") == 0
+
+
+class TestCounters(contracts.CounterContract):
+    @pytest.fixture
+    def counters(self, sql_store: SQLStore) -> Any:
+        return sql_store.counters
+
+
+class TestCountersClock(contracts.CounterClockContract):
+    @pytest.fixture
+    def counters(self, sql_store: SQLStore) -> Any:
+        return sql_store.counters
+
+
+class TestCounterRows:
+    """How the counters share a table."""
+
+    def rows(self, store: SQLStore) -> int:
+        return store._db.ask(lambda c: c.execute(sa.select(sa.func.count()).select_from(schema.counter)).scalar())
+
+    def fill(self, store: SQLStore, count: int) -> None:
+        rows = [{"key": f"k{number}", "amount": 1, "expires_at": time.time() + 60} for number in range(count)]
+        with store._db.writing() as connection:
+            connection.execute(sa.insert(schema.counter), rows)
+
+    def test_counting_removes_what_has_expired(self, sql_store: SQLStore) -> None:
+        self.fill(sql_store, 3500)
+        with time_machine.travel(time.time() + 61, tick=False):
+            for _ in range(256 + 4):
+                sql_store.counters.incr("one", 60)
+            assert self.rows(sql_store) == 1
+
+    def test_what_counts_is_never_removed(self, sql_store: SQLStore) -> None:
+        self.fill(sql_store, 1500)
+        for _ in range(257):
+            sql_store.counters.incr("one", 60)
+        assert sql_store.counters.prune() == 0
+        assert self.rows(sql_store) == 1501
+
+    def test_four_processes_never_lose_a_count(self, sql_store: SQLStore, url: str) -> None:
+        told = [int(number) for output in workers.in_processes("count", url) for number in output.split()]
+        total = workers.PROCESSES * workers.THREADS * workers.COUNTS
+        assert sorted(told) == list(range(1, total + 1))
+        assert sql_store.counters.get("shared") == total
+
+    def test_a_name_that_no_column_holds_counts_nothing(self, sql_store: SQLStore) -> None:
+        assert sql_store.counters.get("\ud800") == 0
+        with pytest.raises(ValueError, match="name"):
+            sql_store.counters.incr("\ud800", 60)
+
+
+class TestSchema:
+    def test_four_processes_may_create_it_at_once(self, without_tables: SQLStore, url: str) -> None:
+        workers.in_processes("create_schema", url)
+        without_tables.check()
+        with without_tables._db.writing() as connection:
+            assert connection.execute(sa.select(schema.schema_version.c.version)).all() == [(1,)]
+
+    def test_creating_it_again_keeps_the_rows(self, sql_store: SQLStore) -> None:
+        sql_store.open_session(a_session())
+        sql_store.create_schema()
+        sql_store.check()
+        assert sql_store.find_session("a" * 64) is not None
+
+    def test_an_interrupted_creation_is_finished(self, without_tables: SQLStore) -> None:
+        with without_tables._db.writing() as connection:
+            schema.event.create(connection)
+        without_tables.create_schema()
+        without_tables.check()
+
+    def test_a_missing_one_is_named_with_its_command(self, without_tables: SQLStore) -> None:
+        with pytest.raises(ConfigError, match="nipo-auth init --store ") as caught:
+            without_tables.check()
+        assert caught.value.field == "store"
+
+    def test_a_newer_one_is_refused(self, sql_store: SQLStore) -> None:
+        newer = {"version": schema.VERSION + 1}
+        with sql_store._db.writing() as connection:
+            connection.execute(sa.insert(schema.schema_version), newer)
+        try:
+            with pytest.raises(ConfigError, match="newer"):
+                sql_store.check()
+        finally:
+            with sql_store._db.writing() as connection:
+                connection.execute(sa.delete(schema.schema_version).where(schema.schema_version.c.version > 1))
+
+    def test_every_table_has_the_prefix(self, sql_store: SQLStore) -> None:
+        names = sql_store._db.ask(lambda connection: sa.inspect(connection).get_table_names())
+        assert {name for name in names if name.startswith("nipo_auth_")} == set(schema.account.metadata.tables)
+
+    def test_it_works_in_a_hosts_engine_and_leaves_it_alone(self, sql_store: SQLStore, url: str) -> None:
+        host = sa.create_engine(url)
+        heard: list[object] = []
+        sa.event.listen(host, "connect", lambda *given: heard.append(given))
+        store = SQLStore(host)
+        store.check()
+        store.open_session(a_session())
+        assert store.find_session("a" * 64) is not None
+        assert len(heard) == 1, "our connection was made by the host's recipe"
+        assert host.pool.checkedin() + host.pool.checkedout() == 0, "and is none of its pool's"
+        with host.begin() as connection:
+            connection.execute(sa.text("DELETE FROM nipo_auth_session"))
+            connection.rollback()
+        assert store.find_session("a" * 64) is not None, "the host's own transactions work as before"
+        store.close()
+        host.dispose()
+
+
+class TestSecrets:
+    """No value of a row leaves the store in an exception (AU3, AD8)."""
+
+    def told(self, problem: BaseException) -> str:
+        return "".join(traceback.format_exception(problem)) + repr(problem)
+
+    def test_a_taken_address(self, sql_store: SQLStore) -> None:
+        given = {"email": f"{SECRET}@example.com", "password_hash": SECRET, "name": SECRET, "role": "x", "active": True}
+        user_id = sql_store.create(**given).id
+        with pytest.raises(EmailTaken) as caught:
+            sql_store.create(**given)
+        assert SECRET not in self.told(caught.value)
+        other = sql_store.create(**given | {"email": "other@example.com"}).id
+        with pytest.raises(EmailTaken) as caught:
+            sql_store.set_email(other, f"{SECRET}@example.com", expected="other@example.com")
+        assert SECRET not in self.told(caught.value)
+        assert SECRET not in repr(sql_store.get(user_id)).replace(f"{SECRET}@", "").replace(f"name='{SECRET}'", "")
+
+    def test_a_refused_row(self, sql_store: SQLStore) -> None:
+        sql_store.open_session(a_session(SECRET))
+        with pytest.raises(StoreUnavailable) as caught:
+            sql_store.open_session(a_session(SECRET, stamp=SECRET))
+        assert SECRET not in self.told(caught.value)
+
+    def test_a_missing_table(self, without_tables: SQLStore) -> None:
+        for work in (
+            lambda: without_tables.find_session(SECRET),
+            lambda: without_tables.find_by_email(SECRET),
+            lambda: without_tables.counters.incr(SECRET, 60),
+            lambda: without_tables.append_event(Event(START, "x", email=SECRET)),
+            lambda: without_tables.set_password_hash("1", SECRET, expected=SECRET),
+        ):
+            with pytest.raises(StoreUnavailable) as caught:
+                work()
+            assert SECRET not in self.told(caught.value)
+
+
+class TestOutages:
+    def test_a_closed_store_opens_again(self, sql_store: SQLStore) -> None:
+        sql_store.open_session(a_session())
+        sql_store.close()
+        assert sql_store.find_session("a" * 64) is not None
+        sql_store.close()
+        with sql_store.transaction():
+            sql_store.raise_epoch("1")
+        sql_store.close()
+        assert sql_store.counters.incr("a", 60) == 1
+
+    def test_an_interrupted_statement_leaves_no_answer_behind(self, sql_store: SQLStore) -> None:
+        """The next statement on a kept connection must never be given what the one before asked for."""
+
+        def interrupted(kept: Any) -> None:
+            kept.cursor.execute("SELECT 'of another request'")
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            sql_store._db._run(interrupted)
+        assert sql_store._db.fetch("SELECT 1", ())[0][0] == 1
+
+
+class TestThreads:
+    def test_a_threads_connections_close_with_it(self, sql_store: SQLStore) -> None:
+        def work() -> None:
+            sql_store.find_session("a" * 64)
+            sql_store.counters.get("a")
+
+        sql_store.close()
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [kept for kept in sql_store._db._kept._all if kept.is_open] == []
+        assert [kept for kept in sql_store._counting._kept._all if kept.is_open] == []
+
+    def test_a_forked_child_shares_no_connection(self, sql_store: SQLStore) -> None:
+        sql_store.open_session(a_session())
+        assert workers.in_children(lambda: [sql_store.find_session("a" * 64)[0].key, sql_store.raise_epoch("1")]) == 4
+        assert sql_store.notes_of("1").epoch == 4
+        assert sql_store.find_session("a" * 64) is not None
+
+    def test_a_fork_closes_what_other_threads_keep_and_they_go_on(self, sql_store: SQLStore) -> None:
+        sql_store.open_session(a_session())
+        opened, go_on, found = threading.Event(), threading.Event(), []
+
+        def other() -> None:
+            sql_store.find_session("a" * 64)
+            opened.set()
+            go_on.wait(10)
+            found.append(sql_store.find_session("a" * 64))
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        opened.wait(10)
+        sql_store._db._kept._before_fork()
+        assert not any(kept.is_open for kept in sql_store._db._kept._all)
+        sql_store._db._kept._after_fork()
+        go_on.set()
+        thread.join()
+        assert found[0][0].key == "a" * 64

@@ -1,0 +1,245 @@
+"""`SQLStore` on SQLite keeps every contract, and what is SQLite's alone."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from nipo_auth_mw.errors import ConfigError, StoreUnavailable
+from nipo_auth_mw.models import Event
+from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing.contracts.audit import START
+from nipo_auth_mw.testing.contracts.base import at_once
+from nipo_auth_mw.testing.contracts.sessions import a_session
+from tests.contract.sql_suites import *  # noqa: F403
+from tests.contract.sql_suites import without_tables  # noqa: F401
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/auth.db"
+
+
+@pytest.fixture
+def sql_store(url: str) -> Iterator[SQLStore]:
+    store = SQLStore(url)
+    store.create_schema()
+    yield store
+    store.close()
+
+
+def asked(store: SQLStore, pragma: str, counting: bool = False) -> object:
+    return (store._counting if counting else store._db).fetch(f"PRAGMA {pragma}", ())[0][0]
+
+
+def test_what_must_last_is_on_the_disk_before_it_is_answered(sql_store: SQLStore) -> None:
+    assert asked(sql_store, "journal_mode") == "wal"
+    assert asked(sql_store, "synchronous") == 2
+    assert asked(sql_store, "foreign_keys") == 1
+    assert asked(sql_store, "busy_timeout") == 5000
+
+
+def test_a_count_does_not_wait_for_the_disk(sql_store: SQLStore) -> None:
+    assert asked(sql_store, "synchronous", counting=True) == 1
+
+
+def test_hashes_are_for_the_owners_eyes_only(sql_store: SQLStore, tmp_path: Path) -> None:
+    sql_store.raise_epoch("1")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("auth.db", "auth.db-wal", "auth.db-shm"), 0o600)
+
+
+def test_an_existing_file_keeps_its_mode(tmp_path: Path, url: str) -> None:
+    (tmp_path / "auth.db").touch()
+    (tmp_path / "auth.db").chmod(0o640)
+    store = SQLStore(url)
+    store.create_schema()
+    store.close()
+    assert stat.S_IMODE((tmp_path / "auth.db").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="MemoryStore"):
+        SQLStore(url)
+
+
+def test_a_hosts_engine_in_memory_is_refused() -> None:
+    with pytest.raises(ConfigError, match="MemoryStore"):
+        SQLStore(sa.create_engine("sqlite://"))
+
+
+@pytest.mark.parametrize(
+    "url", ["", "auth.db", "oracle://x", "sqlite+aiosqlite:////x", "postgresql+psycopg2://x", "mysql+mysqldb://x", 7]
+)
+def test_what_is_no_supported_database_is_refused(url: object) -> None:
+    with pytest.raises(ConfigError, match="sqlite:////path") as caught:
+        SQLStore(url)
+    assert caught.value.field == "store"
+
+
+def test_a_relative_path_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = SQLStore("sqlite:///auth.db")
+    monkeypatch.chdir("/")
+    store.create_schema()
+    store.close()
+    assert (tmp_path / "auth.db").exists()
+
+
+def test_the_repr_shows_no_password() -> None:
+    store = SQLStore("postgresql+psycopg://kate:hush@db.example:5433/auth?password=hush&sslpassword=hush")
+    assert repr(store) == "SQLStore('postgresql+psycopg://db.example:5433/auth')"
+    assert repr(SQLStore("sqlite:////srv/auth.db")) == "SQLStore('sqlite:////srv/auth.db')"
+
+
+def test_a_folder_that_is_not_there_is_an_outage(tmp_path: Path) -> None:
+    store = SQLStore(f"sqlite:///{tmp_path}/missing/auth.db")
+    for work in (store.create_schema, store.check, store.events):
+        with pytest.raises(StoreUnavailable):
+            work()
+
+
+def test_a_full_disk_is_an_outage_and_keeps_nothing(sql_store: SQLStore) -> None:
+    sql_store._db.fetch(f"PRAGMA max_page_count = {asked(sql_store, 'page_count')}", ())
+    with pytest.raises(StoreUnavailable), sql_store.transaction():
+        sql_store.raise_epoch("1")
+        sql_store.append_event(Event(START, "signed_in", user_agent="x" * 100_000))
+    assert sql_store.notes_of("1").epoch == 0
+    assert sql_store.raise_epoch("1") == 1
+
+
+def test_a_database_that_cannot_be_written_is_an_outage_for_writes_alone(sql_store: SQLStore) -> None:
+    sql_store.open_session(a_session())
+    for connections in (sql_store._db, sql_store._counting):
+        connections._settings += ("PRAGMA query_only = ON",)
+        connections.close()
+    with pytest.raises(StoreUnavailable):
+        sql_store.counters.incr("a", 60)
+    with pytest.raises(StoreUnavailable):
+        sql_store.end_session("a" * 64)
+    assert sql_store.find_session("a" * 64) is not None
+
+
+def test_a_trigger_that_refuses_a_row_is_an_outage(sql_store: SQLStore) -> None:
+    with sql_store._db.writing() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER no BEFORE INSERT ON nipo_auth_event BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    with pytest.raises(StoreUnavailable), sql_store.transaction():
+        sql_store.raise_epoch("1")
+        sql_store.append_event(Event(START, "x"))
+    assert sql_store.notes_of("1").epoch == 0
+
+
+def test_a_file_that_is_no_database_is_an_outage(tmp_path: Path, url: str) -> None:
+    (tmp_path / "auth.db").write_bytes(b"no database" * 1000)
+    store = SQLStore(url)
+    with pytest.raises(StoreUnavailable):
+        store.check()
+    store.close()
+
+
+def test_another_programs_commit_is_seen_at_once(sql_store: SQLStore, tmp_path: Path) -> None:
+    user_id = sql_store.create(email="a@example.com", password_hash=None, name="", role="staff", active=True).id
+    sql_store.open_session(a_session(user_id=user_id))
+    assert sql_store.find_session_with_account("a" * 64)[2].active is True
+    other = sqlite3.connect(tmp_path / "auth.db", isolation_level=None)
+    other.execute("UPDATE nipo_auth_account SET active = 0")
+    assert sql_store.find_session_with_account("a" * 64)[2].active is False
+    other.execute("DELETE FROM nipo_auth_session")
+    assert sql_store.find_session_with_account("a" * 64) is None
+    other.close()
+
+
+def test_reads_leave_no_transaction_open(sql_store: SQLStore, tmp_path: Path) -> None:
+    sql_store.open_session(a_session())
+    sql_store.find_session("a" * 64)
+    sql_store.sessions_of("1")
+    sql_store.counters.get("a")
+    other = sqlite3.connect(tmp_path / "auth.db")
+    assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    other.close()
+
+
+def test_ids_are_never_used_again_even_by_another_process(sql_store: SQLStore, url: str) -> None:
+    given = {"email": "a@example.com", "password_hash": None, "name": "", "role": "staff", "active": True}
+    gone = sql_store.create(**given)
+    sql_store.delete(gone.id)
+    other = SQLStore(url)
+    assert int(other.create(**given).id) > int(gone.id)
+    other.close()
+
+
+def test_32_threads_never_meet_a_locked_database(sql_store: SQLStore) -> None:
+    """WS5: reads and writes of all kinds for two seconds."""
+    user_id = sql_store.create(email="a@example.com", password_hash=None, name="", role="staff", active=True).id
+    until = time.monotonic() + 2
+
+    def work(number: int) -> int:
+        rounds = 0
+        while time.monotonic() < until:
+            key = f"{number:032}{rounds:032}"
+            with sql_store.transaction():
+                sql_store.open_session(a_session(key, user_id=user_id))
+                sql_store.append_event(Event(START, "signed_in", user_id))
+            sql_store.counters.incr(f"c{number % 3}", 60)
+            for _ in range(20):
+                assert sql_store.find_session_with_account(key) is not None
+            sql_store.counters.get("c1")
+            assert sql_store.end_session(key) is not None
+            rounds += 1
+        return rounds
+
+    rounds = at_once(work, racers=32)
+    assert all(isinstance(done, int) and done > 0 for done in rounds), rounds
+    assert sql_store.counters.get("c0") + sql_store.counters.get("c1") + sql_store.counters.get("c2") == sum(rounds)
+    assert sql_store.sessions_of(user_id) == []
+
+
+def test_a_writer_elsewhere_is_waited_for_and_reads_go_on(sql_store: SQLStore, tmp_path: Path) -> None:
+    sql_store.open_session(a_session())
+    other = sqlite3.connect(tmp_path / "auth.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    done.start()
+    assert sql_store.find_session("a" * 64) is not None
+    assert sql_store.raise_epoch("1") == 1
+    done.join()
+    other.close()
+
+
+def test_a_store_of_ones_own_does_not_load_sqlalchemy() -> None:
+    code = "import sys, nipo_auth_mw.stores; sys.exit('sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_connection_is_left_to_the_garbage_collector(url: str) -> None:
+    """With Python 3.13 sqlite3 warns of each."""
+    code = (
+        "import threading\nfrom nipo_auth_mw.stores import SQLStore\n"
+        f"store = SQLStore({url!r}); store.create_schema(); store.counters.incr('a', 60)\n"
+        "thread = threading.Thread(target=store.events); thread.start(); thread.join()\n"
+        "del thread, store\n"
+    )
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_look_up_of_each_request_is_one_select(sql_store: SQLStore) -> None:
+    sql_store.open_session(a_session())
+    sql_store.find_session_with_account("a" * 64)
+    said: list[str] = []
+    sql_store._db._kept.mine().cursor.connection.set_trace_callback(said.append)
+    sql_store.find_session_with_account("a" * 64)
+    sql_store._db._kept.mine().cursor.connection.set_trace_callback(None)
+    assert [text.split()[0] for text in said] == ["SELECT"]
