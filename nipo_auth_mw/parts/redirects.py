@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 
 _SAFE = re.compile(r"/(?![/\\])[!-\[\]-~]*\Z")
+# Browsers take dot segments away, so `/./auth/logout` would be our own page by another name.
+_DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|\Z)", re.IGNORECASE)
 LONGEST = 2000
 
 
@@ -22,6 +24,8 @@ def safe_next(text: str | None, *, own: str, default: str, but: str = "account")
     if not text or len(text) > LONGEST or not _SAFE.match(text):
         return default
     path = text.split("?", 1)[0].split("#", 1)[0]
+    if _DOT_SEGMENT.search(path):
+        return default
     if (path == own or path.startswith(own + "/")) and path != f"{own}/{but}":
         return default
     return text

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw.config import AuthConfig
@@ -30,6 +31,18 @@ _A_YEAR = "public, max-age=31536000, immutable"
 Cookies = Sequence[str]
 
 
+class _Redirect(Response):
+    """Sends Location as it is given. Werkzeug takes it apart and quotes it anew, which turns `?x[]=1` into another
+    spelling than the one that was asked for and checked."""
+
+    autocorrect_location_header = False
+
+    def get_wsgi_headers(self, environ: Any) -> Headers:
+        headers = super().get_wsgi_headers(environ)
+        headers["Location"] = self.headers["Location"]
+        return headers
+
+
 class Answers:
     """Builds every answer of our own, the static files' too."""
 
@@ -42,7 +55,9 @@ class Answers:
         user: User | None = request.live.user if request.live else None
         common = {"root": request.root, "here": here(request, self._config), "user": user}
         html = self._pages.render(template, request.language, **{**common, **context})
-        response = _with_headers(Response(html, status, content_type="text/html; charset=utf-8"))
+        response = _with_headers(
+            Response(html.encode("utf-8", "replace"), status, content_type="text/html; charset=utf-8")
+        )
         response.headers["Content-Language"] = request.language
         return response
 
@@ -62,8 +77,7 @@ class Answers:
 
     def redirect(self, to: str) -> Response:
         """303, so that a POST is never sent again elsewhere; a path, never built from Host."""
-        response = _with_headers(Response(b"", 303, content_type="text/html; charset=utf-8"))
-        response.autocorrect_location_header = False
+        response = _with_headers(_Redirect(b"", 303, content_type="text/html; charset=utf-8"))
         response.headers["Location"] = to
         return response
 

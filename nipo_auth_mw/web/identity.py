@@ -38,7 +38,8 @@ def scrub(environ: Environ, site: Site) -> None:
 
 
 def put(environ: Environ, live: Live) -> None:
-    environ["REMOTE_USER"] = live.user.id
+    # A host's ORM may give an id that is a subclass of str; PEP 3333 wants the very type.
+    environ["REMOTE_USER"] = str(live.user.id)
     environ["AUTH_TYPE"] = AUTH_TYPE
     environ[USER] = live.user
     environ[SESSION] = live.session

@@ -104,15 +104,20 @@ def client_of(environ: Environ) -> Client:
 
 
 def root_of(environ: Environ, config: AuthConfig) -> str:
-    """The path the app is mounted at as people see it: `base_url`'s, else SCRIPT_NAME."""
-    return config.mount or _quoted(str(environ.get("SCRIPT_NAME", "")).rstrip("/"))
+    """The path the app is mounted at as people see it: `base_url`'s, else SCRIPT_NAME.
+
+    Servers that cut SCRIPT_NAME out of the requested path may leave it two slashes, and a Location that starts with
+    two names another host.
+    """
+    mount = str(environ.get("SCRIPT_NAME", "")).strip("/")
+    return config.mount or (_quoted(f"/{mount}") if mount else "")
 
 
 def path_of(environ: Environ, config: AuthConfig) -> str:
     """The requested path and query as people see them, fit for `next`."""
     path = root_of(environ, config) + _quoted(environ.get("PATH_INFO", ""))
     query = environ.get("QUERY_STRING", "")
-    return f"{path}?{quote(query, safe=_QUERY_SAFE, encoding='latin-1')}" if query else path
+    return f"{path}?{quote(query, safe=_QUERY_SAFE, encoding='latin-1', errors='replace')}" if query else path
 
 
 _QUERY_SAFE = "%/?:@!$&'()*+,;=-._~[]"
@@ -171,7 +176,7 @@ def names_wrong_host(environ: Environ, config: AuthConfig) -> bool:
 
 
 def media_type(environ: Environ) -> str:
-    return str(environ.get("CONTENT_TYPE") or "").split(";", 1)[0].strip().lower()
+    return str(environ.get("CONTENT_TYPE") or "").split(";", 1)[0].strip(" \t").lower()
 
 
 def _accepted(environ: Environ) -> list[tuple[str, float]]:

@@ -1,0 +1,159 @@
+"""Rows PG1-PG3: every echo is escaped, languages are only compared, nothing is fetched from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import time
+from html.parser import HTMLParser
+from urllib.parse import quote
+
+import pytest
+
+from tests.attack.corpora.texts import LANGUAGES, MARKUP
+from tests.attack.tools import HTTPS, Answer, ask, login, signed_in
+from tests.kit import middleware, person
+
+
+class Outline(HTMLParser):
+    """The elements of a page and the names of their attributes, without any text or value."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, ...]] = []
+        self.urls: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, *sorted(name for name, _ in attrs if name not in {"autofocus"})))
+        self.urls += [
+            value or "" for name, value in attrs if name in {"href", "src", "action", "formaction", "data", "srcset"}
+        ]
+
+    handle_startendtag = handle_starttag
+
+
+def outline(answer: Answer) -> list[tuple[str, ...]]:
+    return Outline(answer.text).tags
+
+
+@pytest.fixture
+def auth():
+    auth = middleware(base_url=HTTPS)
+    person(auth)
+    return auth
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_pg1_what_is_typed_comes_back_as_text(auth, text):
+    plain = outline(login(auth, "x@example.com"))
+    answer = login(auth, text, fields={"next": "/" + text.replace(" ", "")})
+    assert answer.status == 401
+    assert outline(answer) == plain
+    assert "49<" not in answer.text, "no template is evaluated"
+    form = re.search(r'name="email"[^>]*value="([^"]*)"', answer.text)
+    assert form
+    assert '"' not in form[1]
+    data = login(auth, text, HTTP_ACCEPT="application/json")
+    assert data.get("Content-Type") == "application/problem+json"
+    assert isinstance(json.loads(data.body), dict)
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_pg1_nothing_else_of_a_request_comes_back_as_markup(auth, text):
+    latin = text.encode().decode("latin-1")
+    for path, status in (("/auth/login", 200), ("/auth/logout", 200), ("/auth/nothing", 404)):
+        plain = outline(ask(auth, path=path))
+        odd = {
+            "HTTP_USER_AGENT": latin,
+            "HTTP_REFERER": latin,
+            "HTTP_ACCEPT_LANGUAGE": latin,
+            "HTTP_COOKIE": f"nipo_lang={latin}; __Host-nipo_auth={latin}; __Host-nipo_device={latin}",
+            "HTTP_X_FORWARDED_FOR": latin,
+        }
+        for query in (
+            latin,
+            "next=" + quote(text),
+            f"x={latin}&next=/{quote(text)}",
+            f"email={quote(text)}&error={quote(text)}",
+        ):
+            answer = ask(auth, path=path, query=query, **odd)
+            assert answer.status in {status, 400}
+            if answer.status == status:
+                assert outline(answer) == plain
+    broken = ask(auth, path=f"/auth/{latin}")
+    assert outline(broken) == outline(ask(auth, path="/auth/nothing"))
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_pg1_names_and_devices_are_text_on_the_account_page(text):
+    pages = []
+    for name, agent in (("Plain", "Plain/1.0"), (text.replace("\u2028", ""), text)):
+        auth = middleware(base_url=HTTPS, site_name=name)
+        person(auth, name=name)
+        mine = signed_in(
+            auth, HTTP_USER_AGENT=agent.encode().decode("latin-1"), REMOTE_ADDR=agent.encode().decode("latin-1")
+        )
+        pages.append(ask(auth, path="/auth/account", cookie=mine, REMOTE_ADDR="192.0.2.1"))
+    assert [page.status for page in pages] == [200, 200]
+    assert outline(pages[0]) == outline(pages[1])
+    assert "49<" not in pages[1].text
+
+
+@pytest.mark.parametrize("wish", LANGUAGES, ids=range(len(LANGUAGES)))
+def test_pg2_an_odd_language_is_the_default_one(auth, wish):
+    began = time.perf_counter()
+    default = ask(auth, path="/auth/login").text
+    for odd in ({"HTTP_ACCEPT_LANGUAGE": wish}, {"HTTP_COOKIE": f"nipo_lang={wish[:20_000]}"}):
+        answer = ask(auth, path="/auth/login", **odd)
+        assert answer.status == 200
+        assert answer.get("Content-Language") in {"en", "ja"}
+        if not wish.startswith("ja"):
+            assert answer.text == default
+    answer = ask(auth, "POST", "/auth/language", form={"lang": wish[:20_000]})
+    assert (answer.status, answer.all("Set-Cookie")) == (422, [])
+    assert time.perf_counter() - began < 0.5
+
+
+def test_pg2_a_header_of_a_megabyte_is_cheap(auth):
+    began = time.perf_counter()
+    for text in (
+        "a" * 2**20,
+        "en," * 350_000,
+        ";" * 2**20,
+        "ja;q=0." + "1" * 2**20,
+        "-" * 2**20,
+        " " * 2**20,
+        "en-" * 350_000,
+    ):
+        assert ask(auth, path="/auth/login", HTTP_ACCEPT_LANGUAGE=text).status == 200
+    assert time.perf_counter() - began < 1
+
+
+def test_pg2_many_different_wishes_leave_nothing_behind(auth):
+    def wish(start: int, count: int) -> None:
+        for i in range(start, start + count):
+            ask(auth, path="/auth/session", HTTP_ACCEPT_LANGUAGE=f"x{i:07d}" * 50, HTTP_USER_AGENT=f"agent {i} " * 50)
+
+    wish(0, 1000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    wish(1000, 10_000)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 3 * 1024, "11 MB of headers came in"
+
+
+def test_pg3_pages_ask_for_nothing_of_another_origin(auth):
+    mine = signed_in(auth)
+    pages = [
+        ask(auth, path=f"/auth/{route}", cookie=cookie)
+        for route in ("login", "logout", "account", "x")
+        for cookie in ("", mine)
+    ]
+    pages += [login(auth, password="wrong"), ask(auth, "POST", "/page", form={})]
+    urls = [url for page in pages for url in Outline(page.text).urls]
+    assert len(urls) > 20
+    assert all(re.match(r"/(?![/\\])", url) for url in urls), urls
+    for url in {url for url in urls if "/static/" in url}:
+        text = ask(auth, path=url).text
+        assert not re.search(r"https?://(?!www\.w3\.org/)|@import|url\(\s*['\"]?(?!data:)|//[a-z0-9-]+\.[a-z]", text)
+        assert not re.search(r"fetch\(|XMLHttpRequest|sendBeacon|eval\(|innerHTML", text)
