@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import os
 import secrets
 import sqlite3
@@ -105,11 +106,19 @@ class Ours:
         config = AuthConfig(secret_key=secrets.token_urlsafe(48), base_url="http://localhost", public=["/public"])
         self.auth = AuthMiddleware(app, config, store=self.store, hasher=self.hasher)
         self.user = self.auth.accounts.create(email=EMAIL, password=PASSWORD)
-        self.form = urlencode({"email": EMAIL, "password": PASSWORD, "remember": "1"}).encode()
+        # Many people, so that none of them comes near the 100 sessions an account may have.
+        others = [f"person{n}@example.com" for n in range(50)]
+        for email in others:
+            self.auth.accounts.create(email=email, password=PASSWORD)
+        self.forms = itertools.cycle([self.form(email) for email in others])
 
-    def sign_in(self) -> str:
-        answer = Answer()
-        answer.of(self.auth, environ("/auth/login", body=self.form) | {"wsgi.input": io.BytesIO(self.form)})
+    @staticmethod
+    def form(email: str) -> bytes:
+        return urlencode({"email": email, "password": PASSWORD, "remember": "1"}).encode()
+
+    def sign_in(self, form: bytes = b"") -> str:
+        answer, sent = Answer(), form or next(self.forms)
+        answer.of(self.auth, environ("/auth/login", body=sent) | {"wsgi.input": io.BytesIO(sent)})
         if not answer.status.startswith("303"):
             sys.exit(f"not measured: sign-in answered {answer.status}")
         cookies = [value for name, value in answer.headers if name == "Set-Cookie"]
@@ -142,7 +151,7 @@ class CountedLookups:
 
 
 def prove_ours(ours: Ours) -> str:
-    cookie = ours.sign_in()
+    cookie = ours.sign_in(ours.form(EMAIL))
     proven(ours.auth, cookie, ours.user.id)
     with CountedLookups(ours) as lookups:
         Answer().of(ours.auth, environ("/public", altered(cookie)))
@@ -183,7 +192,6 @@ def measure(folder: Path, rounds: int, calls: int) -> int:
         things[f"{name}/forged"] = asking(wsgi, environ("/public", altered(value)))
     figures = interleaved(things, rounds, calls)
     entering = interleaved({"sign-in": ours.sign_in, "hash": hashing(ours)}, rounds, max(20, calls // 30))
-    cookie = ours.sign_in()
     prove_revocation(ours, cookie)
     return report(list(layers), figures, over(entering["sign-in"], entering["hash"]))
 

@@ -8,16 +8,18 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """One row of our own user table; any object with these attributes serves as well (see `protocols.Account`)."""
 
     id: str
     email: str
-    password_hash: str | None = field(repr=False)
+    password_hash: str | None
     active: bool = True
     name: str = ""
     role: str = "staff"
+
+    def __repr__(self) -> str:
+        return f"Account(id={self.id!r}, email={self.email!r}, active={self.active}, role={self.role!r})"
 
 
 @dataclass(frozen=True, slots=True)

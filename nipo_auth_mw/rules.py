@@ -13,7 +13,7 @@ from nipo_auth_mw.errors import ConfigError
 TOKEN = re.compile(r"[A-Za-z0-9_-]{0,32}\Z")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?\Z")
 _PATH = re.compile(r"(?:/[^\x00-\x20\x7f/\\;?#%]+)+\Z")
-_NEW_SECRET = "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+_HOW_TO_MAKE_ONE = "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 
 def need(good: bool, name: str, problem: str, mend: str) -> None:
@@ -91,13 +91,18 @@ def secret_keys(value: object) -> tuple[str, ...]:
     name = "secret_key"
     keys = (value,) if isinstance(value, str) else texts(value)
     if not keys:
-        raise ConfigError(name, "is missing or not text", _NEW_SECRET)
+        raise ConfigError(name, "is missing or not text", _HOW_TO_MAKE_ONE)
     for key in keys:
-        need(len(key.encode("utf-8", "replace")) >= 32, name, "is shorter than 32 bytes", _NEW_SECRET)
+        need(len(key.encode("utf-8", "replace")) >= 32, name, "is shorter than 32 bytes", _HOW_TO_MAKE_ONE)
         telling = re.sub(r"[^a-z]", "", key.lower())
         words = ("changeme", "changethis", "yoursecret", "secretkeyhere", "djangoinsecure", "replaceme", "placeholder")
         known = any(word in telling for word in words)
-        need(not known, name, "is an example from somebody's documentation, so anyone could sign cookies", _NEW_SECRET)
+        need(
+            not known,
+            name,
+            "is an example from somebody's documentation, so anyone could sign cookies",
+            _HOW_TO_MAKE_ONE,
+        )
     need(len(set(keys)) == len(keys), name, "holds one key twice", "List each key once, newest first.")
     return keys
 

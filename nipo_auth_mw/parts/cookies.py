@@ -15,17 +15,12 @@ LONGEST_HEADER = 32 * 1024
 
 def read(header: str, name: str) -> str | None:
     """The value of the one cookie called `name`; None when there is none, or more than one."""
-    if len(header) > LONGEST_HEADER:
-        return None
     start = header.find(name)
-    if start < 0:
+    if start < 0 or len(header) > LONGEST_HEADER:
         return None
     end = start + len(name)
-    if (
-        (start == 0 or header[start - 2 : start] == "; ")
-        and header[end : end + 1] == "="
-        and header.find(name, end) < 0
-    ):
+    first = start == 0 or header[start - 2 : start] == "; "
+    if first and header[end : end + 1] == "=" and header.find(name, end) < 0:
         # As browsers write it, once: no need to look at the other pairs.
         return _unquoted(header[end + 1 :].partition(";")[0].strip(" \t"))
     found: str | None = None

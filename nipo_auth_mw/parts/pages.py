@@ -133,7 +133,7 @@ class Pages:
 def _host_loader(templates: str | os.PathLike[str] | BaseLoader | None) -> BaseLoader | None:
     if templates is None or isinstance(templates, BaseLoader):
         return templates
-    if not os.path.isdir(templates):
+    if not Path(templates).is_dir():
         raise ConfigError("templates", f"{os.fspath(templates)!r} is no directory", "Give the path of one")
     return FileSystemLoader(templates)
 

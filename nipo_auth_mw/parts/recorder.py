@@ -21,8 +21,8 @@ Record = Callable[[Event], None]
 def one_line(text: str, longest: int = _LONGEST) -> str:
     """The text cut and with every control or separator character escaped, so that no input can forge a second line or
     steer a terminal (ASVS 5 16.4.1)."""
-    cut = text[:longest]
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:longest])
+    return safe[:longest]
 
 
 def event(

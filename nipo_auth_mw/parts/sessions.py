@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from nipo_auth_mw.config import SessionPolicy
 from nipo_auth_mw.models import AccountNotes, Client, Event, Session, StoredSession, User, public_id
-from nipo_auth_mw.parts.recorder import Record, Recorder, event
+from nipo_auth_mw.parts.recorder import Record, Recorder, event, one_line
 from nipo_auth_mw.parts.signing import Signed
 from nipo_auth_mw.parts.stamps import Stamps
 from nipo_auth_mw.parts.worker import Worker
@@ -94,8 +94,8 @@ class Sessions:
             seen_at=now,
             sent_at=now,
             kept=kept,
-            client_address=client.address[:64],
-            user_agent=client.user_agent[:254],
+            client_address=one_line(client.address, 64),
+            user_agent=one_line(client.user_agent),
         )
         for surplus in self._store.sessions_of(account.id)[MOST_PER_ACCOUNT - 1 :]:
             self.end(surplus, why="cap", record=record)
@@ -117,7 +117,9 @@ class Sessions:
         now = time.time()
         if self._touched and stored.key in self._touched:
             stored = stored._replace(seen_at=max(stored.seen_at, self._touched[stored.key]))
-        if self._deadline(stored) <= now or stored.created_at > now + _CLOCK_TOLERANCE:
+        idle = self._idle if stored.kept else self._browser_idle
+        over = now >= stored.seen_at + idle or now >= stored.created_at + self._absolute
+        if over or stored.created_at > now + _CLOCK_TOLERANCE:
             self._expire(stored)
             return None
         if account is None or not account.active or not self._stamps.fits(stored.stamp, account, notes):

@@ -25,23 +25,33 @@ class Stamps:
     def __init__(self, keyed: Keyed) -> None:
         self._keyed = keyed
         # A pure function of values already at hand: remembering its answers is no cache of what the store says.
-        self._matches = lru_cache(maxsize=4096)(keyed.matches)
+        self._fits = lru_cache(maxsize=4096)(self._matches)
 
     def of(self, account: Account, notes: AccountNotes, *also: str) -> str:
         """The stamp of the account as it is now; `also` is bound into it."""
-        return self._keyed.digest(*_state(account, notes), *also)
+        password = _password(account.password_hash, notes.lineage)
+        return self._keyed.digest(account.id, account.email, bool(account.active), password, notes.epoch, *also)
 
     def fits(self, stamp: str, account: Account, notes: AccountNotes, *also: str) -> bool:
         """Whether the account still is as it was when `stamp` was made, under any of the secret keys."""
-        return self._matches(stamp, *_state(account, notes), *also)
+        epoch, lineage = notes.epoch, notes.lineage
+        active, password_hash = bool(account.active), account.password_hash
+        return self._fits(stamp, account.id, account.email, password_hash, active, epoch, lineage, *also)
+
+    def _matches(
+        self,
+        stamp: str,
+        user_id: str,
+        email: str,
+        password_hash: str | None,
+        active: bool,
+        epoch: int,
+        lineage: str,
+        *also: str,
+    ) -> bool:
+        return self._keyed.matches(stamp, user_id, email, active, _password(password_hash, lineage), epoch, *also)
 
 
-def _state(account: Account, notes: AccountNotes) -> tuple[object, ...]:
-    password = _password(account.password_hash, notes.lineage)
-    return account.id, account.email, bool(account.active), notes.epoch, password
-
-
-@lru_cache(maxsize=4096)
 def _password(password_hash: str | None, lineage: str) -> str:
     tag = _tag(password_hash or "")
     first, *others = lineage.split() or [""]

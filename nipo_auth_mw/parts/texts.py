@@ -21,7 +21,7 @@ class Texts:
     replaces the keys it has; one for another language has all keys. Raises `ConfigError` that names what is missing.
     """
 
-    def __init__(self, languages: Sequence[str], read_host: Callable[[str], str | None] = lambda name: None) -> None:
+    def __init__(self, languages: Sequence[str], read_host: Callable[[str], str | None] = lambda _: None) -> None:
         english = _read(_OURS / "en.toml")
         self._catalogues: dict[str, dict[str, str]] = {}
         for language in languages:

@@ -64,7 +64,7 @@ class MemoryStore:
             account = self._accounts.get(user_id)
             if account is None or account.password_hash != expected:
                 return False
-            self._accounts[user_id] = replace(account, password_hash=new)
+            self._accounts[user_id] = account._replace(password_hash=new)
             return True
 
     def set_email(self, user_id: str, new: str, *, expected: str) -> bool:
@@ -75,7 +75,7 @@ class MemoryStore:
             owner = self.find_by_email(new)
             if owner is not None and owner.id != user_id:
                 raise EmailTaken("another account has this address")
-            self._accounts[user_id] = replace(account, email=new)
+            self._accounts[user_id] = account._replace(email=new)
             return True
 
     def create(self, *, email: str, password_hash: str | None, name: str, role: str, active: bool) -> Account:
@@ -93,8 +93,7 @@ class MemoryStore:
             account = self._accounts.get(user_id)
             if account is None:
                 return False
-            self._accounts[user_id] = replace(
-                account,
+            self._accounts[user_id] = account._replace(
                 name=account.name if name is None else name,
                 role=account.role if role is None else role,
                 active=account.active if active is None else active,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ from nipo_auth_mw.stores.connections import Connections
 from nipo_auth_mw.stores.schema import account
 from nipo_auth_mw.stores.statements import number_of, plain, savepoint, storable
 
-_COLUMNS = tuple(account.c[field.name] for field in fields(Account))
+_COLUMNS = tuple(account.c[name] for name in Account._fields)
 _BY_ID = sa.select(*_COLUMNS).where(account.c.id == sa.bindparam("id"))
 _BY_EMAIL = sa.select(*_COLUMNS).where(account.c.email == sa.bindparam("email"))
 # SQLite takes no longer pattern.

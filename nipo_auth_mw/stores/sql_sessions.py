@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +14,7 @@ from nipo_auth_mw.stores.statements import Query, compiled, number_of, plain, st
 
 _SESSION = tuple(session.c[name] for name in StoredSession._fields)
 _NOTES = tuple(account_notes.c[name] for name in AccountNotes._fields)
-_ACCOUNT = tuple(account.c[field.name] for field in fields(Account))
+_ACCOUNT = tuple(account.c[name] for name in Account._fields)
 _NO_NOTES = AccountNotes()
 
 # Built once: SQLAlchemy spends more on building a statement than on running it.
@@ -55,8 +54,10 @@ class SQLSessions:
 
     def find_session_with_account(self, key: str) -> tuple[StoredSession, AccountNotes, Account | None] | None:
         for row in self._db.fetch(self._lookup_with_account.sql, (key,)):
-            (user_id, stamp, created_at, seen_at, sent_at, kept, address, agent) = row[:8]
-            (epoch, lineage, language, notify_email, email, password_hash, active, name, role) = row[8:]
+            # fmt: off
+            (user_id, stamp, created_at, seen_at, sent_at, kept, address, agent,
+             epoch, lineage, language, notify_email, email, password_hash, active, name, role) = row
+            # fmt: on
             return (
                 StoredSession._make((key, user_id, stamp, created_at, seen_at, sent_at, kept == 1, address, agent)),
                 _NO_NOTES if epoch is None else AccountNotes._make((epoch, lineage, language, notify_email)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
@@ -12,7 +13,7 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import User
 from nipo_auth_mw.parts.pages import Pages
-from nipo_auth_mw.web.request import Request
+from nipo_auth_mw.web.request import BadRequest, Request
 
 _CSP = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -67,10 +68,7 @@ class Answers:
 
     def done(self, request: Request, to: str, cookies: Cookies = (), **what: Any) -> Response:
         """The end of a successful change: 303 to `to`, or JSON that says `next` and what was done."""
-        if request.wants_json:
-            response = self.data({"next": to, **what})
-        else:
-            response = self.redirect(to)
+        response = self.data({"next": to, **what}) if request.wants_json else self.redirect(to)
         for cookie in cookies:
             response.headers.add("Set-Cookie", cookie)
         return response
@@ -122,12 +120,18 @@ class Answers:
 
 
 def here(request: Request, config: AuthConfig) -> str:
-    """Where the language switch comes back to: this page, when it can be asked for with GET."""
+    """Where the language switch comes back to: this page, when it can be asked for with GET.
+
+    Of the query only `next` comes along: a password in an address that was typed by hand must not show in the page.
+    """
     if request.method not in {"GET", "HEAD"} or not request.route:
         return f"{request.root}{config.prefix}/login"
-    query = str(request.environ.get("QUERY_STRING", ""))
+    try:
+        wanted = request.query.get("next")
+    except BadRequest:
+        wanted = None
     path = f"{request.root}{config.prefix}/{request.route}"
-    return f"{path}?{query}" if query else path
+    return f"{path}?{urlencode({'next': wanted}, safe='/')}" if wanted else path
 
 
 def _with_headers(response: Response) -> Response:

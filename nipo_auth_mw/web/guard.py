@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-# Doubled slashes, dot segments, backslashes, path parameters, control characters.
-_ODD = re.compile(r"//|/\.{1,2}(?:/|\Z)|[\\;\x00-\x1f\x7f]")
+# Doubled slashes, dot segments, blanks at a segment's end (some apps trim them), backslashes, parameters, controls.
+_ODD = re.compile(r"//|/\.{1,2}(?:/|\Z)| (?:/|\Z)|[\\;\x00-\x1f\x7f]")
 
 
 class Guard:

@@ -38,8 +38,9 @@ def scrub(environ: Environ, site: Site) -> None:
 
 
 def put(environ: Environ, live: Live) -> None:
-    # A host's ORM may give an id that is a subclass of str; PEP 3333 wants the very type.
-    environ["REMOTE_USER"] = str(live.user.id)
+    # A host's ORM may give an id that is a subclass of str, or not latin-1; PEP 3333 wants the very type, and bytes.
+    user_id = str(live.user.id)
+    environ["REMOTE_USER"] = user_id if user_id.isascii() else user_id.encode().decode("latin-1")
     environ["AUTH_TYPE"] = AUTH_TYPE
     environ[USER] = live.user
     environ[SESSION] = live.session
@@ -73,7 +74,7 @@ def require_role(environ: Environ, role: str) -> User:
     return user
 
 
-def auth_url(environ: Environ, route: str, *, next: str | None = None) -> str:  # noqa: A002
+def auth_url(environ: Environ, route: str, *, next: str | None = None) -> str:
     """The path of one of our pages, such as `logout`, as people see it. Raises LookupError outside the middleware."""
     path = f"{_site(environ).path_of(environ)}/{route}"
     return f"{path}?{urlencode({'next': next})}" if next else path
@@ -83,8 +84,8 @@ def sign_out_form(environ: Environ) -> Markup:
     """A sign-out button for any template; "" for a visitor. It needs no script and no form token."""
     if current_user(environ) is None:
         return Markup("")
-    form = '<form method="post" action="{}" id="sign-out"><button type="submit">{}</button></form>'
-    return Markup(form).format(auth_url(environ, "logout"), _site(environ).text(environ, "logout.button"))
+    form = Markup('<form method="post" action="{}" id="sign-out"><button type="submit">{}</button></form>')
+    return form.format(auth_url(environ, "logout"), _site(environ).text(environ, "logout.button"))
 
 
 def _site(environ: Environ) -> Site:

@@ -146,8 +146,8 @@ def is_from_elsewhere(environ: Environ, config: AuthConfig) -> bool:
     """Whether a page of another origin made the browser send this.
 
     Every browser in use sends Sec-Fetch-Site, and older ones Origin, with a cross-site POST, and no page can set
-    either. Without both it is a program, which has no cookies to be abused. Host is not looked at: it is the sender's
-    word too. The model is Go 1.25's `http.CrossOriginProtection`, whose documentation gives the reasoning; ASVS 5 3.5.1.
+    either. Without both it is a program, which has no cookies to be abused. Host is the sender's word too. The model is
+    Go 1.25's `http.CrossOriginProtection`, whose documentation gives the reasoning; ASVS 5 3.5.1.
     """
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:

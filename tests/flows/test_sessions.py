@@ -266,13 +266,14 @@ def test_a_child_process_writes_its_own_last_seen(auth):
     worker.submit(lambda: None)
     worker.flush(5)
     read, write = os.pipe()
-    if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
         done = []
         worker.submit(lambda: done.append(1))
         worker.flush(5)
         os.write(write, b"%d" % len(done))
         os._exit(0)
-    os.wait()
+    os.waitpid(child, 0)
     assert os.read(read, 1) == b"1"
     os.close(read)
     os.close(write)

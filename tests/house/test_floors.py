@@ -32,7 +32,13 @@ DOORS = {
     "jinja2": {"parts/pages.py"},
     "idna": {"parts/emails.py"},
     "click": {"cli.py"},
-    "limits": {"parts/lockout.py", "parts/services.py", "stores/memory_counters.py", "stores/sql_counters.py", "testing/contracts/"},
+    "limits": {
+        "parts/lockout.py",
+        "parts/services.py",
+        "stores/memory_counters.py",
+        "stores/sql_counters.py",
+        "testing/contracts/",
+    },
     "sqlalchemy": {"stores/"},
     "werkzeug": {"web/", "middleware.py", "parts/cookies.py"},
     "pytest": {"testing/contracts"},
@@ -41,7 +47,7 @@ LATE = {("parts/passwords.py", "zxcvbn"), ("stores/__init__.py", "nipo_auth_mw.s
 
 
 def floor(module: str) -> int:
-    first, _, rest = module.removeprefix("nipo_auth_mw").lstrip(".").partition(".")
+    first, _, _ = module.removeprefix("nipo_auth_mw").lstrip(".").partition(".")
     if not first:
         return FLOORS["__init__.py"]
     return FLOORS.get(first, FLOORS.get(f"{first}.py", 0)) if first else 0

@@ -1,4 +1,4 @@
-"""Real servers and real processes. What is missing here skips on a newcomer's machine and fails in CI (tests/conftest.py)."""
+"""Real servers and real processes. What is missing skips on a newcomer's machine and fails in CI."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def gunicorn(tmp_path):
     def start(workers=4, threads=4, **settings):
         port = free_port()
         command = [sys.executable, "-m", "gunicorn", "-w", str(workers), "--threads", str(threads)]
-        command += ["-b", f"127.0.0.1:{port}", "--preload", "tests.processes.served:app"]
+        command += ["-b", f"127.0.0.1:{port}", "--preload", "--graceful-timeout", "1", "tests.processes.served:app"]
         environ = {**os.environ, **settings, "SERVED_FOLDER": str(tmp_path)}
         server = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         started.append(server)
@@ -99,4 +99,8 @@ def gunicorn(tmp_path):
     yield start
     for server in started:
         server.terminate()
-        server.communicate(timeout=10)
+        try:
+            server.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.communicate()

@@ -1,4 +1,4 @@
-"""An app for several processes, built before they fork; its hasher writes each password check into a file they share."""
+"""An app for several processes, built before they fork; its hasher writes each check into a file they share."""
 
 from __future__ import annotations
 

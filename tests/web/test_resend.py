@@ -1,4 +1,4 @@
-"""A kept session's cookie goes out again after 30 days, on the app's own answer (contract, section 5; rows SE9, SE17, HD1)."""
+"""A kept session's cookie goes out again after 30 days, on the app's own answer (rows SE9, SE17, HD1)."""
 
 from __future__ import annotations
 
