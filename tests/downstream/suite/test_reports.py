@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from reports_app import DictUsers, app
+from reports_app import app
+from reports_users import DictUsers
 from webtest import TestApp
 
 import nipo_auth_mw
