@@ -39,10 +39,10 @@ def absent(reason: str) -> None:
 
 
 @contextmanager
-def database(service: str) -> Iterator[str]:
+def database(service: str, what: str = "test") -> Iterator[str]:
     """The URL of a new, empty database, dropped afterwards."""
     url = make_url(address_of(service))
-    name = f"nipo_test_{os.getpid()}"
+    name = f"nipo_{what}_{os.getpid()}"
     server = sa.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     force = " WITH (FORCE)" if service == "postgres" else ""
     with server.connect() as connection:

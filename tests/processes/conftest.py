@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 import time
-from urllib.parse import urlsplit
 
 import pytest
+import redis
 
-REDIS = os.environ.get("NIPO_TEST_REDIS", "redis://127.0.0.1:6379")
+from tests._services import absent, address_of
 
 
 def answers(host, port):
@@ -26,12 +26,8 @@ def answers(host, port):
 @pytest.fixture
 def redis_uri():
     """A database of Redis for this test alone, emptied before and after."""
-    redis = pytest.importorskip("redis")
-    where = urlsplit(REDIS)
-    if not answers(where.hostname, where.port or 6379):
-        pytest.skip(f"no Redis answers at {where.hostname}:{where.port or 6379}")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    uri = f"{REDIS}/{int(worker) % 8 + 8}"
+    uri = f"{address_of('redis')}/{int(worker) % 8 + 8}"
     client = redis.Redis.from_url(uri)
     client.flushdb()
     yield uri
@@ -57,7 +53,7 @@ def wait_for(port, server):
 def own_redis():
     """A Redis of this test's own, to be stopped and started: its port, `start()` and `stop()`."""
     if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed")
+        absent("redis-server is not installed")
     server = OwnRedis(free_port())
     server.start()
     yield server

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests._services import database
 from tests.kit import PASSWORD, WRONG
 
 pytestmark = pytest.mark.services
@@ -48,14 +49,19 @@ def together(count, action):
         return list(pool.map(run, range(count)))
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", "redis", "postgres", "mariadb"])
 def counters(request):
+    """Where the processes count: settings for the served app."""
     if request.param == "redis":
-        return {"SERVED_COUNTERS": request.getfixturevalue("redis_uri")}
-    return {}
+        yield {"SERVED_COUNTERS": request.getfixturevalue("redis_uri")}
+    elif request.param == "sqlite":
+        yield {}
+    else:
+        with database(request.param, "served") as url:
+            yield {"SERVED_STORE": url}
 
 
-def test_two_hundred_parallel_wrong_passwords_reach_the_hasher_at_most_five_times(gunicorn, counters, tmp_path):
+def test_two_hundred_parallel_wrong_passwords_reach_the_hasher_at_most_five_times(counters, gunicorn, tmp_path):
     url = gunicorn(workers=4, threads=8, **counters)
     guess = {"email": "tanaka@example.com", "password": WRONG}
     answers = Counter(status for status, _ in together(200, lambda: post(f"{url}/auth/login", guess)))
@@ -64,7 +70,7 @@ def test_two_hundred_parallel_wrong_passwords_reach_the_hasher_at_most_five_time
     assert post(f"{url}/auth/login", {**guess, "password": PASSWORD})[0] == 429
 
 
-def test_ten_parallel_right_passwords_all_get_in(gunicorn, counters):
+def test_ten_parallel_right_passwords_all_get_in(counters, gunicorn):
     url = gunicorn(**counters)
     right = {"email": "tanaka@example.com", "password": PASSWORD}
     assert [status for status, _ in together(10, lambda: post(f"{url}/auth/login", right))] == [200] * 10
