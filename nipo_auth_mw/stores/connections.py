@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.stores.kept import Kept, KeptConnections, Turn
+from nipo_auth_mw.stores.statements import Query, compiled
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -32,6 +33,7 @@ class Connections:
         self._turn = turn
         self._begin = "BEGIN IMMEDIATE" if turn else "BEGIN"
         self._kept = KeptConnections(self._opened)
+        self._queries: dict[sa.ClauseElement, Query] = {}
         driver: Any = engine.dialect.loaded_dbapi
         self._misfits = (driver.DataError, sa.exc.DataError, UnicodeError)
         self._errors = (driver.Error, sa.exc.SQLAlchemyError, UnicodeError)
@@ -45,6 +47,13 @@ class Connections:
     def fetch(self, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
         """The rows of a statement on the driver's own cursor. A text that no column could hold matches none."""
         return self._run(_fetched, sql, parameters) or ()
+
+    def look_up(self, statement: sa.ClauseElement, **values: object) -> Sequence[Any]:
+        """The rows of a statement that never changes, compiled at its first use, as the driver gives them."""
+        query = self._queries.get(statement)
+        if query is None:
+            query = self._queries[statement] = compiled(statement, self.engine)
+        return self.fetch(query.sql, query.values(**values))
 
     def read(self, statement: sa.Executable, **values: object) -> Sequence[sa.Row[Any]]:
         """The rows of a statement. A text that no column could hold matches none."""

@@ -22,7 +22,7 @@ _LONGEST_SEARCH = 1000
 
 def _account(row: Sequence[Any]) -> Account:
     number, email, password_hash, active, name, role = row
-    return Account(str(number), email, password_hash, active, name, role)
+    return Account(str(number), email, password_hash, active == 1, name, role)
 
 
 class SQLAccounts:
@@ -32,11 +32,11 @@ class SQLAccounts:
 
     def get(self, user_id: str) -> Account | None:
         number = number_of(user_id)
-        rows = () if number is None else self._db.read(_BY_ID, id=number)
+        rows = () if number is None else self._db.look_up(_BY_ID, id=number)
         return _account(rows[0]) if rows else None
 
     def find_by_email(self, email: str) -> Account | None:
-        rows = self._db.read(_BY_EMAIL, email=email) if storable(email) else ()
+        rows = self._db.look_up(_BY_EMAIL, email=email) if storable(email) else ()
         return _account(rows[0]) if rows else None
 
     def set_password_hash(self, user_id: str, new: str, *, expected: str | None) -> bool:

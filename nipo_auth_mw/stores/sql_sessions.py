@@ -88,7 +88,10 @@ class SQLSessions:
     def sessions_of(self, user_id: str) -> Sequence[StoredSession]:
         if not storable(user_id):
             return []
-        return [StoredSession._make(row) for row in self._db.read(_OF_USER, user_id=user_id)]
+        return [
+            StoredSession._make((*row[:6], row[6] == 1, *row[7:]))
+            for row in self._db.look_up(_OF_USER, user_id=user_id)
+        ]
 
     def expired_sessions(
         self, *, kept_before: float, browser_before: float, created_before: float, limit: int
@@ -105,7 +108,7 @@ class SQLSessions:
     def notes_of(self, user_id: str) -> AccountNotes:
         if not storable(user_id):
             return _NO_NOTES
-        rows = self._db.read(_NOTES_OF, user_id=user_id)
+        rows = self._db.look_up(_NOTES_OF, user_id=user_id)
         return AccountNotes._make(rows[0]) if rows else _NO_NOTES
 
     def raise_epoch(self, user_id: str) -> int:
