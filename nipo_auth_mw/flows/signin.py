@@ -109,8 +109,8 @@ def check_password(services: Services, attempt: Attempt, password: str) -> Accou
         return Refused("busy", retry_after=1)
     if account is None or not right:
         return _wrong(services, attempt, place)
-    for subject in {attempt.subject, services.lockout.address(attempt.email)}:
-        _report_ended(services, attempt, services.lockout.clear(subject))
+    # A known device clears its own count only: the owner's daily sign-in must not give a stranger's guesses a fresh one.
+    _report_ended(services, attempt, services.lockout.clear(attempt.subject))
     services.lockout.give_back(place)
     return account
 

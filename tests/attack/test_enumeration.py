@@ -103,7 +103,7 @@ def test_lk12_a_lock_touches_no_live_session_and_no_known_device(auth):
     assert owner.get("/page").status_int == 200
     owner.post("/auth/logout")
     assert sign_in(owner, PEOPLE[0], PASSWORD).status_int == 303
-    assert sign_in(browser(auth, "203.0.113.2"), PEOPLE[0], PASSWORD).status_int == 303
+    assert sign_in(browser(auth, "203.0.113.2"), PEOPLE[0], PASSWORD).status_int == 429, "a new device waits"
 
 
 def test_lk13_the_device_cookie_opens_nothing_and_is_set_only_when_kept(auth):
