@@ -109,7 +109,7 @@ def check_password(services: Services, attempt: Attempt, password: str) -> Accou
         return Refused("busy", retry_after=1)
     if account is None or not right:
         return _wrong(services, attempt, place)
-    # A known device clears its own count only: the owner's daily sign-in must not give a stranger's guesses a fresh one.
+    # A known device clears its own count only: its owner's sign-ins must give a stranger's guesses no fresh one.
     _report_ended(services, attempt, services.lockout.clear(attempt.subject))
     services.lockout.give_back(place)
     return account
