@@ -143,3 +143,40 @@ def test_a_listener_that_fails_keeps_nobody_out():
     auth = middleware(listeners=[broken])
     person(auth)
     assert sign_in(browser(auth)).status_int == 303
+
+
+def test_what_was_mistyped_into_the_address_bar_does_not_show_in_the_page(auth):
+    page = browser(auth).get(f"/auth/login?email=tanaka@example.com&password={PASSWORD}&next=/reports")
+    assert PASSWORD not in page.text
+    assert page.forms["language"]["next"].value == "/auth/login?next=/reports"
+
+
+@pytest.mark.parametrize(
+    "wanted", ["/auth/login?\r\nX: y", "/auth/login?next=%0d%0aX:y\n", "//evil.example/auth/login?"]
+)
+def test_the_language_switch_comes_back_to_no_odd_place(auth, wanted):
+    answer = browser(auth).post("/auth/language", {"lang": "ja", "next": wanted})
+    assert (answer.status_int, answer.location) == (303, "/auth/login")
+
+
+def test_an_id_that_is_not_latin_1_reaches_the_app_as_wsgi_has_it():
+    auth = middleware(echo_bytes)
+    store = auth._services.session_store
+    account = person(auth)
+    original = store.find_session_with_account
+
+    def renamed(key):
+        found = original(key)
+        return found and (found[0], found[1], found[2]._replace(id="田中"))
+
+    auth._services.sessions._look_up = renamed
+    auth._services.sessions._stamps.fits = lambda *args: True
+    test_app = browser(auth)
+    sign_in(test_app)
+    assert account.id == "1"
+    assert test_app.get("/page").body.decode() == "田中"
+
+
+def echo_bytes(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["REMOTE_USER"].encode("latin-1")]
