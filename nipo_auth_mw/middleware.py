@@ -14,7 +14,6 @@ from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError, StoreUnavailable
 from nipo_auth_mw.parts import services as parts
 from nipo_auth_mw.parts.pages import Pages
-from nipo_auth_mw.parts.sessions import Live
 from nipo_auth_mw.protocols import AuditLog, Listener, Mailer, PasswordHasher, SessionStore, UserStore
 from nipo_auth_mw.web import challenge, identity, own, resend
 from nipo_auth_mw.web import site as sites
@@ -73,7 +72,7 @@ class AuthMiddleware:
         self._prefix = config.prefix
         self._below_prefix = config.prefix + "/"
         self._guard = Guard(config.public, config.protect)
-        self._passive = Prefixes(config.session.passive)
+        self._passive = Prefixes(config.session.passive) if config.session.passive else None
         self._cookie = self._site.session_cookie
         self._cookie_name = self._cookie.name
         self._identity_site = identity.Site(self._site.prefix_path, self._text)
@@ -104,20 +103,17 @@ class AuthMiddleware:
         header = environ.get("HTTP_COOKIE")
         if header is not None and self._cookie_name in header and (value := self._cookie.read(header)):
             try:
-                live = self._sessions.find(value, prolong=not self._passive.match(path))
+                live = self._sessions.find(value, prolong=not (self._passive and self._passive.match(path)))
             except Exception as problem:
                 return own.unavailable(self._site, environ, problem)(environ, start_response)
             if live is not None:
-                return self._signed_in(environ, start_response, live)
+                identity.put(environ, live)
+                if live.cookie_due:
+                    start_response = resend.sending_again(self._site, environ, live, start_response)
+                return self._app(environ, start_response)
         if self._guard.needs_session(path):
             return self._challenge(environ, start_response)
         return challenge.call(self._app, environ, start_response, self._challenge)
-
-    def _signed_in(self, environ: Environ, start_response: StartResponse, live: Live) -> Iterable[bytes]:
-        identity.put(environ, live)
-        if live.cookie_due:
-            start_response = resend.sending_again(self._site, environ, live, start_response)
-        return self._app(environ, start_response)
 
     def _challenge(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return own.challenge(self._site, environ)(environ, start_response)

@@ -37,7 +37,7 @@ class Prefixes:
         self._below = tuple(_below(path) for path in self._exact)
 
     def match(self, path: str) -> bool:
-        return bool(self._exact) and (path.startswith(self._below) or path in self._exact)
+        return path.startswith(self._below) or path in self._exact
 
 
 def _below(path: str) -> str:

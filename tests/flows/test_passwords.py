@@ -95,10 +95,10 @@ def test_the_length_is_checked_before_anything_else_is_done():
     auth = middleware(hasher=(spy := SpyHasher(fast_hasher())))
     person(auth)
     spy.verified.clear()
-    started = time.perf_counter()
+    started = time.process_time()
     assert attempt(auth, password="a" + "\u0315\u0300" * 100_000) == Refused("invalid_credentials")
     assert attempt(auth, email="a" + "\u0315\u0300" * 100_000) == Refused("invalid_credentials")
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert spy.verified == []
 
 
