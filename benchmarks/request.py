@@ -14,6 +14,7 @@ import itertools
 import os
 import secrets
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -166,12 +167,15 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=15)
     options.add_argument("--calls", type=int, default=3000)
+    options.add_argument(
+        "--slack", type=float, default=1.0, help="let budgets be missed by this factor (a noisy machine)"
+    )
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        sys.exit(measure(Path(name), given.rounds, given.calls))
+        sys.exit(measure(Path(name), given.rounds, given.calls, given.slack))
 
 
-def measure(folder: Path, rounds: int, calls: int) -> int:
+def measure(folder: Path, rounds: int, calls: int, slack: float) -> int:
     ours = Ours(folder)
     cookie = prove_ours(ours)
     sqlite, hmac_only = HmacAndSQLite(app, folder / "limit.db"), HmacOnly(app)
@@ -195,7 +199,7 @@ def measure(folder: Path, rounds: int, calls: int) -> int:
     figures = interleaved(things, rounds, calls)
     entering = interleaved({"sign-in": ours.sign_in, "hash": hashing(ours)}, rounds, max(20, calls // 30))
     prove_revocation(ours, cookie, calls)
-    return report(list(layers), figures, over(entering["sign-in"], entering["hash"]))
+    return report(list(layers), figures, over(entering["sign-in"], entering["hash"]), slack)
 
 
 def hashing(ours: Ours) -> Callable[[], object]:
@@ -215,7 +219,7 @@ def prove_revocation(ours: Ours, cookie: str, calls: int) -> None:
     print(f"({live * 1e6:.1f} us each before, {gone * 1e6:.1f} after)\n")
 
 
-def report(layers: list[str], figures: dict[str, Figure], entering: Figure) -> int:
+def report(layers: list[str], figures: dict[str, Figure], entering: Figure, slack: float) -> int:
     bare = figures["bare"]
     print(
         f"Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores; bare app ", end=""
@@ -237,7 +241,7 @@ def report(layers: list[str], figures: dict[str, Figure], entering: Figure) -> i
     print(f"sign-in over the bare hash: {entering.median * 1e3:.2f} ms ({low * 1e3:.2f}-{high * 1e3:.2f})\n")
     missed = 0
     for name, value, most in budgets:
-        missed += value > most
+        missed += value > most * slack
         print(f"{'ok  ' if value <= most else 'OVER'} {name:34} {value:6.2f}   required: at most {most}")
     return 1 if missed else 0
 
@@ -248,7 +252,9 @@ def _shown(figure: Figure) -> str:
 
 
 def _ratio(costs: dict[str, Figure], limit: str, kind: str) -> float:
-    return costs[f"nipo_auth_mw/{kind}"].median / costs[f"{limit}/{kind}"].median
+    """Round by round, so that what slows the machine for a while slows both."""
+    mine, least = costs[f"nipo_auth_mw/{kind}"].rounds, costs[f"{limit}/{kind}"].rounds
+    return statistics.median(cost / base for cost, base in zip(mine, least, strict=True))
 
 
 if __name__ == "__main__":
