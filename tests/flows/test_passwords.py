@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
 
@@ -138,8 +137,9 @@ def test_an_older_cheaper_hash_takes_as_long_as_nobodys():
         return time.process_time() - started
 
     rounds = [(cost(cheap), cost(None)) for _ in range(25)]
-    ratio = statistics.median(a for a, _ in rounds) / statistics.median(b for _, b in rounds)
-    assert 0.8 < ratio < 1.25
+    # The least of many rounds: other work on the machine only ever adds. Not made up for, it would be a fifth.
+    ratio = min(a for a, _ in rounds) / min(b for _, b in rounds)
+    assert 0.6 < ratio < 1.6
 
 
 def test_two_people_with_one_password_have_two_hashes():
