@@ -16,6 +16,8 @@ from typing import Any
 from flask import Flask, redirect, render_template_string, request, url_for
 
 from nipo_auth_mw import AuthConfig, AuthMiddleware, auth_url, current_user, sign_out_form
+from nipo_auth_mw.mailers import ConsoleMailer
+from nipo_auth_mw.models import Message
 from nipo_auth_mw.stores import SQLStore
 
 ACCOUNTS = (
@@ -64,6 +66,28 @@ button{font:inherit;padding:.5rem 1rem;min-height:2.75rem} article{border-bottom
 </body></html>"""
 
 
+MAILS = """<!doctype html>
+<html lang="ja"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,"><title>Mails / メール</title><style>:root{color-scheme:light dark}
+body{font:16px/1.7 system-ui,"Hiragino Sans","Noto Sans CJK JP",sans-serif;max-width:40rem;margin:0 auto;padding:1rem}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit;border-bottom:1px solid #8886;padding-bottom:1rem}
+</style></head><body><main><h1>Mails / メール</h1>
+{% for mail in mails %}<h2>{{ mail.subject }}</h2><p>To: {{ mail.to }}</p><pre>{{ mail.text | urlize }}</pre>
+{% else %}<p>No mails yet. / メールはまだありません。</p>{% endfor %}</main></body></html>"""
+
+
+class DemoMailer(ConsoleMailer):
+    """Prints mails and keeps them for the page /mails, which no real app should have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Message] = []
+
+    def send(self, message: Message) -> None:
+        super().send(message)
+        self.kept.insert(0, message)
+
+
 def daily_report(database: Path) -> Flask:
     """The app as it was before it had a sign-in: it asks only who is there."""
     app = Flask(__name__)
@@ -108,14 +132,18 @@ def protected(folder: Path, port: int) -> Flask:
     """The same app behind a sign-in: the dozen lines."""
     folder.mkdir(exist_ok=True)
     app = daily_report(folder / "reports.db")
+    mailer = DemoMailer()
     store = SQLStore(f"sqlite:///{folder / 'auth.db'}")
     store.create_schema()
     app.wsgi_app = auth = AuthMiddleware(  # type: ignore[method-assign]
         app.wsgi_app,
-        AuthConfig(secret_key=secret(folder), base_url=f"http://localhost:{port}", site_name="日報"),
+        AuthConfig(secret_key=secret(folder), base_url=f"http://localhost:{port}", site_name="日報", public=["/mails"]),
         store=store,
+        mailer=mailer,
     )
+    app.add_url_rule("/mails", "mails", lambda: render_template_string(MAILS, mails=mailer.kept))
     app.extensions["nipo_auth_mw"] = auth
+    app.extensions["demo_mailer"] = mailer
     for email, password, name, role, active in ACCOUNTS:
         if auth.accounts.find(email) is None:
             auth.accounts.create(email=email, password=password, name=name, role=role, active=active)
@@ -140,7 +168,7 @@ def main() -> None:
     print(f"\n  http://localhost:{given.port}\n")
     for email, password, _, role, active in ACCOUNTS:
         print(f"  {email:22} {password:22} {role if active else 'disabled / 無効'}")
-    print(flush=True)
+    print(f"\n  mails / メール: http://localhost:{given.port}/mails\n", flush=True)
     app.run(port=given.port, threaded=True)
 
 

@@ -18,6 +18,7 @@ from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import AccountError, AuthError, ConfigError, NoSuchAccount, StoreUnavailable
 from nipo_auth_mw.models import User
 from nipo_auth_mw.parts import services
+from nipo_auth_mw.parts.pages import Pages
 from nipo_auth_mw.stores.sql import SQLStore
 
 _EXIT_REFUSED, _EXIT_CONFIG, _EXIT_OUTAGE = 1, 2, 3
@@ -54,7 +55,15 @@ class _Context:
                 store.create_schema()
             store.check()
             built = services.build(
-                config, store=store, users=None, sessions=None, audit=None, mailer=None, hasher=None, listeners=()
+                config,
+                Pages(config),
+                store=store,
+                users=None,
+                sessions=None,
+                audit=None,
+                mailer=None,
+                hasher=None,
+                listeners=(),
             )
             yield Accounts(built, actor="cli")
         finally:

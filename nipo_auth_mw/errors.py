@@ -26,7 +26,11 @@ class StoreUnavailable(AuthError):
 
 
 class MailerError(AuthError):
-    """A mail could not be handed over; worth another try later."""
+    """A mail could not be handed over: worth another try later, unless `permanent`. The text holds nothing of it."""
+
+    def __init__(self, problem: str, *, permanent: bool = False) -> None:
+        super().__init__(problem)
+        self.permanent = permanent
 
 
 class AccountError(AuthError):

@@ -57,8 +57,10 @@ class AuthMiddleware:
             )
         _check_schema(store, users, sessions, audit)
         self._app = app
+        pages = Pages(config, templates)
         self._services = parts.build(
             config,
+            pages,
             store=store,
             users=users,
             sessions=sessions,
@@ -67,7 +69,7 @@ class AuthMiddleware:
             hasher=hasher,
             listeners=listeners,
         )
-        self._site = sites.build(config, self._services, Pages(config, templates))
+        self._site = sites.build(config, self._services, pages)
         self._config = config
         self._prefix = config.prefix
         self._below_prefix = config.prefix + "/"
@@ -121,6 +123,13 @@ class AuthMiddleware:
     def _text(self, environ: Environ, key: str) -> str:
         user = identity.current_user(environ)
         return self._site.pages.text(self._site.language(environ, user.language if user else None), key)
+
+    def flush_mail(self, timeout: float = 10.0) -> bool:
+        """Wait until the mails that are queued now were handed over, for shutdown and tests; each is tried once.
+
+        False when any is left after that, or after `timeout` seconds.
+        """
+        return self._services.outbox.flush(timeout)
 
     def sweep(self) -> int:
         """End the sessions that are past their time now; returns how many. Raises `StoreUnavailable`."""

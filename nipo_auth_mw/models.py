@@ -118,10 +118,12 @@ def public_id(stored: StoredSession) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who sent a request, as far as the transport tells. `address` is "" when the server gives none."""
+    """Who sent a request, as far as the transport tells. `address` is "" when the server gives none, `language` the one
+    their pages are in."""
 
     address: str = ""
     user_agent: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

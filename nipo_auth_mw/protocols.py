@@ -155,8 +155,13 @@ class Transactional(Protocol):
 
 @runtime_checkable
 class Mailer(Protocol):
+    """How mails leave. Called on a thread of the background, so it may take its time.
+
+    An attribute `sender` (an address) is shown to people, who have to allow it in their mail filters.
+    """
+
     def send(self, message: Message) -> None:
-        """Hand one mail over for exactly `message.to`. Raises `MailerError`."""
+        """Hand one mail over for exactly `message.to`. Raises `MailerError`; then it is tried again a few times."""
 
 
 @runtime_checkable

@@ -139,7 +139,7 @@ def _no_such_form(services: Services, typed: str, client: Client) -> Refused:
     rubbish cannot lock anybody out."""
     if wait := services.lockout.limited(client.address):
         return Refused("too_many_attempts", wait)
-    _count_client(services, client)
+    count_client(services, client)
     shown = services.recorder.masked(typed[:1000])
     services.recorder.record(
         event("sign_in_failed", time=time.time(), client=client, email=shown, details={"reason": "no_address"})
@@ -152,7 +152,8 @@ def _limited(services: Services, attempt: Attempt) -> Refused | None:
     return Refused("too_many_attempts", wait) if wait else None
 
 
-def _count_client(services: Services, client: Client) -> None:
+def count_client(services: Services, client: Client) -> None:
+    """One more against the client address, whatever the account."""
     if services.lockout.count_against(client.address):
         services.recorder.record(event("limited", time=time.time(), client=client))
 
@@ -160,12 +161,17 @@ def _count_client(services: Services, client: Client) -> None:
 def _wrong(services: Services, attempt: Attempt, place: Place) -> Refused:
     lock = services.lockout.burn(place)
     if not attempt.device:
-        _count_client(services, attempt.client)
+        count_client(services, attempt.client)
     services.recorder.record(_event(services, "sign_in_failed", attempt, reason="wrong_password"))
     if lock is None:
         return Refused("invalid_credentials")
     where = "device" if attempt.device else "address"
     services.recorder.record(_event(services, "locked", attempt, seconds=lock.retry_after or 0, of=where))
+    # Asked for everybody, so that it costs the same for addresses that nobody has.
+    if services.lockout.may_mail(attempt.email, "lock mail", an_hour=1) and attempt.account and attempt.account.active:
+        services.notices.locked(attempt.account, attempt.notes, attempt.client, seconds=lock.retry_after)
+    else:
+        services.notices.nothing()
     return Refused("invalid_credentials", lock.retry_after, began=True)
 
 

@@ -8,6 +8,7 @@ from nipo_auth_mw.errors import NoSuchAccount, NotSupported
 from nipo_auth_mw.models import Event, User
 from nipo_auth_mw.parts import emails
 from nipo_auth_mw.parts.recorder import Record, event
+from nipo_auth_mw.parts.revocation import end_everything, lift_lock
 from nipo_auth_mw.parts.services import Services
 from nipo_auth_mw.protocols import Account, StaffDirectory
 
@@ -53,9 +54,9 @@ def set_password(services: Services, user_id: str, password: str, *, actor: str)
     with services.recorder.transaction() as record:
         while not services.users.set_password_hash(user_id, hashed, expected=account.password_hash):
             account = _account(services, user_id)
-        _end_everything(services, account, why="password_changed", record=record, actor=actor)
+        end_everything(services, account, why="password_changed", record=record, actor=actor)
         _note(record, "password_changed", account, actor)
-    _lift_lock(services, account, actor)
+    lift_lock(services, account, actor=actor)
 
 
 def set_active(services: Services, user_id: str, active: bool, *, actor: str) -> None:
@@ -67,7 +68,7 @@ def set_active(services: Services, user_id: str, active: bool, *, actor: str) ->
         if not _directory(services).update(user_id, active=active):
             raise NoSuchAccount(user_id)
         _note(record, "account_enabled" if active else "account_disabled", account, actor)
-        _end_everything(services, account, why="account_disabled", record=record, actor=actor)
+        end_everything(services, account, why="account_disabled", record=record, actor=actor)
 
 
 def change_email(services: Services, user_id: str, email: str, *, actor: str) -> None:
@@ -79,7 +80,7 @@ def change_email(services: Services, user_id: str, email: str, *, actor: str) ->
     with services.recorder.transaction() as record:
         while not services.email_store.set_email(user_id, address, expected=account.email):
             account = _account(services, user_id)
-        _end_everything(services, account, why="email_changed", record=record, actor=actor)
+        end_everything(services, account, why="email_changed", record=record, actor=actor)
         _note(record, "email_changed", account, actor, to=address)
 
 
@@ -97,14 +98,14 @@ def delete_account(services: Services, user_id: str, *, actor: str) -> None:
     with services.recorder.transaction() as record:
         if not _directory(services).delete(user_id):
             raise NoSuchAccount(user_id)
-        _end_everything(services, account, why="account_deleted", record=record, actor=actor)
+        end_everything(services, account, why="account_deleted", record=record, actor=actor)
         services.session_store.set_profile(user_id, language=None, notify_email=None)
         _note(record, "account_deleted", account, actor)
 
 
 def unlock(services: Services, user_id: str, *, actor: str) -> None:
     """Clear the count of wrong passwords and the lock of the account's address."""
-    _lift_lock(services, _account(services, user_id), actor)
+    lift_lock(services, _account(services, user_id), actor=actor)
 
 
 def find(services: Services, email: str) -> User | None:
@@ -148,19 +149,6 @@ def _directory(services: Services) -> StaffDirectory:
     if services.directory is None:
         raise NotSupported("the user store is no StaffDirectory (create, update, delete, search)")
     return services.directory
-
-
-def _end_everything(services: Services, account: Account, *, why: str, record: Record, actor: str) -> None:
-    """Raise the epoch, so that nothing stamped before is good again, and end each session with its row."""
-    services.session_store.raise_epoch(account.id)
-    services.sessions.end_all(account.id, why=why, record=record, actor=actor)
-
-
-def _lift_lock(services: Services, account: Account, actor: str) -> None:
-    address = emails.canonical(account.email)
-    ended = services.lockout.clear(services.lockout.address(address)) if address else None
-    if ended is not None:
-        services.recorder.record(_row("unlocked", account, actor, refused=ended.refused))
 
 
 def _note(record: Record, name: str, account: Account, actor: str, **details: str | int) -> None:

@@ -8,7 +8,8 @@ from nipo_auth_mw.models import Message
 class MemoryMailer:
     """Keeps every mail in `outbox`, oldest first. Safe to use from several threads, since `list.append` is."""
 
-    def __init__(self) -> None:
+    def __init__(self, sender: str = "noreply@example.com") -> None:
+        self.sender = sender
         self.outbox: list[Message] = []
 
     def send(self, message: Message) -> None:

@@ -239,6 +239,15 @@ class Lockout:
         with _outages():
             return self._counters.incr(f"{key or 'c:unknown'}:{what}", 60) == 1
 
+    def may_mail(self, email: str, what: str, *, an_hour: int) -> bool:
+        """Whether another mail that anybody can cause may go to this address now, known or not; if so, it is counted.
+        One a minute, `an_hour` in any hour (OWASP, "Forgot Password Cheat Sheet")."""
+        name = f"{self.address(email)}:{what}"
+        with _outages():
+            if self._counters.incr(f"{name}:minute", 60) != 1:
+                return False
+            return any(self._counters.incr(f"{name}:{number}", 3600) == 1 for number in range(an_hour))
+
     def _client(self, client_address: str) -> str | None:
         """One counter an IPv4 address, one a /64 of IPv6 (what one customer is given). No address, no shared bucket."""
         try:

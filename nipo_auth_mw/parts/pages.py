@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -17,15 +19,17 @@ from jinja2 import (
     StrictUndefined,
     TemplateNotFound,
     pass_context,
+    select_autoescape,
 )
 from jinja2.runtime import Context
 from markupsafe import Markup
 
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError
+from nipo_auth_mw.models import Message
 from nipo_auth_mw.parts.agents import describe
 from nipo_auth_mw.parts.assets import Assets
-from nipo_auth_mw.parts.texts import Texts
+from nipo_auth_mw.parts.texts import Texts, blocks
 
 _HERE = Path(__file__).parent.parent
 
@@ -50,12 +54,15 @@ class Pages:
     def __init__(self, config: AuthConfig, templates: str | os.PathLike[str] | BaseLoader | None = None) -> None:
         self._prefix = config.prefix
         self._home = config.home
+        self._languages = config.languages
+        self._default_language = config.default_language
         ours = FileSystemLoader(_HERE / "templates")
         named = PrefixLoader({"nipo_auth_mw": ours})
         host = _host_loader(templates)
         self._env = Environment(
             loader=ChoiceLoader([named, host, ours] if host else [named, ours]),
-            autoescape=True,
+            # All is escaped but the plain text of a mail, ours or a host's.
+            autoescape=select_autoescape(disabled_extensions=("mail.txt",), default_for_string=True, default=True),
             undefined=StrictUndefined,
             auto_reload=False,
             trim_blocks=True,
@@ -79,6 +86,7 @@ class Pages:
             home=self._home_path,
             static=self._static,
             device=describe,
+            blocks=blocks,
         )
         self._env.filters.update(when=self._when, duration=self._duration)
 
@@ -86,17 +94,42 @@ class Pages:
         """The page as text. `root` is the path prefix people see before every path of the app, "" at the top."""
         return self._env.get_template(template).render(context, language=language)
 
+    def mail(self, kind: str, language: str, to: str, **context: object) -> Message:
+        """A mail as plain text and HTML, from `message.mail.txt`, `message.mail.html` and the texts `mail.<kind>.…`.
+
+        A host may give one kind a template of its own, as `<kind>.mail.txt`.
+        """
+        language = language if language in self._languages else self._default_language
+        text, html = (
+            self._env.select_template([f"{kind}.mail.{part}", f"message.mail.{part}"]).render(
+                context, kind=kind, language=language
+            )
+            for part in ("txt", "html")
+        )
+        site_name = str(self._env.globals["site_name"])
+        return Message(to, self.texts.text(language, f"mail.{kind}.subject", site_name=site_name), text, html)
+
     def text(self, language: str, key: str, **values: object) -> str:
         """One text, plain: for JSON, mails, and whatever else is no HTML (`Texts.text`)."""
         return self.texts.text(language, key, **values)
 
-    def problem(self, language: str, code: str, *, email: str = "", retry_after: int | None = None) -> Problem:
+    def problem(self, language: str, code: str, *, retry_after: int | None = None, **values: object) -> Problem:
         """The refusal `code` in words. Codes of a lock need `retry_after`, in seconds; KeyError without it."""
-        values = {"email": email}
         if retry_after is not None:
             values["retry_after"] = self.texts.duration(language, retry_after)
         title, detail = (self.texts.text(language, f"problem.{code}.{part}", **values) for part in ("title", "detail"))
         return Problem(code, title, detail, retry_after)
+
+    def said(self, language: str, word: str) -> str:
+        """The sentence about what was just done that goes by this name, "" for a name that is none of ours."""
+        said = self.texts.name(language, "said", word)
+        return "" if said == word else said
+
+    def advice(self, language: str, english: Sequence[str]) -> list[str]:
+        """What zxcvbn says of a password, in our words; its texts are known by their English ones."""
+        keys = [re.sub("[^a-z0-9]+", "_", text.lower()).strip("_") for text in english]
+        told = [self.texts.name(language, "advice", key) for key in keys]
+        return [text for text, key in zip(told, keys, strict=True) if text != key]
 
     @pass_context
     def _t(self, context: Context, key: str, **values: object) -> str:

@@ -8,6 +8,7 @@ then printable ASCII without backslash. Browsers strip tabs and line feeds insid
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _SAFE = re.compile(r"/(?![/\\])[!-\[\]-~]*\Z")
 # Browsers take dot segments away, so `/./auth/logout` would be our own page by another name.
@@ -15,17 +16,18 @@ _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|\Z)", re.IGNORECASE)
 LONGEST = 2000
 
 
-def safe_next(text: str | None, *, own: str, default: str, but: str = "account") -> str:
+def safe_next(text: str | None, *, own: str, default: str, but: Sequence[str] = ("account",)) -> str:
     """`text` itself when it is a path of our origin, else `default`.
 
-    `own` is the path of our own pages as people see it. They are not landed on (a `next` of `logout` would sign people
-    out, one of `login` would loop), but for the one that `but` names.
+    `own` is the path of our own pages as people see it. They are not landed on (a `next` of `logout` would ask people
+    whether to sign out, one of `login` would loop), but for those in `but`, where `reset/` is all that begins so.
     """
     if not text or len(text) > LONGEST or not _SAFE.match(text):
         return default
     path = text.split("?", 1)[0].split("#", 1)[0]
     if _DOT_SEGMENT.search(path):
         return default
-    if (path == own or path.startswith(own + "/")) and path != f"{own}/{but}":
-        return default
+    if path == own or path.startswith(own + "/"):
+        rest = path[len(own) + 1 :]
+        return text if rest in but or rest.partition("/")[0] + "/" in but else default
     return text

@@ -10,8 +10,13 @@ from limits.storage import Storage
 
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError
+from nipo_auth_mw.mailers.console import ConsoleMailer
 from nipo_auth_mw.parts.devices import Devices
+from nipo_auth_mw.parts.links import RESET_LASTS, Links
 from nipo_auth_mw.parts.lockout import Lockout, open_counters
+from nipo_auth_mw.parts.notices import Notices
+from nipo_auth_mw.parts.outbox import Outbox
+from nipo_auth_mw.parts.pages import Pages
 from nipo_auth_mw.parts.passwords import Passwords
 from nipo_auth_mw.parts.recorder import Recorder
 from nipo_auth_mw.parts.sessions import Sessions
@@ -43,17 +48,20 @@ class Services:
     email_store: EmailStore | None
     session_store: SessionStore
     audit: AuditLog
-    mailer: Mailer | None
     sessions: Sessions
     devices: Devices
     lockout: Lockout
     passwords: Passwords
+    reset_links: Links
+    notices: Notices
+    outbox: Outbox
     recorder: Recorder
     worker: Worker
 
 
 def build(
     config: AuthConfig,
+    pages: Pages,
     *,
     store: object | None,
     users: UserStore | None,
@@ -69,6 +77,10 @@ def build(
     log = _need(audit, store, AuditLog, "audit")  # type: ignore[type-abstract]
     if mailer is not None:
         mailer = _need(mailer, None, Mailer, "mailer")  # type: ignore[type-abstract]
+    if isinstance(mailer, ConsoleMailer) and config.secure:
+        raise ConfigError(
+            "mailer", "ConsoleMailer would write links that set passwords into a log", "Use SMTPMailer, or your own."
+        )
     for listener in listeners:
         if not callable(listener):
             raise ConfigError(
@@ -87,6 +99,7 @@ def build(
     recorder = Recorder(log, listeners, [users, session_store], keyed("mask"))
     worker = Worker()
     stamps = Stamps(keyed("session stamp"))
+    outbox = Outbox(mailer)
     return Services(
         config=config,
         users=users,
@@ -94,11 +107,13 @@ def build(
         email_store=users if isinstance(users, EmailStore) else None,
         session_store=session_store,
         audit=log,
-        mailer=mailer,
         sessions=Sessions(config.session, session_store, users, signed("session"), stamps, recorder, worker),
         devices=Devices(signed("device"), Stamps(keyed("device stamp"))),
         lockout=Lockout(config.lockout, counters, keyed("counter")),
         passwords=Passwords(config.passwords, hasher, config.site_name),
+        reset_links=Links(signed("reset"), Stamps(keyed("reset stamp")), users, session_store, RESET_LASTS),
+        notices=Notices(config, pages, outbox),
+        outbox=outbox,
         recorder=recorder,
         worker=worker,
     )

@@ -112,6 +112,19 @@ def _compare(catalogues: Mapping[str, Mapping[str, str]], english: Mapping[str, 
                 )
 
 
+def blocks(text: str) -> list[tuple[str, list[str]]]:
+    """A longer text taken apart: ("paragraph", [line]) for each line, and ("list", lines) for lines that begin with a
+    dash and stand together."""
+    found: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        kind = "list" if line.startswith("- ") else "paragraph"
+        if kind == "list" and found and found[-1][0] == "list":
+            found[-1][1].append(line[2:])
+        else:
+            found.append((kind, [line.removeprefix("- ")]))
+    return found
+
+
 def places(text: str) -> set[str]:
     """The names in braces."""
     return set(_PLACE.findall(text))

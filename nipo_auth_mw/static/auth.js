@@ -17,6 +17,27 @@ for (const input of document.querySelectorAll("input[data-show]")) {
   input.after(button);
 }
 
+for (const input of document.querySelectorAll("input[data-caps-lock]")) {
+  const hint = input.closest(".field").querySelector(".hint");
+  // What an input method of Japanese makes: full-width letters and digits, kana, the wide space.
+  const wide = /[\u3000-\u30ff\uff01-\uff9f]/;
+  let capsLock = false;
+  const tell = () => {
+    const words = wide.test(input.value) ? input.dataset.fullWidth : capsLock ? input.dataset.capsLock : "";
+    if (hint.textContent !== words) hint.textContent = words;
+    hint.hidden = !words;
+  };
+  const listen = (event) => {
+    // Password managers send key events that know nothing of keys.
+    if (event.getModifierState) capsLock = event.getModifierState("CapsLock");
+    tell();
+  };
+  input.addEventListener("keydown", listen);
+  input.addEventListener("keyup", listen);
+  input.addEventListener("input", tell);
+  input.addEventListener("blur", () => { capsLock = false; tell(); });
+}
+
 for (const span of document.querySelectorAll("[data-retry-after]")) {
   const language = document.documentElement.lang;
   const words = (n, unit) => {

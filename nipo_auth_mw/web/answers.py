@@ -11,7 +11,9 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.errors import PasswordRejected
 from nipo_auth_mw.models import User
+from nipo_auth_mw.parts.cookies import Cookie
 from nipo_auth_mw.parts.pages import Pages
 from nipo_auth_mw.web.request import BadRequest, Request
 
@@ -47,28 +49,43 @@ class _Redirect(Response):
 class Answers:
     """Builds every answer of our own, the static files' too."""
 
-    def __init__(self, config: AuthConfig, pages: Pages) -> None:
+    def __init__(self, config: AuthConfig, pages: Pages, said_cookie: Cookie) -> None:
         self._config = config
         self._pages = pages
+        self._said_cookie = said_cookie
 
     def page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
-        """An HTML page. Every page knows where it is and who is signed in."""
+        """An HTML page. Every page knows where it is, who is signed in, and what was done just before."""
         user: User | None = request.live.user if request.live else None
-        common = {"root": request.root, "here": here(request, self._config), "user": user}
+        said = self._said(request) if status == 200 else ""
+        common = {"root": request.root, "here": here(request, self._config), "user": user, "said": said}
         html = self._pages.render(template, request.language, **{**common, **context})
         response = _with_headers(
             Response(html.encode("utf-8", "replace"), status, content_type="text/html; charset=utf-8")
         )
         response.headers["Content-Language"] = request.language
+        if said:
+            response.headers.add("Set-Cookie", self._said_cookie.delete())
         return response
+
+    def _said(self, request: Request) -> str:
+        """The sentence that `done` left for this page. The cookie only names one of ours, so a forged one says no more
+        than we do."""
+        word = self._said_cookie.read(request.cookies) if request.method == "GET" else None
+        return self._pages.said(request.language, word) if word else ""
 
     def data(self, data: Mapping[str, Any], status: int = 200, kind: str = "application/json") -> Response:
         body = json.dumps(data, ensure_ascii=False)
         return _with_headers(Response(body, status, content_type=kind))
 
-    def done(self, request: Request, to: str, cookies: Cookies = (), **what: Any) -> Response:
-        """The end of a successful change: 303 to `to`, or JSON that says `next` and what was done."""
+    def done(self, request: Request, to: str, cookies: Cookies = (), *, said: str = "", **what: Any) -> Response:
+        """The end of a successful change: 303 to `to`, or JSON that says `next` and what was done.
+
+        `said` names the sentence about it that the next page begins with.
+        """
         response = self.data({"next": to, **what}) if request.wants_json else self.redirect(to)
+        if said and not request.wants_json:
+            cookies = [*cookies, self._said_cookie.set(said)]
         for cookie in cookies:
             response.headers.add("Set-Cookie", cookie)
         return response
@@ -89,20 +106,22 @@ class Answers:
         template: str = "refusal.html",
         context: Mapping[str, Any] | None = None,
         as_json: bool | None = None,
-        email: str = "",
         retry_after: int | None = None,
+        members: Mapping[str, Any] | None = None,
+        **values: object,
     ) -> Response:
         """A refusal in the shape the sender reads: a page with the message, or problem+json (RFC 9457).
 
-        `text` is the catalogue's name for the message where a code has several.
+        `text` is the catalogue's name for the message where a code has several, `values` what stands in it, `members`
+        what JSON says beside it.
         """
-        problem = self._pages.problem(request.language, text or code, email=email, retry_after=retry_after)
+        problem = self._pages.problem(request.language, text or code, retry_after=retry_after, **values)
         if request.wants_json if as_json is None else as_json:
-            members = {"type": f"urn:nipo-auth-mw:{code}", "title": problem.title, "status": status}
-            members |= {"detail": problem.detail, "code": code}
+            said = {"type": f"urn:nipo-auth-mw:{code}", "title": problem.title, "status": status}
+            said |= {"detail": problem.detail, "code": code, **(members or {})}
             if retry_after is not None:
-                members["retry_after"] = retry_after
-            response = self.data(members, status, "application/problem+json")
+                said["retry_after"] = retry_after
+            response = self.data(said, status, "application/problem+json")
         else:
             response = self.page(request, template, status, **{"problem": problem, **(context or {})})
         if status == 401:
@@ -110,6 +129,24 @@ class Answers:
         if retry_after is not None:
             response.headers["Retry-After"] = str(retry_after)
         return response
+
+    def reject_password(
+        self, request: Request, why: PasswordRejected, *, template: str, context: Mapping[str, Any]
+    ) -> Response:
+        """422: the same form again, with what is wrong with the password and how to choose a better one."""
+        advice = self._pages.advice(request.language, why.advice)
+        limits = self._config.passwords
+        return self.refuse(
+            request,
+            "password_rejected",
+            422,
+            text=f"password_{why.reason}",
+            template=template,
+            context={**context, "advice": advice},
+            members={"reason": why.reason, "advice": advice},
+            min_length=limits.min_length,
+            max_length=limits.max_length,
+        )
 
     def file(self, data: bytes, content_type: str) -> Response:
         """A static file, whose name changes with its content."""

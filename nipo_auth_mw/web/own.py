@@ -31,11 +31,16 @@ def answer(site: Site, environ: Environ) -> Response:
     """The answer to a request below our prefix. Never raises: what goes wrong in us is a 503 and a line in the log."""
     request = site.request(environ)
     try:
-        return _answer(site, request)
+        response = _answer(site, request)
     except BadRequest as bad:
-        return site.answers.refuse(request, bad.code, bad.status)
+        response = site.answers.refuse(request, bad.code, bad.status)
     except Exception as problem:
-        return unavailable(site, environ, problem)
+        response = unavailable(site, environ, problem)
+    found = routes.find(request.route)
+    if found is not None and found[0].mailed:
+        # No path leaves this site; `no-referrer` would make browsers send "Origin: null" with the form.
+        response.headers["Referrer-Policy"] = "strict-origin"
+    return response
 
 
 def _answer(site: Site, request: Request) -> Response:

@@ -41,11 +41,16 @@ class Request:
         self.method: str = environ.get("REQUEST_METHOD", "GET")
         self.route = environ.get("PATH_INFO", "")[len(config.prefix) + 1 :]
         self.root = root_of(environ, config)
-        self.client = client_of(environ)
         self.cookies: str = environ.get("HTTP_COOKIE", "")
         self.live: Live | None = None
         self.language = config.default_language
         self.arguments: dict[str, str] = {}
+
+    @property
+    def client(self) -> Client:
+        """The peer as the server names it, after `trusted_proxies` were taken into account; no header is believed."""
+        address = str(self.environ.get("REMOTE_ADDR") or "")[:64]
+        return Client(address, str(self.environ.get("HTTP_USER_AGENT") or "")[:1000], self.language)
 
     @property
     def signed_in(self) -> Live:
@@ -96,11 +101,6 @@ class Request:
         as_json = max((q for kind, q in wanted if kind == "application/json" or kind.endswith("+json")), default=0.0)
         as_html = max((q for kind, q in wanted if kind in {"text/html", "application/xhtml+xml"}), default=0.0)
         return as_json > as_html
-
-
-def client_of(environ: Environ) -> Client:
-    """The peer as the server names it, after `trusted_proxies` were taken into account; no header is believed here."""
-    return Client(str(environ.get("REMOTE_ADDR") or "")[:64], str(environ.get("HTTP_USER_AGENT") or "")[:1000])
 
 
 def root_of(environ: Environ, config: AuthConfig) -> str:

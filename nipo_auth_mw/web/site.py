@@ -18,6 +18,7 @@ from nipo_auth_mw.web.answers import Answers
 from nipo_auth_mw.web.request import Request, root_of
 
 _400_DAYS = 400 * 86400
+_A_MINUTE = 60
 Environ = dict[str, Any]
 
 
@@ -35,14 +36,14 @@ class Site:
         """The path of one of our routes as people see it."""
         return f"{request.root}{self.config.prefix}/{route}"
 
-    def landing(self, request: Request, wanted: str, default: str | None = None, *, but: str = "account") -> str:
+    def landing(self, request: Request, wanted: str, default: str | None = None) -> str:
         """Where a change sends the person: `next` if it is a path of the app's origin, else `default`, else home.
 
-        Of our own pages only the one that `but` names is landed on.
+        Of our own pages only `account` is landed on.
         """
         home = request.root + self.config.home
         own = request.root + self.config.prefix
-        return redirects.safe_next(wanted, own=own, default=home if default is None else default, but=but)
+        return redirects.safe_next(wanted, own=own, default=home if default is None else default)
 
     def language(self, environ: Environ, account: str | None) -> str:
         """The language of the answer: switch, account, browser, default."""
@@ -81,7 +82,7 @@ def build(config: AuthConfig, services: Services, pages: Pages) -> Site:
         config=config,
         services=services,
         pages=pages,
-        answers=Answers(config, pages),
+        answers=Answers(config, pages, Cookie(f"nipo_said{suffix}", secure=secure, lasts=_A_MINUTE)),
         session_cookie=Cookie(f"nipo_auth{suffix}", secure=secure, lasts=_400_DAYS),
         device_cookie=Cookie(f"nipo_device{suffix}", secure=secure, lasts=_400_DAYS),
         language_cookie=Cookie(f"nipo_lang{suffix}", secure=secure, lasts=_400_DAYS, http_only=False),

@@ -12,6 +12,8 @@ from tests.kit import PASSWORD, events, middleware, person
 SENT = {
     "login": {"email": "tanaka@example.com", "password": PASSWORD},
     "logout": {},
+    "forgot": {"email": "tanaka@example.com"},
+    "reset/x": {"password": PASSWORD},
     "language": {"lang": "ja"},
     "account": {},
     "session": {},

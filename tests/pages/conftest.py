@@ -39,6 +39,12 @@ CODES = (
     "not_allowed",
     "unknown_language",
     "server_error",
+    "link_expired",
+    "mail_unavailable",
+    "password_too_short",
+    "password_too_long",
+    "password_guessable",
+    "password_not_text",
 )
 EVENTS = (
     "signed_in",
@@ -98,6 +104,15 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "sessions": [here, stored("b", text), stored("c", "", kept=False)],
         "events": events,
         "login_url": "/app/auth/login",
+        "said": "",
+        "hint": "",
+        "no_cookie": False,
+        "mails": True,
+        "sender": "noreply@example.com",
+        "lasts": 3600,
+        "min_length": 8,
+        "advice": [],
+        "topics": [(text, [("paragraph", [text]), ("list", [text, text])])],
     }
 
 
@@ -109,11 +124,18 @@ def pages() -> Pages:
 def every_page(pages: Pages, language: str, text: str = "hanako@example.jp") -> Iterator[tuple[str, str]]:
     """Every page in every state, as (what it is, HTML)."""
     common = values(text)
-    for name in ("login.html", "logout.html", "account.html"):
+    for name in ("login.html", "logout.html", "account.html", "forgot.html", "sent.html", "reset.html", "help.html"):
         yield name, pages.render(name, language, **common)
+    said = pages.said(language, "password_reset")
+    yield "login.html said", pages.render("login.html", language, **{**common, "said": said})
+    yield "login.html no cookie", pages.render("login.html", language, **{**common, "no_cookie": True})
+    yield "login.html hint", pages.render("login.html", language, **{**common, "hint": "hint.full_width"})
+    yield "forgot.html no mailer", pages.render("forgot.html", language, **{**common, "mails": False})
+    yield "sent.html no sender", pages.render("sent.html", language, **{**common, "sender": ""})
     yield "logout.html visitor", pages.render("logout.html", language, **{**common, "user": None})
     yield "account.html empty", pages.render("account.html", language, **{**common, "sessions": [], "events": []})
     for code in CODES:
-        problem: Problem = pages.problem(language, code, email=text, retry_after=250)
-        for name in ("login.html", "refusal.html", "ended.html"):
+        problem: Problem = pages.problem(language, code, email=text, retry_after=250, min_length=8, max_length=128)
+        common["advice"] = [text]
+        for name in ("login.html", "refusal.html", "ended.html", "forgot.html", "reset.html", "link.html"):
             yield f"{name} {code}", pages.render(name, language, **{**common, "problem": problem, "user": None})

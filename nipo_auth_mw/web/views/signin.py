@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from werkzeug.wrappers import Response
@@ -11,6 +12,7 @@ from nipo_auth_mw.web.request import Request
 from nipo_auth_mw.web.shapes import user_data
 from nipo_auth_mw.web.site import Site
 
+_FULL_WIDTH = re.compile("[\u3000-\u30ff\uff01-\uff9f]")
 _STATUS = {
     "invalid_credentials": 401,
     "locked": 429,
@@ -24,7 +26,8 @@ def show(site: Site, request: Request) -> Response:
     wanted = request.query.get("next", "")
     if request.live is not None:
         return site.answers.redirect(site.landing(request, wanted))
-    return site.answers.page(request, "login.html", **_form("", _kept(site, request, wanted), True))
+    form = _form("", _kept(site, request, wanted), True)
+    return site.answers.page(request, "login.html", **{**form, "no_cookie": _lost_its_cookie(site, request)})
 
 
 def submit(site: Site, request: Request) -> Response:
@@ -42,6 +45,8 @@ def submit(site: Site, request: Request) -> Response:
     )
     if isinstance(outcome, Refused):
         form = _form(email, _kept(site, request, wanted), remember)
+        if outcome.reason == "invalid_credentials":
+            form["hint"] = _hint(email, password)
         return _refuse(site, request, outcome, email, form)
     return site.answers.done(
         request,
@@ -57,7 +62,25 @@ def _kept(site: Site, request: Request, wanted: str) -> str:
 
 
 def _form(email: str, wanted: str, remember: bool) -> dict[str, Any]:
-    return {"email": email[:254], "next": wanted, "remember": remember, "problem": None}
+    form = {"email": email[:254], "next": wanted, "remember": remember, "problem": None}
+    return {**form, "hint": "", "no_cookie": False}
+
+
+def _lost_its_cookie(site: Site, request: Request) -> bool:
+    """Whether somebody has just signed in and the browser kept nothing of it: they come from our form, and bring not
+    one cookie of ours."""
+    came_from = request.environ.get("HTTP_REFERER", "").split("?", 1)[0]
+    ours = (site.session_cookie, site.device_cookie, site.language_cookie)
+    from_login = came_from == f"{site.config.origin}{site.path(request, 'login')}"
+    return from_login and not any(cookie.name in request.cookies for cookie in ours)
+
+
+def _hint(email: str, password: str) -> str:
+    """What a keyboard in the wrong state leaves behind; said of what was typed, whether it was right or not."""
+    if _FULL_WIDTH.search(email + password):
+        return "hint.full_width"
+    letters = [character for character in password if character.isalpha()]
+    return "hint.caps_lock" if len(letters) > 2 and all(character.isupper() for character in letters) else ""
 
 
 def _cookies(site: Site, outcome: SignedIn, remember: bool) -> list[str]:

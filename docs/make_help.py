@@ -1,0 +1,26 @@
+"""Writes docs/help.ja.md and docs/help.en.md, the page `help` for hosts to publish: `python docs/make_help.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nipo_auth_mw import AuthConfig
+from nipo_auth_mw.parts.help import topics
+from nipo_auth_mw.parts.texts import Texts
+
+DEFAULTS = AuthConfig(secret_key="only the defaults of the policies are read here", base_url="http://localhost")  # noqa: S106
+
+
+def page(language: str) -> str:
+    texts = Texts([language])
+    lines = [f"# {texts.text(language, 'help.title')}"]
+    for question, blocks in topics(texts, language, DEFAULTS, ""):
+        lines += ["", f"## {question}"]
+        for kind, entries in blocks:
+            lines += ["", *(f"* {entry}" if kind == "list" else entry for entry in entries)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    for language in ("ja", "en"):
+        (Path(__file__).parent / f"help.{language}.md").write_text(page(language), "utf-8")

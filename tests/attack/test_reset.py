@@ -1,0 +1,252 @@
+"""Rows RS, HO1, EN4-EN7, CS5's headers, MA2-MA4 and KY2 of the forgotten password."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import sqlalchemy as sa
+
+from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing import MemoryMailer, link_in
+from tests.attack.corpora import addresses, hosts
+from tests.attack.corpora.texts import MARKUP
+from tests.attack.tools import HTTPS, ask, login, rows, signed_in, who
+from tests.kit import events, middleware, person
+
+NEW = "midori-no-oka-to-kaze"
+
+
+@pytest.fixture
+def auth():
+    auth = middleware(base_url=HTTPS, mailer=MemoryMailer())
+    auth.tanaka = person(auth)
+    auth.outbox = auth._services.outbox._mailer.outbox
+    return auth
+
+
+def forgot(auth, email="tanaka@example.com", **environ):
+    return ask(auth, "POST", "/auth/forgot", form={"email": email}, **environ)
+
+
+def path_of(auth):
+    return link_in(auth.outbox[-1]).removeprefix(HTTPS)
+
+
+def set_new(auth, path, password=NEW, **more):
+    return ask(auth, "POST", path, form={"password": password}, **more)
+
+
+def stripped(answer):
+    return answer.status, [pair for pair in answer.headers if pair[0] != "Date"], answer.body
+
+
+@pytest.mark.parametrize("host", hosts.EVIL)
+def test_ho1_a_link_begins_with_base_url_whatever_the_host(auth, host):
+    for header in ("HTTP_HOST", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED", "HTTP_X_HOST", "HTTP_X_ORIGINAL_HOST"):
+        del auth.outbox[:]
+        assert forgot(auth, **{header: host}).status in {200, 400}
+        for mail in auth.outbox:
+            assert link_in(mail).startswith(f"{HTTPS}/auth/reset/")
+            assert host not in (mail.text + (mail.html or "")) or host in HTTPS
+
+
+def test_en4_one_answer_for_known_unknown_disabled_invited_locked_and_flooded(auth):
+    auth.accounts.create(email="invited@example.com")
+    person(auth, "disabled@example.com", active=False)
+    person(auth, "locked@example.com")
+    for _ in range(6):
+        login(auth, "locked@example.com", "machigai-password", REMOTE_ADDR="198.51.100.1")
+    del auth.outbox[:]
+    typed = ["tanaka", "nobody", "disabled", "invited", "locked"] + ["tanaka"] * 8
+    answers = [forgot(auth, f"{name}@example.com") for name in typed]
+    assert len({str(stripped(answer)) for answer in answers}) == 1
+    assert sorted(mail.to for mail in auth.outbox) == [
+        "invited@example.com",
+        "locked@example.com",
+        "tanaka@example.com",
+    ]
+
+
+@pytest.mark.parametrize("typed", addresses.REFUSED)
+def test_ma1_an_odd_address_gets_the_same_answer_and_no_mail(auth, typed):
+    plain = forgot(auth, "nobody@example.com")
+    assert stripped(forgot(auth, typed)) == stripped(plain)
+    assert auth.outbox == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"email=tanaka@example.com&email=evil@evil.example",
+        b"email=evil@evil.example&email=tanaka@example.com",
+        b"email[]=tanaka@example.com&email[]=evil@evil.example",
+        b"email=tanaka@example.com,evil@evil.example",
+        b"email=tanaka@example.com;evil@evil.example",
+        b"email=tanaka@example.com%0aevil@evil.example",
+        b"email=tanaka@example.com%00evil@evil.example",
+        b"email=tanaka@example.com&to=evil@evil.example&notify_email=evil@evil.example",
+    ],
+)
+def test_ma2_a_mail_goes_to_the_stored_address_or_nowhere(auth, body):
+    kind = "application/x-www-form-urlencoded"
+    ask(auth, "POST", "/auth/forgot", body=body, CONTENT_TYPE=kind)
+    ask(auth, "POST", "/auth/forgot", data={"email": ["tanaka@example.com", "evil@evil.example"]})
+    assert {mail.to for mail in auth.outbox} <= {"tanaka@example.com"}
+
+
+@pytest.mark.parametrize("name", MARKUP)
+def test_ma4_a_name_or_an_agent_adds_nothing_to_a_mail(auth, name):
+    person(auth, "named@example.com", name=name[:80])
+    forgot(auth, "named@example.com", HTTP_USER_AGENT=name.encode("ascii", "replace").decode())
+    mail = auth.outbox[-1]
+    assert "<script" not in mail.html
+    assert name not in mail.html
+    assert mail.html.count("<a ") == 1
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "null",
+        "undefined",
+        "0",
+        "9" * 400,
+        "x" * 10_000,
+        "\x00",
+        "..",
+        "a.b.c.d",
+        "....",
+        "\xff\xfe",
+        "MQ.1764000000." + "0" * 64,
+        "MQ.1764000000." + "0" * 64 + "." + "A" * 43,
+        "eyJhbGciOiJub25lIn0.eyJ1c2VyX2lkIjoiMSJ9.",
+    ],
+)
+def test_rs6_en7_odd_tokens_match_nothing_and_get_one_page(auth, token):
+    forgot(auth)
+    used = path_of(auth)
+    set_new(auth, used)
+    page = ask(auth, "GET", used)
+    for method, form in (("GET", None), ("POST", {"password": NEW + "2"})):
+        answer = ask(auth, method, f"/auth/reset/{token}", form=form)
+        assert answer.status == 410
+        hidden = 'name="next" value="'
+        assert answer.text.split(hidden)[0] == page.text.split(hidden)[0]
+        assert answer.headers == page.headers or method == "POST" or len(answer.headers) == len(page.headers)
+    assert login(auth, password=NEW).status == 303
+
+
+def test_rs4_a_token_is_bound_to_its_user_and_purpose(auth):
+    other = person(auth, "suzuki@example.com")
+    forgot(auth)
+    path = path_of(auth)
+    form = {"password": NEW, "email": "suzuki@example.com", "user_id": other.id}
+    assert ask(auth, "POST", path, query=f"user_id={other.id}&email=suzuki@example.com", form=form).status == 303
+    assert login(auth, "suzuki@example.com").status == 303
+    assert login(auth, password=NEW).status == 303
+
+
+def test_ky2_no_other_signed_value_is_a_token_and_no_token_is_a_session(auth):
+    cookies = login(auth).cookies
+    forgot(auth)
+    token = path_of(auth).rpartition("/")[2]
+    for value in cookies.values():
+        assert ask(auth, "GET", f"/auth/reset/{value}").status == 410
+    for name in cookies:
+        assert who(auth, f"{name}={token}") == "-" or who(auth, f"{name}={token}") == ""
+
+
+def test_rs5_no_step_can_be_skipped(auth):
+    forgot(auth)
+    for path in ("/auth/reset", "/auth/reset/", "/auth/reset//", "/auth/reset/x/y"):
+        assert set_new(auth, path).status in {404, 410}
+    assert login(auth).status == 303
+
+
+def test_rs7_the_token_decides_not_the_session(auth):
+    person(auth, "suzuki@example.com")
+    suzuki = signed_in(auth, "suzuki@example.com")
+    forgot(auth)
+    answer = set_new(auth, path_of(auth), cookie=suzuki)
+    assert answer.status == 303
+    assert not [name for name in answer.cookies if "nipo_auth" in name]
+    assert login(auth, "suzuki@example.com").status == 303
+    assert login(auth, password=NEW).status == 303
+
+
+def test_rs9_token_pages_leak_nothing_and_their_form_works(auth):
+    forgot(auth)
+    path = path_of(auth)
+    for answer in (ask(auth, "GET", path), ask(auth, "GET", "/auth/reset/x"), set_new(auth, path, "kurz")):
+        assert answer.get("Referrer-Policy") == "strict-origin"
+        assert answer.get("Cache-Control") == "no-store"
+    assert ask(auth, "GET", "/auth/forgot").get("Referrer-Policy") == "same-origin"
+    refused = set_new(auth, path, HTTP_SEC_FETCH_SITE="cross-site", HTTP_ORIGIN="null")
+    assert (refused.status, refused.get("Referrer-Policy")) == (403, "strict-origin")
+    assert set_new(auth, path, HTTP_ORIGIN="null", HTTP_SEC_FETCH_SITE="same-origin").status == 303
+
+
+def test_rs10_nobody_is_signed_in_by_a_link(auth):
+    old = signed_in(auth)
+    forgot(auth)
+    answer = set_new(auth, path_of(auth))
+    assert not [name for name in answer.cookies if "nipo_auth" in name or "nipo_device" in name]
+    assert answer.get("Location") == "/auth/login"
+    assert who(auth, old) in {"", "-"}
+    assert rows(auth) == 0
+
+
+def test_rs11_a_disabled_account_gets_no_link_and_an_old_one_does_not_enable_it(auth):
+    forgot(auth)
+    path = path_of(auth)
+    auth.accounts.set_active(auth.tanaka.id, False)
+    forgot(auth, REMOTE_ADDR="198.51.100.8")
+    assert len(auth.outbox) == 1
+    assert set_new(auth, path).status == 410
+    assert not auth.accounts.get(auth.tanaka.id).active
+
+
+def test_ck4_nothing_of_a_token_is_kept(auth):
+    forgot(auth)
+    token = path_of(auth).rpartition("/")[2]
+    set_new(auth, path_of(auth))
+    kept = repr(vars(auth._services.session_store)) + repr(events(auth))
+    assert not any(part in kept for part in token.split(".") if len(part) > 30)
+
+
+def test_rd2_next_is_no_way_out_of_a_reset(auth):
+    forgot(auth)
+    form = {"password": NEW, "next": "https://evil.example/"}
+    answer = ask(
+        auth, "POST", path_of(auth), query="next=//evil.example", form=form, HTTP_REFERER="https://evil.example/"
+    )
+    assert answer.get("Location") == "/auth/login"
+
+
+def test_refused_links_do_not_fill_the_history(auth):
+    for number in range(50):
+        ask(auth, "GET", f"/auth/reset/{number}")
+    assert len(events(auth, "link_refused")) == 1
+
+
+def test_en5_known_unknown_and_disabled_addresses_cost_the_same_statements(tmp_path):
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'auth.db'}")
+    statements = []
+    sa.event.listen(engine, "connect", lambda connection, _: connection.set_trace_callback(statements.append))
+    store = SQLStore(engine)
+    store.create_schema()
+    auth = middleware(base_url=HTTPS, mailer=MemoryMailer(), store=store)
+    person(auth)
+    person(auth, "disabled@example.com", active=False)
+    counted = {}
+    for round_, name in enumerate(["warm", "tanaka", "nobody", "disabled", "tanaka", "nobody", "disabled"]):
+        del statements[:]
+        assert forgot(auth, f"{name}@example.com", REMOTE_ADDR=f"198.51.100.{round_ // 4}").status == 200
+        kinds = [re.sub(r"'[^']*'|\b[0-9.]+\b|NULL", "?", text) for text in statements]
+        counted.setdefault(round_ > 3, []).append(kinds)
+    store.close()
+    assert counted[False][1] == counted[False][2] == counted[False][3]
+    assert counted[True][0] == counted[True][1] == counted[True][2]
+    assert len(counted[False][1]) > 5
