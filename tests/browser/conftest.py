@@ -48,15 +48,25 @@ class Demo:
     """The running demo: `url`, and `auth` to do what an administrator or another device does."""
 
     def __init__(self, folder, port=0):
-        self.server = make_server(
-            "localhost", port, lambda environ, start: self.app(environ, start), True, False, Quiet
-        )
+        self.fixed = {}
+        self.server = make_server("localhost", port, self.answer, True, False, Quiet)
         self.port = self.server.port
         self.app = protected(folder, self.port)
         self.auth = self.app.extensions["nipo_auth_mw"]
+        self.mailer = self.app.extensions["demo_mailer"]
         self.url = f"http://localhost:{self.port}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
+
+    def answer(self, environ, start_response):
+        if html := self.fixed.get(environ["PATH_INFO"]):
+            start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+            return [html.encode()]
+        return self.app(environ, start_response)
+
+    def serve_at(self, path, html):
+        """For tools that can only ask with GET."""
+        self.fixed[path] = html
 
     def stop(self):
         self.server.shutdown()

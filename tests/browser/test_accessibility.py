@@ -1,0 +1,141 @@
+"""Every page in every state under axe-core and, for longer, Lighthouse; both come from npm."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests._services import absent
+from tests.browser.test_door import DISABLED, MEMBER, opened, sign_in
+from tests.browser.test_forgotten import ask, mailed_link
+
+pytestmark = pytest.mark.browser
+
+MODULES = Path(__file__).parent / "node_modules"
+
+
+@pytest.fixture(scope="session")
+def axe():
+    script = MODULES / "axe-core" / "axe.min.js"
+    if not script.exists():
+        absent("axe-core is not installed (npm install --prefix tests/browser --no-package-lock)")
+    return script.read_text("utf-8")
+
+
+def states(demo, page):
+    """Walks through every page in every state a person meets, yielding the name of each."""
+    page.goto(demo.url)
+    yield "login"
+    sign_in(page, MEMBER[0], "MACHIGAI")
+    yield "wrong, with a hint"
+    sign_in(page, *DISABLED)
+    yield "disabled"
+    for _ in range(5):
+        sign_in(page, "nobody@example.com", "machigai-password")
+    yield "lock begun"
+    sign_in(page, "nobody@example.com", "machigai-password")
+    yield "locked"
+    page.set_extra_http_headers({"Referer": f"{demo.url}/auth/login"})
+    page.context.clear_cookies()
+    page.goto(f"{demo.url}/auth/login")
+    yield "no cookie"
+    page.set_extra_http_headers({})
+    page.goto(f"{demo.url}/auth/help")
+    yield "help"
+    for summary in page.locator("summary").all():
+        summary.click()
+    yield "help, opened"
+    page.goto(f"{demo.url}/auth/forgot")
+    yield "forgot"
+    ask(page)
+    yield "sent"
+    page.goto(mailed_link(demo))
+    yield "reset"
+    page.locator("#password").fill("aaaaaaaaaaaa")
+    page.locator("#reset button[type=submit]").click()
+    yield "reset, refused"
+    page.locator("#password").fill("yama-no-ue-no-asagohan")
+    page.locator("#reset button[type=submit]").click()
+    yield "login, after the reset"
+    page.goto(f"{demo.url}/auth/reset/x")
+    yield "expired link"
+    page.goto(f"{demo.url}/auth/nothing")
+    yield "not found"
+    page.goto(demo.url)
+    sign_in(page, MEMBER[0], "yama-no-ue-no-asagohan")
+    page.locator("#who").wait_for()
+    page.goto(f"{demo.url}/auth/account")
+    yield "account"
+    page.goto(f"{demo.url}/auth/logout")
+    yield "logout"
+    page.goto(demo.url)
+    page.locator("#body").fill("x")
+    page.context.clear_cookies()
+    page.locator("#report button").click()
+    yield "ended session"
+
+
+FAULTS = "async rules => (await axe.run(rules)).violations.map(v => [v.id, v.nodes.map(n => n.html)])"
+
+
+@pytest.mark.parametrize(("language", "width"), [("ja-JP", 320), ("en-GB", 1200)])
+def test_no_page_has_a_fault_that_axe_finds_or_needs_to_be_scrolled_sideways(demo, new_browser, axe, language, width):
+    page = new_browser(language, color_scheme="light", viewport={"width": width, "height": 800}).new_page()
+    faults, seen = [], []
+    for state in states(demo, page):
+        seen.append(state)
+        page.evaluate(axe)
+        faults += [(state, *each) for each in page.evaluate(FAULTS, {})]
+        # The dark page is the same document in other colours.
+        page.emulate_media(color_scheme="dark")
+        faults += [(state, "dark", *each) for each in page.evaluate(FAULTS, {"runOnly": ["color-contrast"]})]
+        page.emulate_media(color_scheme="light")
+        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            faults.append((state, "scrolls sideways"))
+    assert faults == []
+    assert len(seen) == 18
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("state", ["login", "forgot", "sent", "reset", "help", "account", "expired"])
+def test_lighthouse_gives_every_page_a_hundred_for_accessibility(demo, new_browser, chromium, tmp_path, state):
+    tool = MODULES / ".bin" / "lighthouse"
+    if not tool.exists() or shutil.which("node") is None:
+        absent("Lighthouse is not installed (npm install --prefix tests/browser --no-package-lock)")
+    headers = {}
+    url = f"{demo.url}/auth/{'login' if state == 'login' else state}"
+    page = opened(new_browser(), demo, "/auth/forgot")
+    if state == "reset":
+        ask(page)
+        url = mailed_link(demo)
+    elif state in ("sent", "expired"):
+        # Lighthouse asks with GET only, and refuses to look at an answer of 410.
+        if state == "sent":
+            ask(page)
+        else:
+            page.goto(f"{demo.url}/auth/reset/x")
+        html = page.content()
+        demo.serve_at("/sent", html)
+        url = f"{demo.url}/sent"
+    elif state == "account":
+        app = opened(page.context, demo)
+        sign_in(app)
+        app.locator("#who").wait_for()
+        cookie = next(c for c in page.context.cookies() if c["name"].startswith("nipo_auth"))
+        headers = {"Cookie": f"{cookie['name']}={cookie['value']}"}
+    report = tmp_path / "report.json"
+    flags = " ".join(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+    command = [str(tool), url, "--only-categories=accessibility", "--output=json", f"--output-path={report}", "--quiet"]
+    command += [f"--chrome-flags={flags}", f"--extra-headers={json.dumps(headers)}"]
+    environ = {**os.environ, "CHROME_PATH": chromium}
+    subprocess.run(command, env=environ, check=False, timeout=150, capture_output=True)
+    found = json.loads(report.read_text())
+    failed = [name for name, audit in found["audits"].items() if audit["score"] == 0]
+    assert (found["categories"]["accessibility"]["score"], failed) == (1, [])
+    assert re.search("/auth/|/sent", found["finalDisplayedUrl"])
