@@ -79,7 +79,7 @@ class OwnRedis:
 
 @pytest.fixture
 def gunicorn(tmp_path):
-    """Starts `tests.processes.served:app` under gunicorn; returns its URL."""
+    """Starts `tests.processes.served:app` under gunicorn; returns its URL; `stop()` ends it as an operator would."""
     started = []
 
     def start(workers=4, threads=4, **settings):
@@ -92,11 +92,16 @@ def gunicorn(tmp_path):
         wait_for(port, server)
         return f"http://127.0.0.1:{port}"
 
+    def stop():
+        while started:
+            server = started.pop()
+            server.terminate()
+            try:
+                server.communicate(timeout=10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.communicate()
+
+    start.stop = stop
     yield start
-    for server in started:
-        server.terminate()
-        try:
-            server.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.communicate()
+    stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from nipo_auth_mw import AuthConfig, AuthMiddleware, LockoutPolicy
@@ -10,6 +11,7 @@ from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import fast_hasher
 from tests.kit import PASSWORD, SpyHasher, echo
 
+PARENT = os.getpid()
 FOLDER = Path(os.environ.get("SERVED_FOLDER", "."))
 
 
@@ -20,6 +22,15 @@ class WritingHasher(SpyHasher):
         return self.inner.verify(hash, password)
 
 
+class WritingMailer:
+    """A slow server: what is on its way when the process is told to end must not be lost."""
+
+    def send(self, message):
+        time.sleep(0.3)
+        with (FOLDER / "mails").open("ab", buffering=0) as file:
+            file.write(f"{message.to} {os.getpid() != PARENT}\n".encode())
+
+
 def build() -> AuthMiddleware:
     store = SQLStore(os.environ.get("SERVED_STORE") or f"sqlite:///{FOLDER / 'auth.db'}")
     store.create_schema()
@@ -28,7 +39,7 @@ def build() -> AuthMiddleware:
         base_url="http://127.0.0.1",
         lockout=LockoutPolicy(counters=os.environ.get("SERVED_COUNTERS", "store"), address_failures=1000),
     )
-    auth = AuthMiddleware(echo, config, store=store, hasher=WritingHasher(fast_hasher()))
+    auth = AuthMiddleware(echo, config, store=store, hasher=WritingHasher(fast_hasher()), mailer=WritingMailer())
     if auth.accounts.find("tanaka@example.com") is None:
         auth.accounts.create(email="tanaka@example.com", password=PASSWORD)
     return auth

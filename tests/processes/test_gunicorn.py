@@ -85,3 +85,10 @@ def test_what_one_process_ends_no_other_revives(gunicorn, tmp_path):
     code = f"import sqlite3; c = sqlite3.connect({str(tmp_path / 'auth.db')!r}); c.execute({sql!r}); c.commit()"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert {get(f"{url}/page", cookie) for _ in range(40)} == {401}
+
+
+def test_mails_leave_from_workers_forked_with_preload_and_before_they_are_stopped(gunicorn, tmp_path):
+    url = gunicorn(workers=2)
+    assert post(f"{url}/auth/forgot", {"email": "tanaka@example.com"})[0] == 200
+    gunicorn.stop()
+    assert (tmp_path / "mails").read_text() == "tanaka@example.com True\n"
