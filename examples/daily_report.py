@@ -34,6 +34,9 @@ TEXTS = {
         "send": "提出する",
         "none": "まだ日報はありません。",
         "account": "アカウント",
+        "settings": "組織設定",
+        "staff": "スタッフ管理",
+        "history": "ログ",
         "who": "さん",
     },
     "en": {
@@ -43,6 +46,9 @@ TEXTS = {
         "send": "Send",
         "none": "No reports yet.",
         "account": "Account",
+        "settings": "Settings",
+        "staff": "Staff",
+        "history": "History",
         "who": "",
     },
 }
@@ -51,18 +57,25 @@ PAGE = """<!doctype html>
 <html lang="{{ lang }}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,"><title>{{ t.title }}</title><style>
 :root{color-scheme:light dark}
-body{font:16px/1.7 system-ui,"Hiragino Sans","Noto Sans CJK JP",sans-serif;max-width:40rem;margin:0 auto;padding:1rem}
+body{background:Canvas;color:CanvasText;
+ font:16px/1.7 system-ui,"Hiragino Sans","Noto Sans CJK JP",sans-serif;max-width:40rem;margin:0 auto;padding:1rem}
 header{display:flex;flex-wrap:wrap;gap:1rem;align-items:center;border-bottom:1px solid #8886}
 header h1{font-size:1.3rem;margin-right:auto} textarea{width:100%;min-height:8rem;font:inherit;box-sizing:border-box}
-button{font:inherit;padding:.5rem 1rem;min-height:2.75rem} article{border-bottom:1px solid #8886;white-space:pre-wrap}
+button{font:inherit;padding:.5rem 1rem;min-height:2.75rem}
+nav{display:flex;flex-wrap:wrap;gap:.5rem 1rem;padding:.75rem 0;border-bottom:1px solid #8886}
+nav a,header a{padding:.5rem 0}
+a{color:#165a7c} @media (prefers-color-scheme:dark){a{color:#85c2e3}}
+ article{border-bottom:1px solid #8886;white-space:pre-wrap}
 </style></head><body>
 <header><h1>{{ t.title }}</h1><span id="who">{{ user.name or user.email }}{{ t.who }}</span>
 <a href="{{ account }}">{{ t.account }}</a>{{ sign_out }}</header>
-<h2>{{ t.new }}</h2>
+{% if user.role == "admin" %}<nav aria-label="{{ t.settings }}">{{ t.settings }} ›
+<a href="{{ staff }}">{{ t.staff }}</a> <a href="{{ history }}">{{ t.history }}</a></nav>{% endif %}
+<main><h2>{{ t.new }}</h2>
 <form method="post" id="report"><label for="body">{{ t.done }}</label>
 <textarea id="body" name="body" required maxlength="4000"></textarea><p><button>{{ t.send }}</button></p></form>
 {% for day, author, body in reports %}<article><strong>{{ day }} {{ author }}</strong>
-{{ body }}</article>{% else %}<p>{{ t.none }}</p>{% endfor %}
+{{ body }}</article>{% else %}<p>{{ t.none }}</p>{% endfor %}</main>
 </body></html>"""
 
 
@@ -109,6 +122,8 @@ def daily_report(database: Path) -> Flask:
             t=TEXTS.get(lang, TEXTS["en"]),
             user=current_user(request.environ),
             account=auth_url(request.environ, "account"),
+            staff=auth_url(request.environ, "staff"),
+            history=auth_url(request.environ, "history"),
             sign_out=sign_out_form(request.environ),
             reports=run("SELECT day, author, body FROM report ORDER BY id DESC LIMIT 50"),
         )
@@ -137,7 +152,13 @@ def protected(folder: Path, port: int) -> Flask:
     store.create_schema()
     app.wsgi_app = auth = AuthMiddleware(  # type: ignore[method-assign]
         app.wsgi_app,
-        AuthConfig(secret_key=secret(folder), base_url=f"http://localhost:{port}", site_name="日報", public=["/mails"]),
+        AuthConfig(
+            secret_key=secret(folder),
+            base_url=f"http://localhost:{port}",
+            site_name="日報",
+            public=["/mails"],
+            timezone="Asia/Tokyo",
+        ),
         store=store,
         mailer=mailer,
     )

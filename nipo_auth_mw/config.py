@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from nipo_auth_mw import rules
 from nipo_auth_mw.errors import ConfigError
@@ -20,19 +21,22 @@ class SessionPolicy:
 
     `idle` is the longest pause of a session that is kept, `browser_idle` of one that ends with the browser, `absolute`
     the longest life of any; whichever is reached first ends it. `touch_every` bounds how often "last seen" is written,
-    `passive` names path prefixes, such as polling, that do not prolong a session.
+    `passive` names path prefixes, such as polling, that do not prolong a session. What is delicate asks for the
+    password again when it was last given longer than `reauth_within` ago (ASVS 5 7.5.1, 7.5.3).
     """
 
     idle: timedelta = 90 * _DAY
     absolute: timedelta = 400 * _DAY
     browser_idle: timedelta = timedelta(hours=12)
     touch_every: timedelta = timedelta(minutes=5)
+    reauth_within: timedelta = timedelta(minutes=15)
     passive: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name in ("idle", "absolute", "browser_idle"):
             rules.need_duration(f"session.{name}", getattr(self, name), timedelta(seconds=1), 400 * _DAY)
         rules.need_duration("session.touch_every", self.touch_every, timedelta(0), _DAY)
+        rules.need_duration("session.reauth_within", self.reauth_within, timedelta(minutes=1), _DAY)
         object.__setattr__(self, "passive", rules.paths("session.passive", self.passive))
 
 
@@ -107,6 +111,9 @@ class AuthConfig:
     languages: Sequence[str] = ("ja", "en")
     default_language: str = "en"
     trusted_proxies: int = 0
+    timezone: str = "UTC"
+    roles: Sequence[str] = ("admin", "staff")
+    history_kept: timedelta = timedelta(days=730)
     session: SessionPolicy = SessionPolicy()
     lockout: LockoutPolicy = LockoutPolicy()
     passwords: PasswordPolicy = PasswordPolicy()
@@ -141,6 +148,9 @@ class AuthConfig:
             "Name one of them.",
         )
         rules.need_number("trusted_proxies", self.trusted_proxies, 0, 10)
+        rules.zone(self.timezone)
+        put(self, "roles", rules.roles(self.roles))
+        rules.need_duration("history_kept", self.history_kept, timedelta(days=30), timedelta(days=36500))
         for name, kind in (("session", SessionPolicy), ("lockout", LockoutPolicy), ("passwords", PasswordPolicy)):
             rules.need(
                 isinstance(getattr(self, name), kind), name, "is of another type", f"Give a {kind.__name__}(...)."
@@ -150,6 +160,11 @@ class AuthConfig:
     def secrets(self) -> tuple[str, ...]:
         """The secret keys, newest first."""
         return tuple(self.secret_key)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where the people are whose clocks the pages show."""
+        return rules.zone(self.timezone)
 
     @property
     def secure(self) -> bool:

@@ -75,6 +75,24 @@ class PasswordRejected(AccountError):
         self.advice = advice
 
 
+class UnknownRole(AccountError):
+    """The configuration names no such role."""
+
+    code = "unknown_role"
+
+
+class NotOneself(AccountError):
+    """An administrator would do this to their own account."""
+
+    code = "not_oneself"
+
+
+class LastAdmin(AccountError):
+    """After this nobody could administrate any more."""
+
+    code = "last_admin"
+
+
 class NotSupported(AccountError):
     """The user store behind `auth.accounts` lacks the capability that this call needs."""
 

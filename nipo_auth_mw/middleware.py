@@ -12,16 +12,21 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError, StoreUnavailable
+from nipo_auth_mw.flows.sweep import sweep
+from nipo_auth_mw.models import Session
 from nipo_auth_mw.parts import services as parts
+from nipo_auth_mw.parts.chores import Chore
 from nipo_auth_mw.parts.pages import Pages
 from nipo_auth_mw.protocols import AuditLog, Listener, Mailer, PasswordHasher, SessionStore, UserStore
-from nipo_auth_mw.web import challenge, identity, own, resend
+from nipo_auth_mw.web import challenge, detours, identity, own, resend
 from nipo_auth_mw.web import site as sites
 from nipo_auth_mw.web.challenge import StartResponse, WSGIApp
 from nipo_auth_mw.web.guard import Guard, Prefixes
 from nipo_auth_mw.web.notices import Warnings
 
 _log = logging.getLogger("nipo_auth_mw")
+
+_SWEEP_EVERY = 300.0
 
 Environ = dict[str, Any]
 
@@ -77,8 +82,10 @@ class AuthMiddleware:
         self._passive = Prefixes(config.session.passive) if config.session.passive else None
         self._cookie = self._site.session_cookie
         self._cookie_name = self._cookie.name
-        self._identity_site = identity.Site(self._site.prefix_path, self._text)
+        self._identity_site = identity.Site(self._site.prefix_path, self._text, self._ask_again)
         self._sessions = self._services.sessions
+        sweeping = Chore(self._services.worker, self._sweep, after=0, every=_SWEEP_EVERY)
+        self._services.worker.whenever_busy(sweeping.due)
         self._warn = Warnings(config)
         n = config.trusted_proxies
         self._behind_proxies = ProxyFix(self._serve, x_for=n, x_proto=n, x_host=n) if n else None
@@ -108,6 +115,11 @@ class AuthMiddleware:
                 live = self._sessions.find(value, prolong=not (self._passive and self._passive.match(path)))
             except Exception as problem:
                 return own.unavailable(self._site, environ, problem)(environ, start_response)
+            if live is not None and live.must_change:
+                # Until then nobody to the app: a password that somebody else knows must not open it.
+                if self._guard.needs_session(path):
+                    return detours.must_change(self._site, environ)(environ, start_response)
+                return self._app(environ, start_response)
             if live is not None:
                 identity.put(environ, live)
                 if live.cookie_due:
@@ -118,11 +130,16 @@ class AuthMiddleware:
         return challenge.call(self._app, environ, start_response, self._challenge)
 
     def _challenge(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return own.challenge(self._site, environ)(environ, start_response)
+        return detours.challenge(self._site, environ)(environ, start_response)
 
     def _text(self, environ: Environ, key: str) -> str:
         user = identity.current_user(environ)
         return self._site.pages.text(self._site.language(environ, user.language if user else None), key)
+
+    def _ask_again(self, environ: Environ, session: Session) -> Any:
+        if self._sessions.fresh(session.stored):
+            return None
+        return detours.stale(self._site, environ)
 
     def flush_mail(self, timeout: float = 10.0) -> bool:
         """Wait until the mails that are queued now were handed over, for shutdown and tests; each is tried once.
@@ -132,9 +149,15 @@ class AuthMiddleware:
         return self._services.outbox.flush(timeout)
 
     def sweep(self) -> int:
-        """End the sessions that are past their time now; returns how many. Raises `StoreUnavailable`."""
+        """End the sessions that are past their time now, and see to what else falls due; returns how many ended.
+
+        Running servers do it every few minutes by themselves. Raises `StoreUnavailable`.
+        """
         self._services.worker.flush(5)
-        return self._sessions.sweep()
+        return self._sweep()
+
+    def _sweep(self) -> int:
+        return sweep(self._services)
 
 
 def _check_schema(*stores: Any) -> None:

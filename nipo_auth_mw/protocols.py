@@ -8,11 +8,12 @@ closed; a store that lets its driver's own exceptions through is treated the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from nipo_auth_mw.models import AccountNotes, Event, Message, StoredSession
+from nipo_auth_mw.models import AccountNotes, EmailChange, Event, Message, Seal, StoredSession
 
 
 class Account(Protocol):
@@ -124,6 +125,50 @@ class SessionStore(Protocol):
     def set_profile(self, user_id: str, *, language: str | None, notify_email: str | None) -> None:
         """Write both."""
 
+    def set_change_by(self, user_id: str, change_by: float | None) -> None:
+        """Write until when the password must have been changed; None when it need not be."""
+
+    def confirm_session(self, key: str, confirmed_at: float) -> bool:
+        """Write down that the password was given again; False if the session has ended meanwhile."""
+
+    def memos_of(self, user_ids: Sequence[str]) -> Mapping[str, str]:
+        """What administrators wrote down about these accounts; those without a memo are left out."""
+
+    def set_memo(self, user_id: str, memo: str) -> None:
+        """Write the memo; "" removes it."""
+
+
+@runtime_checkable
+class EmailChangeStore(Protocol):
+    """Optional: keeps people's own changes of address, so that each can be confirmed once and cancelled later."""
+
+    def add_email_change(self, change: EmailChange) -> None:
+        """Keep a change that was asked for. Its `key` is random, so it never meets another one's."""
+
+    def find_email_change(self, key: str) -> EmailChange | None:
+        """The change with this key, whether it has expired or not."""
+
+    def confirm_email_change(self, key: str, *, confirmed_at: float, expires_at: float) -> bool:
+        """Write both if it is there and not confirmed yet, in one atomic step; False otherwise."""
+
+    def cancel_email_change(self, key: str) -> EmailChange | None:
+        """Remove it, and every change of this account asked for later. Of several callers at once one gets it."""
+
+    def void_email_changes(self, user_id: str) -> None:
+        """Remove all of an account's."""
+
+    def prune_email_changes(self, expired_before: float) -> None:
+        """Remove all whose `expires_at` is before that moment."""
+
+
+@runtime_checkable
+class RoleHolders(Protocol):
+    """Optional: a directory that can keep the last administrator from being lost to two changes at once."""
+
+    def active_with_role(self, role: str) -> Sequence[str]:
+        """The ids of active accounts with this role. Inside a transaction nobody else changes these accounts until it
+        ends."""
+
 
 @runtime_checkable
 class JoinedSessionStore(Protocol):
@@ -140,8 +185,44 @@ class AuditLog(Protocol):
     def append_event(self, event: Event) -> None:
         """Add one row. There is no way to change or remove it through this package."""
 
-    def events(self, *, user_id: str | None = None, limit: int = 50) -> Sequence[Event]:
-        """The newest first; of one account when `user_id` is given."""
+    def events(
+        self,
+        *,
+        user_id: str | None = None,
+        email: str | None = None,
+        event: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str = "",
+        limit: int = 50,
+    ) -> Sequence[Event]:
+        """The newest by `time` first, and of one time the one written last; each with its `position` and `digest`.
+
+        Those alone that have what is given, exactly; `since` is part of the time asked for, `until` is not. `after` is
+        the `position` of the last event of the page before; a text that is none finds nothing.
+        """
+
+
+@runtime_checkable
+class SealableLog(Protocol):
+    """Optional: a history whose rows have numbers, and that keeps the seals on them. Rows leave it in whole batches,
+    and in no other way."""
+
+    def numbered_events(self, after: int, *, limit: int) -> Sequence[tuple[int, Event]]:
+        """Rows whose number is higher than `after`, by number. A row that is written later has a higher one, but for
+        transactions that end in another order than they began."""
+
+    def seals(self, *, above: int = -1, after: int = 0, limit: int) -> Sequence[Seal]:
+        """Seals with a higher number than `after` and a `last` higher than `above`, by number."""
+
+    def last_seal(self) -> Seal | None:
+        """The one with the highest number."""
+
+    def add_seal(self, seal: Seal) -> bool:
+        """Keep it; False if there is one of this number."""
+
+    def remove_sealed(self, anchor: Seal) -> None:
+        """Remove the seals up to the anchor's number, the rows they name, and put the anchor there, in one step."""
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nipo_auth_mw.errors import ConfigError
 
@@ -168,6 +169,22 @@ def is_path(text: object) -> bool:
 
 def is_line(text: object, most: int) -> bool:
     return isinstance(text, str) and len(text) <= most and (text == "" or text.isprintable())
+
+
+def zone(value: object) -> ZoneInfo:
+    try:
+        return ZoneInfo(str(value))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        mend = 'Use a name such as "Asia/Tokyo"; where the system has no time zones, pip install tzdata.'
+        raise ConfigError("timezone", f"{value!r} is no known time zone", mend) from None
+
+
+def roles(value: object) -> tuple[str, ...]:
+    listed = texts(value) or ()
+    good = "admin" in listed and len(set(listed)) == len(listed) and len(listed) <= 50
+    good = good and all(re.fullmatch(r"[A-Za-z0-9_.-]{1,32}", role) for role in listed)
+    need(good, "roles", f'{value!r} is no list of role names with "admin"', 'Such as ("admin", "manager", "staff").')
+    return listed
 
 
 def language_codes(value: object) -> tuple[str, ...]:

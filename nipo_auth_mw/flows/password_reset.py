@@ -77,7 +77,7 @@ def reset_password(services: Services, token: str, password: str, *, client: Cli
     opened = _opened(services, token, client)
     if opened is None:
         return Refused("link_expired")
-    account, notes = opened
+    account, notes, _ = opened
     try:
         services.passwords.check(password, about=(account.email, account.name or ""))
         hashed = services.passwords.hash(password)
@@ -106,6 +106,7 @@ def _set(services: Services, account: Account, notes: AccountNotes, hashed: str,
         # Every change of ours raises the epoch: any other number means that one came between, such as a disabling.
         if end_everything(services, account, why="password_reset", record=record) != notes.epoch + 1:
             raise _Spent
+        services.session_store.set_change_by(account.id, None)
         record(event("password_reset", time=time.time(), client=client, user_id=account.id, email=account.email))
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountNotes, Client, Event, StoredSession, public_id
 from nipo_auth_mw.parts import emails
 from nipo_auth_mw.parts.lockout import Ended, Locked, NoPlace, Place
 from nipo_auth_mw.parts.passwords import Busy
-from nipo_auth_mw.parts.recorder import Record, event
+from nipo_auth_mw.parts.recorder import Record, event, one_line
 from nipo_auth_mw.parts.services import Services
 from nipo_auth_mw.parts.sessions import Live
 from nipo_auth_mw.parts.stamps import lineage_with
 from nipo_auth_mw.protocols import Account
 
 _WAIT = 2.0
+_LOOKS_BACK = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def sign_in(
     A place in the lock is taken before anything is verified. An unknown address costs what a known one does. That an
     account is disabled is told after the right password only. Raises `StoreUnavailable` during an outage.
     """
-    attempt = _attempt(services, email, client, device_cookie)
+    attempt = attempt_of(services, email, client, device_cookie)
     if attempt is None:
         return _no_such_form(services, email, client)
     account = check_password(services, attempt, password)
@@ -78,6 +79,30 @@ def sign_in(
         return Refused("account_disabled")
     _rehash(services, account, attempt.notes, password)
     return _open(services, attempt, account, remember=remember, device_cookie=device_cookie, over=over)
+
+
+def check_own_password(
+    services: Services, live: Live, password: str, *, client: Client, device_cookie: str | None
+) -> tuple[Attempt, Account] | Refused:
+    """Ask a signed-in person for their password once more. It counts where a sign-in from this browser would
+    (CVE-2026-9798), and its refusal of a wrong one is `wrong_password`."""
+    attempt = attempt_of(services, live.user.email, client, device_cookie)
+    if attempt is None or attempt.account is None or attempt.account.id != live.user.id:
+        return Refused("sign_in_required")
+    account = check_password(services, attempt, password)
+    if not isinstance(account, Refused):
+        return attempt, account
+    return replace(account, reason="wrong_password") if account.reason == "invalid_credentials" else account
+
+
+def confirm_password(
+    services: Services, live: Live, password: str, *, client: Client, device_cookie: str | None
+) -> Refused | None:
+    """Make the session fresh again for what is delicate (ASVS 5 7.5.3). None when it is."""
+    checked = check_own_password(services, live, password, client=client, device_cookie=device_cookie)
+    if isinstance(checked, Refused):
+        return checked
+    return None if services.sessions.confirm(live.stored) else Refused("sign_in_required")
 
 
 def check_password(services: Services, attempt: Attempt, password: str) -> Account | Refused:
@@ -103,7 +128,7 @@ def check_password(services: Services, attempt: Attempt, password: str) -> Accou
                 services.lockout.give_back(place, checked=False)
                 return refused
             account = attempt.account
-            right = services.passwords.verify(account.password_hash if account else None, password)
+            right = services.passwords.verify(_usable_hash(attempt), password)
     except Busy:
         services.lockout.give_back(place, checked=False)
         return Refused("busy", retry_after=1)
@@ -115,6 +140,14 @@ def check_password(services: Services, attempt: Attempt, password: str) -> Accou
     return account
 
 
+def _usable_hash(attempt: Attempt) -> str | None:
+    """A password that somebody else set and nobody used in time is nobody's (ASVS 5 6.4.1)."""
+    change_by = attempt.notes.change_by
+    if attempt.account is None or (change_by is not None and time.time() >= change_by):
+        return None
+    return attempt.account.password_hash
+
+
 def admit(services: Services, account: Account, *, client: Client, kept: bool = True) -> str:
     """Open a session without a password, for test kits: the cookie's value."""
     notes = services.session_store.notes_of(account.id)
@@ -122,7 +155,8 @@ def admit(services: Services, account: Account, *, client: Client, kept: bool = 
     return services.sessions.open(account, notes, client, kept=kept, record=record)[1]
 
 
-def _attempt(services: Services, typed: str, client: Client, device_cookie: str | None) -> Attempt | None:
+def attempt_of(services: Services, typed: str, client: Client, device_cookie: str | None) -> Attempt | None:
+    """Whose password a browser is about to give, and under whose counter it is checked; None for no address."""
     email = emails.canonical(typed)
     if email is None:
         return None
@@ -166,7 +200,9 @@ def _wrong(services: Services, attempt: Attempt, place: Place) -> Refused:
     if lock is None:
         return Refused("invalid_credentials")
     where = "device" if attempt.device else "address"
-    services.recorder.record(_event(services, "locked", attempt, seconds=lock.retry_after or 0, of=where))
+    services.recorder.record(
+        _event(services, "locked", attempt, seconds=lock.retry_after or 0, of=where, counter=attempt.subject)
+    )
     # Asked for everybody, so that it costs the same for addresses that nobody has.
     if services.lockout.may_mail(attempt.email, "lock mail", an_hour=1) and attempt.account and attempt.account.active:
         services.notices.locked(attempt.account, attempt.notes, attempt.client, seconds=lock.retry_after)
@@ -208,6 +244,20 @@ def _rehash(services: Services, account: Account, notes: AccountNotes, password:
         return
 
 
+def _is_new_device(services: Services, attempt: Attempt, account: Account, device_cookie: str | None) -> bool:
+    """Whether the owner is to be told of this sign-in: not of their first, and once a device. A browser that kept
+    nothing is known by its own words and its address."""
+    if services.devices.met(device_cookie, account):
+        return False
+    try:
+        before = services.audit.events(user_id=account.id, event="signed_in", limit=_LOOKS_BACK)
+    except StoreUnavailable:
+        return False
+    client = attempt.client
+    seen = [(one.user_agent, one.client_address) for one in before]
+    return bool(seen) and (one_line(client.user_agent), one_line(client.address, 64)) not in seen
+
+
 def _open(
     services: Services,
     attempt: Attempt,
@@ -218,6 +268,7 @@ def _open(
     over: Live | None,
 ) -> SignedIn:
     notes = attempt.notes
+    unknown = _is_new_device(services, attempt, account, device_cookie)
 
     def opened(record: Record) -> tuple[StoredSession, str]:
         if over is not None:
@@ -232,5 +283,8 @@ def _open(
     except StoreUnavailable:
         # Perhaps only the history cannot be written; that must not keep people out. A real outage raises again.
         stored, cookie = opened(services.recorder.record)
+    if unknown:
+        services.recorder.record(_event(services, "new_device", attempt, session=public_id(stored)))
+        services.notices.new_device(account, notes, attempt.client)
     device = services.devices.remember(device_cookie, account, notes) if remember else None
     return SignedIn(account, notes, stored, cookie, device)

@@ -19,6 +19,7 @@ from nipo_auth_mw.parts.stamps import Stamps
 from nipo_auth_mw.protocols import Account, SessionStore, UserStore
 
 RESET_LASTS = timedelta(hours=1)
+EMAIL_LASTS = timedelta(days=1)
 _LONGEST = 1000
 _CLOCK_TOLERANCE = 300
 
@@ -28,6 +29,7 @@ class Opened(NamedTuple):
 
     account: Account
     notes: AccountNotes
+    about: str = ""
 
 
 class Links:
@@ -42,17 +44,17 @@ class Links:
         self._session_store = session_store
         self.lasts = lasts
 
-    def make(self, account: Account, notes: AccountNotes) -> str:
-        """A token fit for a path: letters, digits, `-`, `_` and dots."""
+    def make(self, account: Account, notes: AccountNotes, about: str = "") -> str:
+        """A token fit for a path: letters, digits, `-`, `_` and dots, as `about` is, which is bound into it."""
         made = str(int(time.time()))
-        return self._signed.sign(f"{_packed(account.id)}.{made}.{self._stamps.of(account, notes, made)}")
+        return self._signed.sign(f"{_packed(account.id)}.{made}.{about}.{self._stamps.of(account, notes, made, about)}")
 
     def open(self, token: str) -> Opened | None:
         """Whose link it is, or None for one that is unknown, spent, too old or of another purpose. Changes nothing."""
         text = self._signed.open(token) if len(token) <= _LONGEST else None
         if text is None:
             return None
-        packed, made, stamp = text.split(".")
+        packed, made, about, stamp = text.split(".")
         age = time.time() - int(made)
         if not -_CLOCK_TOLERANCE <= age < self.lasts.total_seconds():
             return None
@@ -60,7 +62,7 @@ class Links:
         if account is None:
             return None
         notes = self._session_store.notes_of(account.id)
-        return Opened(account, notes) if self._stamps.fits(stamp, account, notes, made) else None
+        return Opened(account, notes, about) if self._stamps.fits(stamp, account, notes, made, about) else None
 
 
 def _packed(user_id: str) -> str:

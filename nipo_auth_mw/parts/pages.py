@@ -54,6 +54,7 @@ class Pages:
     def __init__(self, config: AuthConfig, templates: str | os.PathLike[str] | BaseLoader | None = None) -> None:
         self._prefix = config.prefix
         self._home = config.home
+        self._zone = config.zone
         self._languages = config.languages
         self._default_language = config.default_language
         ours = FileSystemLoader(_HERE / "templates")
@@ -156,7 +157,9 @@ class Pages:
     @pass_context
     def _when(self, context: Context, time: datetime) -> Markup:
         machine = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Markup('<time datetime="{}">{}</time>').format(machine, self.texts.moment(context["language"], time))
+        return Markup('<time datetime="{}">{}</time>').format(
+            machine, self.texts.moment(context["language"], time.astimezone(self._zone))
+        )
 
     @pass_context
     def _duration(self, context: Context, seconds: int) -> str:

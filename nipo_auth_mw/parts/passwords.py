@@ -8,6 +8,7 @@ anything else is done with the text, because Unicode normalisation is quadratic 
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 import time
 import unicodedata
@@ -23,6 +24,8 @@ from nipo_auth_mw.protocols import PasswordHasher
 
 MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1
 _ZXCVBN_LONGEST = 72
+# Without what is mistaken for something else: 0 o, 1 i l.
+_EASY = "abcdefghjkmnpqrstuvwxyz23456789"
 _NOBODYS_PASSWORD = "nobody's password"  # noqa: S105
 
 
@@ -109,6 +112,13 @@ class Passwords:
             raise PasswordRejected("not_text")
         if self._policy.refuse_guessable and len(password) <= _ZXCVBN_LONGEST:
             _refuse_guessable(_normal(password), [*about, *self._site_words])
+
+    def generate(self) -> str:
+        """A password for somebody else to change: over 78 bits, easy to read out and to type."""
+        length = max(16, self._policy.min_length)
+        letters = [secrets.choice(_EASY) for _ in range(length)]
+        parted = "-".join("".join(letters[start : start + 4]) for start in range(0, length, 4))
+        return parted[: self._policy.max_length]
 
     def _make_up_for(self, stored: str) -> None:
         """Spend what verifying `stored` saved against a hash of today."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import Client, Event
+from nipo_auth_mw.parts.seals import Seals
 from nipo_auth_mw.parts.signing import Keyed
 from nipo_auth_mw.protocols import AuditLog, Listener, Transactional
 
@@ -45,16 +46,27 @@ def event(
         session=session,
         client_address=one_line(client.address, 64) if client else "",
         user_agent=one_line(client.user_agent) if client else "",
-        actor=actor,
+        actor=one_line(actor, 64),
         details=dict(details or {}),
     )
 
 
 class Recorder:
-    """Writes events. `stores` are all stores a use case may write to, so that its rows become one with its changes."""
+    """Writes events, each with its digest. `stores` are all stores a use case may write to, so that its rows become one
+    with its changes. `then` is called after each event."""
 
-    def __init__(self, audit: AuditLog, listeners: Sequence[Listener], stores: Sequence[object], masks: Keyed) -> None:
+    def __init__(
+        self,
+        audit: AuditLog,
+        listeners: Sequence[Listener],
+        stores: Sequence[object],
+        masks: Keyed,
+        seals: Seals,
+        then: Callable[[], None],
+    ) -> None:
         self._audit = audit
+        self._seals = seals
+        self._then = then
         self._listeners = tuple(listeners)
         unique = {id(store): store for store in [*stores, audit]}
         self._stores = tuple(store for store in unique.values() if isinstance(store, Transactional))
@@ -68,7 +80,7 @@ class Recorder:
     def record(self, event: Event) -> None:
         """Write one row, best effort: a sign-in does not fail because its row could not be written."""
         try:
-            self._audit.append_event(event)
+            self._audit.append_event(self._seals.signed(event))
         except StoreUnavailable:
             _log.error("the audit log is out of reach; lost the event %s of account %s", event.event, event.user_id)
         self._tell(event)
@@ -82,7 +94,7 @@ class Recorder:
         done: list[Event] = []
 
         def record(event: Event) -> None:
-            self._audit.append_event(event)
+            self._audit.append_event(self._seals.signed(event))
             done.append(event)
 
         with ExitStack() as stack:
@@ -93,6 +105,7 @@ class Recorder:
             self._tell(event)
 
     def _tell(self, event: Event) -> None:
+        self._then()
         for listener in self._listeners:
             try:
                 listener(event)

@@ -11,13 +11,16 @@ from nipo_auth_mw.parts.services import Services
 from nipo_auth_mw.protocols import Account
 
 
-def end_everything(services: Services, account: Account, *, why: str, record: Record, actor: str = "") -> int:
-    """Raise the epoch, so that nothing stamped before is good again, and end each session with its row.
+def end_everything(
+    services: Services, account: Account, *, why: str, record: Record, actor: str = "", but: str = ""
+) -> int:
+    """Raise the epoch, so that nothing stamped before is good again, and end each session, but the one with the key
+    `but`, with its row.
 
     Returns the new epoch.
     """
     epoch = services.session_store.raise_epoch(account.id)
-    services.sessions.end_all(account.id, why=why, record=record, actor=actor)
+    services.sessions.end_all(account.id, why=why, record=record, actor=actor, but=but)
     return epoch
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 from limits.storage import Storage
@@ -11,20 +12,23 @@ from limits.storage import Storage
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.mailers.console import ConsoleMailer
+from nipo_auth_mw.parts.chores import Chore
 from nipo_auth_mw.parts.devices import Devices
-from nipo_auth_mw.parts.links import RESET_LASTS, Links
+from nipo_auth_mw.parts.links import EMAIL_LASTS, RESET_LASTS, Links
 from nipo_auth_mw.parts.lockout import Lockout, open_counters
 from nipo_auth_mw.parts.notices import Notices
 from nipo_auth_mw.parts.outbox import Outbox
 from nipo_auth_mw.parts.pages import Pages
 from nipo_auth_mw.parts.passwords import Passwords
 from nipo_auth_mw.parts.recorder import Recorder
+from nipo_auth_mw.parts.seals import Seals
 from nipo_auth_mw.parts.sessions import Sessions
 from nipo_auth_mw.parts.signing import Keyed, Signed
 from nipo_auth_mw.parts.stamps import Stamps
 from nipo_auth_mw.parts.worker import Worker
 from nipo_auth_mw.protocols import (
     AuditLog,
+    EmailChangeStore,
     EmailStore,
     Listener,
     Mailer,
@@ -36,16 +40,18 @@ from nipo_auth_mw.protocols import (
 from nipo_auth_mw.stores.memory import MemoryStore
 
 T = TypeVar("T")
+_SEALS_AFTER = 30.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Services:
-    """A frozen bundle. `directory` and `email_store` are None where the user store lacks the capability."""
+    """A frozen bundle. `directory`, `email_store` and `email_changes` are None where a store lacks the capability."""
 
     config: AuthConfig
     users: UserStore
     directory: StaffDirectory | None
     email_store: EmailStore | None
+    email_changes: EmailChangeStore | None
     session_store: SessionStore
     audit: AuditLog
     sessions: Sessions
@@ -53,9 +59,12 @@ class Services:
     lockout: Lockout
     passwords: Passwords
     reset_links: Links
+    email_links: Links
+    cancel_links: Signed
     notices: Notices
     outbox: Outbox
     recorder: Recorder
+    seals: Seals
     worker: Worker
 
 
@@ -96,25 +105,38 @@ def build(
     counters = open_counters(
         config.lockout, _counters_of(session_store, store), memory_allowed=isinstance(store, MemoryStore)
     )
-    recorder = Recorder(log, listeners, [users, session_store], keyed("mask"))
     worker = Worker()
+    # Without the realm: two set-ups may share one history.
+    row_keys, seal_keys = (Keyed(config.secrets, f"history {what}") for what in ("row", "seal"))
+    seals = Seals(log, row_keys, seal_keys, config.history_kept)
+    sealing = Chore(worker, seals.seal, after=_SEALS_AFTER, every=_SEALS_AFTER)
+    then = sealing.due if seals.possible else lambda: None
+    recorder = Recorder(log, listeners, [users, session_store], keyed("mask"), seals, then)
     stamps = Stamps(keyed("session stamp"))
     outbox = Outbox(mailer)
+
+    def links(purpose: str, lasts: timedelta) -> Links:
+        return Links(signed(purpose), Stamps(keyed(f"{purpose} stamp")), users, session_store, lasts)
+
     return Services(
         config=config,
         users=users,
         directory=users if isinstance(users, StaffDirectory) else None,
         email_store=users if isinstance(users, EmailStore) else None,
+        email_changes=session_store if isinstance(session_store, EmailChangeStore) else None,
         session_store=session_store,
         audit=log,
         sessions=Sessions(config.session, session_store, users, signed("session"), stamps, recorder, worker),
-        devices=Devices(signed("device"), Stamps(keyed("device stamp"))),
+        devices=Devices(signed("device"), Stamps(keyed("device stamp")), keyed("device mark")),
         lockout=Lockout(config.lockout, counters, keyed("counter")),
         passwords=Passwords(config.passwords, hasher, config.site_name),
-        reset_links=Links(signed("reset"), Stamps(keyed("reset stamp")), users, session_store, RESET_LASTS),
+        reset_links=links("reset", RESET_LASTS),
+        email_links=links("email confirm", EMAIL_LASTS),
+        cancel_links=signed("email cancel"),
         notices=Notices(config, pages, outbox),
         outbox=outbox,
         recorder=recorder,
+        seals=seals,
         worker=worker,
     )
 

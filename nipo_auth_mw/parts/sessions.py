@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -36,11 +36,13 @@ LookUp = Callable[[str], Found | None]
 @dataclass(slots=True)
 class Live:
     """A session that is good now, and whose it is. `cookie_due`: a kept one whose cookie was last sent so long ago that
-    browsers may drop it before we end it."""
+    browsers may drop it before we end it. `must_change`: somebody else set the password, and nothing but changing it
+    is allowed yet."""
 
     stored: StoredSession
     user: User
     cookie_due: bool
+    must_change: bool
 
     @property
     def session(self) -> Session:
@@ -67,6 +69,7 @@ class Sessions:
         self._idle = policy.idle.total_seconds()
         self._browser_idle = policy.browser_idle.total_seconds()
         self._absolute = policy.absolute.total_seconds()
+        self._reauth_within = policy.reauth_within.total_seconds()
         shortest = min(self._idle, self._browser_idle)
         self._touch_every = min(policy.touch_every.total_seconds(), shortest / 2)
         self._touched: dict[str, float] = {}
@@ -96,6 +99,7 @@ class Sessions:
             kept=kept,
             client_address=one_line(client.address, 64),
             user_agent=one_line(client.user_agent),
+            confirmed_at=now,
         )
         for surplus in self._store.sessions_of(account.id)[MOST_PER_ACCOUNT - 1 :]:
             self.end(surplus, why="cap", record=record)
@@ -110,13 +114,16 @@ class Sessions:
         secret = self._signed.open(cookie)
         if secret is None:
             return None
-        found = self._look_up(_key(secret))
+        key = _key(secret)
+        # Before the row: a touch that is written and forgotten between the two would be missed in both.
+        touched = self._touched.get(key)
+        found = self._look_up(key)
         if found is None:
             return None
         stored, notes, account = found
         now = time.time()
-        if self._touched and stored.key in self._touched:
-            stored = stored._replace(seen_at=max(stored.seen_at, self._touched[stored.key]))
+        if touched is not None:
+            stored = stored._replace(seen_at=max(stored.seen_at, touched))
         idle = self._idle if stored.kept else self._browser_idle
         over = now >= stored.seen_at + idle or now >= stored.created_at + self._absolute
         if over or stored.created_at > now + _CLOCK_TOLERANCE:
@@ -128,7 +135,24 @@ class Sessions:
         if prolong and now - stored.seen_at >= self._touch_every:
             self._touch(stored.key, now)
         user = _user(account.id, account.email, account.name, account.role, notes.language, notes.notify_email)
-        return Live(stored, user, stored.kept and now - stored.sent_at > _SEND_AGAIN)
+        return Live(stored, user, stored.kept and now - stored.sent_at > _SEND_AGAIN, notes.change_by is not None)
+
+    def fresh(self, stored: StoredSession) -> bool:
+        """Whether the password was given lately enough for what is delicate."""
+        return -_CLOCK_TOLERANCE <= time.time() - stored.confirmed_at < self._reauth_within
+
+    def confirm(self, stored: StoredSession) -> bool:
+        """Write down that the password was given just now; False if the session has ended meanwhile."""
+        return self._store.confirm_session(stored.key, time.time())
+
+    def renew(
+        self, old: StoredSession, account: Account, notes: AccountNotes, client: Client, *, record: Record
+    ) -> tuple[StoredSession, str] | None:
+        """The same device's session under a new secret and the account's present stamp; None if `old` has ended
+        meanwhile. Call it in a transaction. ASVS 5 7.2.4."""
+        if self._store.end_session(old.key) is None:
+            return None
+        return self.open(account, notes, client, kept=old.kept, record=record)
 
     def end(
         self, stored: StoredSession, *, why: str, record: Record, name: str = "session_ended", actor: str = ""
@@ -168,16 +192,24 @@ class Sessions:
         """End the sessions that are past their time, and return how many this call ended."""
         ended = 0
         while True:
-            now = time.time()
-            late = self._store.expired_sessions(
-                kept_before=now - self._idle,
-                browser_before=now - self._browser_idle,
-                created_before=now - self._absolute,
-                limit=_SWEEP_BATCH,
-            )
-            ended += sum(self._expire(stored) for stored in late)
-            if len(late) < _SWEEP_BATCH:
+            touched = frozenset(self._touched)  # before the rows, as in `find`
+            late = self._late(time.time())
+            gone = sum(self._expire(stored) for stored in late if stored.key not in touched)
+            ended += gone
+            if len(late) < _SWEEP_BATCH or not gone:
                 return ended
+
+    def overdue(self) -> int:
+        """How many a sweep would end, counted up to 500."""
+        return len(self._late(time.time()))
+
+    def _late(self, now: float) -> Sequence[StoredSession]:
+        return self._store.expired_sessions(
+            kept_before=now - self._idle,
+            browser_before=now - self._browser_idle,
+            created_before=now - self._absolute,
+            limit=_SWEEP_BATCH,
+        )
 
     def _look_up_apart(self, key: str) -> Found | None:
         found = self._store.find_session(key)

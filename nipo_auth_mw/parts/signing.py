@@ -68,6 +68,17 @@ class Keyed:
         """64 hexadecimal characters under the newest key. The parts are told apart whatever they hold."""
         return hmac.digest(self._keys[0], repr(parts).encode("utf-8", "backslashreplace"), "sha256").hex()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each key is called, newest first; tells nothing about it."""
+        return tuple(hmac.digest(key, b"name", "sha256").hex()[:8] for key in self._keys)
+
+    def begins(self, start: str, *parts: object) -> bool:
+        """Whether a digest of these parts under any of the keys begins so; in constant time for each key."""
+        data = repr(parts).encode("utf-8", "backslashreplace")
+        made = (hmac.digest(key, data, "sha256").hex()[: len(start)] for key in self._keys)
+        return any(hmac.compare_digest(one, start) for one in made)
+
     def matches(self, digest: str, *parts: object) -> bool:
         """Whether `digest` was made of these parts under any of the keys; in constant time for each key."""
         data = repr(parts).encode("utf-8", "backslashreplace")

@@ -26,6 +26,7 @@ class Worker:
     """
 
     def __init__(self) -> None:
+        self._also: list[Callable[[], None]] = []
         self._fresh()
 
     def _fresh(self) -> None:
@@ -42,6 +43,10 @@ class Worker:
         """How many jobs wait, the one at work included."""
         return 0 if self._pid != os.getpid() else len(self._jobs) + (self._at_work is not None)
 
+    def whenever_busy(self, call: Callable[[], None]) -> None:
+        """Call this too, at once, whenever a job is handed in: for what falls due while people are about."""
+        self._also.append(call)
+
     def submit(self, job: Job, *, after: float = 0.0) -> None:
         """Run `job` in the background, not before `after` seconds."""
         if self._pid != os.getpid():
@@ -52,6 +57,8 @@ class Worker:
                 threading.Thread(target=self._run, args=(self._change,), name="nipo_auth_mw", daemon=True).start()
                 self._running = True
             self._change.notify_all()
+        for call in self._also:
+            call()
 
     def flush(self, timeout: float) -> bool:
         """Run what waits now, without its pause, each job once; False if any are left after `timeout` seconds."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from itertools import count, islice
 
 from nipo_auth_mw.errors import EmailTaken
-from nipo_auth_mw.models import Account, AccountNotes, Event, StoredSession
+from nipo_auth_mw.models import Account, AccountNotes, EmailChange, Event, StoredSession
 from nipo_auth_mw.stores.memory_counters import MemoryCounters
 
 
@@ -26,7 +27,9 @@ class MemoryStore:
         self._ids = count(1)
         self._accounts: dict[str, Account] = {}
         self._notes: dict[str, AccountNotes] = {}
+        self._memos: dict[str, str] = {}
         self._sessions: dict[str, StoredSession] = {}
+        self._changes: dict[str, EmailChange] = {}
         self._events: list[Event] = []
 
     def __repr__(self) -> str:
@@ -37,14 +40,16 @@ class MemoryStore:
         """What this thread writes inside is undone if an exception leaves the outermost `with`. Counters are not part
         of it: what was counted stays counted."""
         with self._lock:
-            before = (dict(self._accounts), dict(self._notes), dict(self._sessions), len(self._events))
+            before = (dict(self._accounts), dict(self._notes), dict(self._memos), dict(self._sessions))
+            changes, written = dict(self._changes), len(self._events)
             self._depth += 1
             try:
                 yield
             except BaseException:
                 if self._depth == 1:
-                    self._accounts, self._notes, self._sessions, kept = before
-                    del self._events[kept:]
+                    self._accounts, self._notes, self._memos, self._sessions = before
+                    self._changes = changes
+                    del self._events[written:]
                 raise
             finally:
                 self._depth -= 1
@@ -103,6 +108,10 @@ class MemoryStore:
     def delete(self, user_id: str) -> bool:
         with self._lock:
             return self._accounts.pop(user_id, None) is not None
+
+    def active_with_role(self, role: str) -> Sequence[str]:
+        with self._lock:
+            return [account.id for account in self._accounts.values() if account.active and account.role == role]
 
     def search(self, text: str, *, after: str | None, limit: int) -> Sequence[Account]:
         wanted = text.casefold()
@@ -190,13 +199,95 @@ class MemoryStore:
         with self._lock:
             self._notes[user_id] = self.notes_of(user_id)._replace(language=language, notify_email=notify_email)
 
+    def set_change_by(self, user_id: str, change_by: float | None) -> None:
+        with self._lock:
+            self._notes[user_id] = self.notes_of(user_id)._replace(change_by=change_by)
+
+    def confirm_session(self, key: str, confirmed_at: float) -> bool:
+        with self._lock:
+            session = self._sessions.get(key)
+            if session is None:
+                return False
+            self._sessions[key] = session._replace(confirmed_at=confirmed_at)
+            return True
+
+    def memos_of(self, user_ids: Sequence[str]) -> Mapping[str, str]:
+        with self._lock:
+            return {user_id: self._memos[user_id] for user_id in user_ids if user_id in self._memos}
+
+    def set_memo(self, user_id: str, memo: str) -> None:
+        with self._lock:
+            self._memos[user_id] = memo
+            if not memo:
+                del self._memos[user_id]
+
+    # Changes of address
+
+    def add_email_change(self, change: EmailChange) -> None:
+        with self._lock:
+            self._changes[change.key] = change
+
+    def find_email_change(self, key: str) -> EmailChange | None:
+        with self._lock:
+            return self._changes.get(key)
+
+    def confirm_email_change(self, key: str, *, confirmed_at: float, expires_at: float) -> bool:
+        with self._lock:
+            change = self._changes.get(key)
+            if change is None or change.confirmed_at is not None:
+                return False
+            self._changes[key] = replace(change, confirmed_at=confirmed_at, expires_at=expires_at)
+            return True
+
+    def cancel_email_change(self, key: str) -> EmailChange | None:
+        with self._lock:
+            change = self._changes.pop(key, None)
+            if change is not None:
+                self._drop(lambda c: c.user_id == change.user_id and c.requested_at >= change.requested_at)
+            return change
+
+    def void_email_changes(self, user_id: str) -> None:
+        with self._lock:
+            self._drop(lambda change: change.user_id == user_id)
+
+    def prune_email_changes(self, expired_before: float) -> None:
+        with self._lock:
+            self._drop(lambda change: change.expires_at < expired_before)
+
+    def _drop(self, which: Callable[[EmailChange], bool]) -> None:
+        for key in [key for key, change in self._changes.items() if which(change)]:
+            del self._changes[key]
+
     # The history
 
     def append_event(self, event: Event) -> None:
         with self._lock:
             self._events.append(replace(event, details=dict(event.details)))
 
-    def events(self, *, user_id: str | None = None, limit: int = 50) -> Sequence[Event]:
+    def events(
+        self,
+        *,
+        user_id: str | None = None,
+        email: str | None = None,
+        event: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str = "",
+        limit: int = 50,
+    ) -> Sequence[Event]:
         with self._lock:
-            newest = (e for e in reversed(self._events) if user_id is None or e.user_id == user_id)
-            return list(islice(newest, max(limit, 0)))
+            numbered = list(enumerate(self._events))
+        newest = sorted(numbered, key=lambda pair: (pair[1].time, pair[0]), reverse=True)
+        placed = [replace(one, position=str(number)) for number, one in newest]
+        start = 0
+        if after:
+            start = next((n + 1 for n, one in enumerate(placed) if one.position == after), len(placed))
+        wanted = {"user_id": user_id, "email": email, "event": event}
+        found = (
+            one
+            for one in placed[start:]
+            if all(value is None or getattr(one, name) == value for name, value in wanted.items())
+            and (since is None or one.time >= since)
+            and (until is None or one.time < until)
+        )
+        return list(islice(found, max(limit, 0)))

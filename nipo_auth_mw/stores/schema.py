@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import mysql, sqlite
 
 _metadata = sa.MetaData()
 _NUMBERED = {"account", "event"}
@@ -61,6 +61,19 @@ account_notes = _table(
     _text("lineage"),
     sa.Column("language", sa.Text),
     sa.Column("notify_email", sa.Text),
+    sa.Column("change_by", sa.Double),
+    sa.Column("memo", sa.Text),
+)
+
+email_change = _table(
+    "email_change",
+    sa.Column("key", _key(128), primary_key=True),
+    sa.Column("user_id", _key(64), nullable=False, index=True),
+    _text("old_email"),
+    _text("new_email"),
+    sa.Column("requested_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False, index=True),
+    sa.Column("confirmed_at", sa.Double),
 )
 
 session = _table(
@@ -76,6 +89,7 @@ session = _table(
     sa.Column("kept", sa.Boolean, nullable=False),
     _text("client_address"),
     _text("user_agent"),
+    sa.Column("confirmed_at", sa.Double, nullable=False, server_default="0"),
     sa.Index("ix_nipo_auth_session_idle", "kept", "seen_at"),
 )
 
@@ -83,15 +97,33 @@ event = _table(
     "event",
     sa.Column("id", _NUMBER, primary_key=True, autoincrement=True),
     sa.Column("time", sa.Double, nullable=False),
-    _text("event"),
+    sa.Column("event", _key(64), nullable=False),
     sa.Column("user_id", _key(64)),
-    _text("email"),
+    sa.Column("email", _key(254), nullable=False),
     _text("session"),
     _text("client_address"),
     _text("user_agent"),
     _text("actor"),
     _text("details"),
-    sa.Index("ix_nipo_auth_event_user", "user_id", "id"),
+    sa.Column("digest", sa.String(64), nullable=False, server_default=""),
+    # One for each way of asking; all end in the order in which the rows are shown.
+    sa.Index("ix_nipo_auth_event_time", "time", "id"),
+    sa.Index("ix_nipo_auth_event_of_user", "user_id", "time", "id"),
+    sa.Index("ix_nipo_auth_event_of_kind", "event", "time", "id"),
+    sa.Index("ix_nipo_auth_event_of_both", "user_id", "event", "time", "id"),
+    sa.Index("ix_nipo_auth_event_of_email", "email", "time", "id"),
+)
+
+seal = _table(
+    "seal",
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("made_at", sa.Double, nullable=False),
+    _text("key"),
+    sa.Column("last", sa.BigInteger, nullable=False, index=True),
+    # A thousand entries take more than MariaDB's TEXT holds.
+    sa.Column("entries", sa.Text().with_variant(mysql.MEDIUMTEXT(), "mariadb"), nullable=False),
+    _text("chain"),
+    _text("proof"),
 )
 
 counter = _table(
@@ -108,7 +140,29 @@ def _first(connection: sa.Connection) -> None:
     _metadata.create_all(connection)
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first,)
+def _complete(connection: sa.Connection) -> None:
+    """Add the tables, columns and indexes that are not there yet."""
+    _metadata.create_all(connection)
+    found = sa.inspect(connection)
+    quote = connection.dialect.identifier_preparer
+    for table in _metadata.sorted_tables:
+        there = {column["name"] for column in found.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                spelt = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {quote.format_table(table)} ADD COLUMN {spelt}")
+        if table is event and connection.dialect.name == "mariadb":
+            # They were TEXT, which no index of MariaDB can keep in order.
+            for column in (event.c.event, event.c.email):
+                spelt = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {quote.format_table(table)} MODIFY {spelt}")
+        named = {index["name"] for index in found.get_indexes(table.name)}
+        for index in table.indexes:
+            if index.name not in named:
+                index.create(connection)
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _complete)
 """Step n leads from version n - 1 to n. Each may be run again over what an interrupted run of it left."""
 
 VERSION = len(STEPS)

@@ -17,13 +17,14 @@ from nipo_auth_mw.stores.connections import Connections
 from nipo_auth_mw.stores.kept import Turn
 from nipo_auth_mw.stores.sql_accounts import SQLAccounts
 from nipo_auth_mw.stores.sql_audit import SQLAudit
+from nipo_auth_mw.stores.sql_changes import SQLEmailChanges
 from nipo_auth_mw.stores.sql_counters import SQLCounters
 from nipo_auth_mw.stores.sql_sessions import SQLSessions
 
 _LOCK_NAME = "nipo_auth_schema"
 
 
-class SQLStore(SQLAccounts, SQLSessions, SQLAudit):
+class SQLStore(SQLAccounts, SQLSessions, SQLEmailChanges, SQLAudit):
     """All of a store's protocols in one database; see `nipo_auth_mw.protocols` for what each method promises.
 
     Give a URL (`sqlite:////path/auth.db`, `postgresql+psycopg://…`, `mariadb+pymysql://…`) or the host's own
@@ -79,7 +80,7 @@ class SQLStore(SQLAccounts, SQLSessions, SQLAudit):
         if found < schema.VERSION:
             problem = f"the tables have version {found}, older than {schema.VERSION}" if found else "has no tables yet"
             # Without user and password, which must not get into a log.
-            raise ConfigError("store", problem, f"Run: nipo-auth init --store {engines.shown(self._db.engine.url)}")
+            raise ConfigError("store", problem, f"Run: nipo-auth --store {engines.shown(self._db.engine.url)} init")
 
     def close(self) -> None:
         """Close all connections. A closed store opens them again when it is used again."""

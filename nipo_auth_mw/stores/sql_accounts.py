@@ -87,6 +87,14 @@ class SQLAccounts:
         number = number_of(user_id)
         return number is not None and self._db.change(sa.delete(account).where(account.c.id == number))
 
+    def active_with_role(self, role: str) -> Sequence[str]:
+        if not storable(role):
+            return []
+        holding = sa.and_(account.c.role == role, account.c.active == sa.true())
+        held = sa.select(account.c.id).where(holding).order_by(account.c.id)
+        # SQLite has no such lock and needs none: one transaction writes at a time.
+        return [str(number) for (number,) in self._db.read(held.with_for_update() if self._db.within else held)]
+
     def search(self, text: str, *, after: str | None, limit: int) -> Sequence[Account]:
         if len(text) > _LONGEST_SEARCH or not storable(text, after):
             return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +24,7 @@ _TOUCH = sa.update(session).where(_OF_KEY, session.c.seen_at < sa.bindparam("lat
 _MARK_SENT = sa.update(session).where(_OF_KEY)
 _END = sa.delete(session).where(_OF_KEY).returning(*_SESSION)
 _OF_USER = sa.select(*_SESSION).where(session.c.user_id == sa.bindparam("user_id")).order_by(session.c.seen_at.desc())
+_CONFIRM = sa.update(session).where(_OF_KEY)
 _NOTES_OF = sa.select(*_NOTES).where(account_notes.c.user_id == sa.bindparam("user_id"))
 
 
@@ -47,20 +48,21 @@ class SQLSessions:
 
     def find_session(self, key: str) -> tuple[StoredSession, AccountNotes] | None:
         for row in self._db.fetch(self._lookup.sql, (key,)):
-            user_id, stamp, created_at, seen_at, sent_at, kept, address, agent, *notes = row
-            found = StoredSession._make((key, user_id, stamp, created_at, seen_at, sent_at, kept == 1, address, agent))
-            return found, _NO_NOTES if notes[0] is None else AccountNotes._make(notes)
+            user_id, stamp, created_at, seen_at, sent_at, kept, address, agent, confirmed_at, *notes = row
+            facts = (key, user_id, stamp, created_at, seen_at, sent_at, kept == 1, address, agent, confirmed_at)
+            return StoredSession._make(facts), _NO_NOTES if notes[0] is None else AccountNotes._make(notes)
         return None
 
     def find_session_with_account(self, key: str) -> tuple[StoredSession, AccountNotes, Account | None] | None:
         for row in self._db.fetch(self._lookup_with_account.sql, (key,)):
             # fmt: off
-            (user_id, stamp, created_at, seen_at, sent_at, kept, address, agent,
-             epoch, lineage, language, notify_email, email, password_hash, active, name, role) = row
+            (user_id, stamp, created_at, seen_at, sent_at, kept, address, agent, confirmed_at,
+             epoch, lineage, language, notify_email, change_by, email, password_hash, active, name, role) = row
+            facts = (key, user_id, stamp, created_at, seen_at, sent_at, kept == 1, address, agent, confirmed_at)
             # fmt: on
             return (
-                StoredSession._make((key, user_id, stamp, created_at, seen_at, sent_at, kept == 1, address, agent)),
-                _NO_NOTES if epoch is None else AccountNotes._make((epoch, lineage, language, notify_email)),
+                StoredSession._make(facts),
+                _NO_NOTES if epoch is None else AccountNotes._make((epoch, lineage, language, notify_email, change_by)),
                 None if email is None else Account(user_id, email, password_hash, active == 1, name, role),
             )
         return None
@@ -77,6 +79,9 @@ class SQLSessions:
 
     def mark_session_sent(self, key: str, sent_at: float) -> bool:
         return storable(key) and self._db.change(_MARK_SENT, of_key=key, sent_at=sent_at)
+
+    def confirm_session(self, key: str, confirmed_at: float) -> bool:
+        return storable(key) and self._db.change(_CONFIRM, of_key=key, confirmed_at=confirmed_at)
 
     def end_session(self, key: str) -> StoredSession | None:
         if not storable(key):
@@ -129,6 +134,23 @@ class SQLSessions:
         profile = {"language": language, "notify_email": notify_email}
         with self._db.writing() as connection:
             connection.execute(self._note(user_id, profile, profile))
+
+    def set_change_by(self, user_id: str, change_by: float | None) -> None:
+        with self._db.writing() as connection:
+            connection.execute(self._note(user_id, {"change_by": change_by}, {"change_by": change_by}))
+
+    def memos_of(self, user_ids: Sequence[str]) -> Mapping[str, str]:
+        wanted = [user_id for user_id in user_ids if storable(user_id)]
+        if not wanted:
+            return {}
+        having = sa.and_(account_notes.c.user_id.in_(wanted), account_notes.c.memo.is_not(None))
+        rows = self._db.read(sa.select(account_notes.c.user_id, account_notes.c.memo).where(having))
+        return {row.user_id: row.memo for row in rows}
+
+    def set_memo(self, user_id: str, memo: str) -> None:
+        values = {"memo": plain(memo) or None}
+        with self._db.writing() as connection:
+            connection.execute(self._note(user_id, values, values))
 
     def _note(self, user_id: str, values: dict[str, Any], changes: dict[str, Any]) -> Any:
         first = {"user_id": user_id, **_NO_NOTES._asdict(), **values}

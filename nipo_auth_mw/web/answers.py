@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import PasswordRejected
+from nipo_auth_mw.flows.staff import ADMIN
 from nipo_auth_mw.models import User
 from nipo_auth_mw.parts.cookies import Cookie
 from nipo_auth_mw.parts.pages import Pages
@@ -49,8 +50,9 @@ class _Redirect(Response):
 class Answers:
     """Builds every answer of our own, the static files' too."""
 
-    def __init__(self, config: AuthConfig, pages: Pages, said_cookie: Cookie) -> None:
+    def __init__(self, config: AuthConfig, pages: Pages, said_cookie: Cookie, *, has_staff: bool) -> None:
         self._config = config
+        self._for_admins = ("staff", "history") if has_staff else ("history",)
         self._pages = pages
         self._said_cookie = said_cookie
 
@@ -58,7 +60,8 @@ class Answers:
         """An HTML page. Every page knows where it is, who is signed in, and what was done just before."""
         user: User | None = request.live.user if request.live else None
         said = self._said(request) if status == 200 else ""
-        common = {"root": request.root, "here": here(request, self._config), "user": user, "said": said}
+        common: dict[str, Any] = {"root": request.root, "here": here(request, self._config), "user": user, "said": said}
+        common |= {"sections": self._sections(request), "at_section": request.route.partition("/")[0]}
         html = self._pages.render(template, request.language, **{**common, **context})
         response = _with_headers(
             Response(html.encode("utf-8", "replace"), status, content_type="text/html; charset=utf-8")
@@ -67,6 +70,13 @@ class Answers:
         if said:
             response.headers.add("Set-Cookie", self._said_cookie.delete())
         return response
+
+    def _sections(self, request: Request) -> tuple[str, ...]:
+        """The pages that lead on from here, for who may open them."""
+        live = request.live
+        if live is None or live.must_change:
+            return ()
+        return ("account", *self._for_admins) if live.user.role == ADMIN else ("account",)
 
     def _said(self, request: Request) -> str:
         """The sentence that `done` left for this page. The cookie only names one of ours, so a forged one says no more
@@ -147,6 +157,12 @@ class Answers:
             min_length=limits.min_length,
             max_length=limits.max_length,
         )
+
+    def download(self, parts: Iterable[bytes], content_type: str, name: str) -> Response:
+        """A file that is saved rather than shown, sent while it is made."""
+        response = _with_headers(Response(parts, content_type=content_type))
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        return response
 
     def file(self, data: bytes, content_type: str) -> Response:
         """A static file, whose name changes with its content."""

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 from werkzeug.exceptions import Forbidden, Unauthorized
+from werkzeug.wrappers import Response
 
 from nipo_auth_mw.models import Session, User
 from nipo_auth_mw.parts.sessions import Live
@@ -23,10 +24,12 @@ Environ = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What templates of the host need to know of us: the path of our pages, and a text in the person's language."""
+    """What a host needs to know of us: the path of our pages, a text in the person's language, and the answer to
+    whoever has to give their password again, None for a fresh session."""
 
     path_of: Callable[[Environ], str]
     text: Callable[[Environ, str], str]
+    ask_again: Callable[[Environ, Session], Response | None]
 
 
 def scrub(environ: Environ, site: Site) -> None:
@@ -71,6 +74,21 @@ def require_role(environ: Environ, role: str) -> User:
     user = require_user(environ)
     if user.role != role:
         raise Forbidden
+    return user
+
+
+def require_fresh(environ: Environ) -> User:
+    """The signed-in person, whose password was given within `session.reauth_within`: for what is delicate.
+
+    Raises werkzeug's `Unauthorized` for a visitor, and a `Forbidden` that carries the answer: a navigation is asked for
+    the password and comes back, a form that was sent stays in the browser, a program gets `fresh_sign_in_required`.
+    Frameworks that do not know werkzeug's exceptions may call it as a WSGI app. ASVS 5 7.5.3.
+    """
+    user = require_user(environ)
+    session = current_session(environ)
+    answer = _site(environ).ask_again(environ, session) if session else None
+    if answer is not None:
+        raise Forbidden(response=answer)
     return user
 
 

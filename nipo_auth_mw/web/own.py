@@ -9,21 +9,20 @@ import traceback
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw.parts.recorder import event
-from nipo_auth_mw.web import routes
+from nipo_auth_mw.web import detours, routes
 from nipo_auth_mw.web.request import (
+    SAFE_METHODS,
     BadRequest,
     Environ,
     Request,
-    accepts_html,
     is_from_elsewhere,
     is_navigation,
     names_wrong_host,
-    path_of,
 )
+from nipo_auth_mw.web.routes import Route
 from nipo_auth_mw.web.site import Site
 
 _log = logging.getLogger("nipo_auth_mw")
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNAVAILABLE_FOR = 5
 
 
@@ -47,8 +46,8 @@ def _answer(site: Site, request: Request) -> Response:
     environ = request.environ
     if names_wrong_host(environ, site.config):
         return site.answers.refuse(request, "wrong_host", 400)
-    if request.method not in _SAFE_METHODS and is_from_elsewhere(environ, site.config):
-        _record_cross_site(site, request)
+    if request.method not in SAFE_METHODS and is_from_elsewhere(environ, site.config):
+        _record_seldom(site, request, "cross_site_refused", None)
         return site.answers.refuse(request, "cross_site", 403)
     found = routes.find(request.route)
     if found is None:
@@ -62,34 +61,26 @@ def _answer(site: Site, request: Request) -> Response:
     else:
         if route.identifies:
             site.identify(request)
-        if route.needs_user and request.live is None:
-            return challenge(site, environ)
-        return view(site, request)
+        return _refused_here(site, request, route) or view(site, request)
     response.headers["Allow"] = allowed
     return response
 
 
-def challenge(site: Site, environ: Environ) -> Response:
-    """What a visitor gets who needs a session (contract, section 3).
-
-    A form that was sent is neither stored nor replayed (CVE-2008-3909): the page says that the browser still has it.
-    """
-    request = site.request(environ)
-    wanted = path_of(environ, site.config)
-    login = site.path(request, "login")
-    if is_navigation(environ):
-        kept = site.landing(request, wanted, default="")
-        return site.answers.redirect(f"{login}?{_query(kept)}" if kept else login)
-    shown = request.method not in _SAFE_METHODS and accepts_html(environ)
-    return site.answers.refuse(
-        request,
-        "sign_in_required",
-        401,
-        text="session_ended" if shown else "",
-        template="ended.html",
-        context={"login_url": login},
-        as_json=not shown,
-    )
+def _refused_here(site: Site, request: Request, route: Route) -> Response | None:
+    """The answer to whom this route is not open, in the order in which each can be mended."""
+    live = request.live
+    if not route.needs_user:
+        return None
+    if live is None:
+        return detours.challenge(site, request.environ)
+    if live.must_change and not route.before_change:
+        return detours.must_change(site, request.environ)
+    if route.role and live.user.role != route.role:
+        _record_seldom(site, request, "not_allowed", live.user.id)
+        return site.answers.refuse(request, "not_allowed", 403)
+    if route.fresh and not site.services.sessions.fresh(live.stored):
+        return detours.stale(site, request.environ)
+    return None
 
 
 def unavailable(site: Site, environ: Environ, problem: Exception) -> Response:
@@ -101,19 +92,16 @@ def unavailable(site: Site, environ: Environ, problem: Exception) -> Response:
     return site.answers.refuse(request, "unavailable", 503, as_json=as_json, retry_after=_UNAVAILABLE_FOR)
 
 
-def _query(path: str) -> str:
-    from_path = str.maketrans({"%": "%25", "&": "%26", "+": "%2B", "#": "%23", ";": "%3B", '"': "%22", "'": "%27"})
-    return "next=" + path.translate(from_path)
-
-
-def _record_cross_site(site: Site, request: Request) -> None:
-    if not site.services.lockout.seldom("cross-site", request.client.address):
+def _record_seldom(site: Site, request: Request, name: str, user_id: str | None) -> None:
+    """What anybody can cause again and again must not fill the history."""
+    if not site.services.lockout.seldom(name, request.client.address):
         return
     site.services.recorder.record(
         event(
-            "cross_site_refused",
+            name,
             time=time.time(),
             client=request.client,
+            user_id=user_id,
             details={"route": request.route[:64].encode("ascii", "backslashreplace").decode()},
         )
     )

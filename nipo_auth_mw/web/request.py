@@ -14,6 +14,7 @@ from nipo_auth_mw.models import Client
 from nipo_auth_mw.parts.sessions import Live
 from nipo_auth_mw.rules import is_loopback
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MOST_BYTES = 64 * 1024
 MOST_FIELDS = 50
 _LENGTH = re.compile(r"[0-9]{1,10}\Z")
@@ -87,6 +88,10 @@ class Request:
         """A check box: its absence means no in a form; JSON names what it means, and absence is the default, yes."""
         value = self.fields.get(name, self.sends_json)
         return value if isinstance(value, bool) else value.lower() not in _NO
+
+    def given_flag(self, name: str) -> bool:
+        """A switch that is off unless it is given, in a form and in JSON."""
+        return name in self.fields and self.flag(name)
 
     @property
     def sends_json(self) -> bool:

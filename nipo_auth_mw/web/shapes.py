@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nipo_auth_mw.models import AccountNotes, Session, User
+from nipo_auth_mw.flows.staff import Person
+from nipo_auth_mw.models import AccountNotes, Event, Session, User
 from nipo_auth_mw.protocols import Account
 
 
@@ -21,6 +22,12 @@ def user_data(user: User | Account, notes: AccountNotes | None = None) -> dict[s
     }
 
 
+def person_data(person: Person) -> dict[str, Any]:
+    """A person as an administrator sees them."""
+    extra = {"active": person.user.active, "memo": person.memo}
+    return user_data(person.user) | extra | {"must_change": person.must_change, "locked": person.locked}
+
+
 def session_data(session: Session) -> dict[str, Any]:
     return {
         "id": session.id,
@@ -29,4 +36,18 @@ def session_data(session: Session) -> dict[str, Any]:
         "kept": session.kept,
         "client_address": session.client_address,
         "user_agent": session.user_agent,
+    }
+
+
+def event_data(event: Event) -> dict[str, Any]:
+    return {
+        "time": event.time.isoformat(),
+        "event": event.event,
+        "user_id": event.user_id,
+        "email": event.email,
+        "session": event.session,
+        "client_address": event.client_address,
+        "user_agent": event.user_agent,
+        "actor": event.actor,
+        "details": dict(event.details),
     }

@@ -39,7 +39,7 @@ class Site:
     def landing(self, request: Request, wanted: str, default: str | None = None) -> str:
         """Where a change sends the person: `next` if it is a path of the app's origin, else `default`, else home.
 
-        Of our own pages only `account` is landed on.
+        Of our own pages only those for signed-in people are landed on.
         """
         home = request.root + self.config.home
         own = request.root + self.config.prefix
@@ -82,7 +82,12 @@ def build(config: AuthConfig, services: Services, pages: Pages) -> Site:
         config=config,
         services=services,
         pages=pages,
-        answers=Answers(config, pages, Cookie(f"nipo_said{suffix}", secure=secure, lasts=_A_MINUTE)),
+        answers=Answers(
+            config,
+            pages,
+            Cookie(f"nipo_said{suffix}", secure=secure, lasts=_A_MINUTE),
+            has_staff=services.directory is not None,
+        ),
         session_cookie=Cookie(f"nipo_auth{suffix}", secure=secure, lasts=_400_DAYS),
         device_cookie=Cookie(f"nipo_device{suffix}", secure=secure, lasts=_400_DAYS),
         language_cookie=Cookie(f"nipo_lang{suffix}", secure=secure, lasts=_400_DAYS, http_only=False),

@@ -20,6 +20,7 @@ from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing.contracts.audit import START
 from nipo_auth_mw.testing.contracts.base import at_once
 from nipo_auth_mw.testing.contracts.sessions import a_session
+from tests.contract.races import TestRaces  # noqa: F401
 from tests.contract.sql_suites import *  # noqa: F403
 from tests.contract.sql_suites import without_tables  # noqa: F401
 

@@ -104,6 +104,38 @@ def test_a_touch_does_not_hold_up_or_fail_the_request(clock):
     assert alive(auth, cookie)
 
 
+def test_a_touch_that_is_written_during_a_look_up_is_not_missed(auth, clock):
+    sessions, worker = auth._services.sessions, auth._services.worker
+    cookie = enter(auth, remember=False).session
+    look_up, waiting = sessions._look_up, []
+
+    def slow(key):
+        found = look_up(key)
+        for job in waiting:
+            job()
+        return found
+
+    sessions._look_up, worker.submit = slow, waiting.append
+    clock.shift(timedelta(hours=8))
+    assert sessions.find(cookie) is not None
+    clock.shift(timedelta(hours=8))
+    assert sessions.find(cookie) is not None
+
+
+def test_the_sweep_spares_a_session_whose_touch_is_not_written_yet(auth, clock):
+    services, waiting = auth._services, []
+    cookie = enter(auth, remember=False).session
+    services.worker.submit = waiting.append
+    clock.shift(timedelta(hours=8))
+    assert services.sessions.find(cookie) is not None
+    clock.shift(timedelta(hours=8))
+    assert services.sessions.sweep() == 0
+    for job in waiting:
+        job()
+    clock.shift(timedelta(hours=4, seconds=1))
+    assert services.sessions.sweep() == 1
+
+
 def test_expiry_is_recorded_once_with_the_deadline_as_its_time(auth, clock):
     cookie = enter(auth).session
     clock.shift(120 * DAY)

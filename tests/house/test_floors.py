@@ -16,7 +16,7 @@ FLOORS = {
     "__init__.py": 5,
     "middleware.py": 4,
     "accounts.py": 4,
-    "cli.py": 4,
+    "cli": 4,
     "testing": 4,
     "web": 3,
     "flows": 2,
@@ -31,7 +31,7 @@ DOORS = {
     "itsdangerous": {"parts/signing.py"},
     "jinja2": {"parts/pages.py"},
     "idna": {"parts/emails.py"},
-    "click": {"cli.py"},
+    "click": {"cli/"},
     "limits": {
         "parts/lockout.py",
         "parts/services.py",

@@ -19,9 +19,9 @@ from .conftest import CODES, EVENTS, LANGUAGES, config, values
 
 PACKAGE = Path(nipo_auth_mw.__file__).parent
 # Names of things, and the label of the language switch, which is for people who cannot read the page.
-NAMES = {"Caps", "Lock", "UTC", "IP", "ID", "base_url", "Language", "InPrivate", "Edge", "Cookie"}
+NAMES = {"Caps", "Lock", "UTC", "IP", "ID", "base_url", "Language", "InPrivate", "Edge", "Cookie", "CSV"}
 # What people are told to look for by its shape.
-SHAPES = {"aaa", "abc", "abcabcabc"}
+SHAPES = {"aaa", "abc", "abcabcabc", "yamada", "dummy", "invalid"}
 
 
 def catalogue(language: str) -> dict[str, str]:
@@ -73,8 +73,9 @@ def test_every_key_that_is_used_exists_and_every_key_is_used() -> None:
         re.findall(r"""\btext\(\s*[a-z_.]+,\s*"([a-z_.]+)\"""", text)
     )
     keys = set(catalogue("en"))
-    assert used - {"mail."} <= keys
-    built = ("problem.", "event.", "role.", "duration.", "mail.", "help.", "advice.", "said.")
+    assert used - {"mail.", "stale.", "nav.", "problem."} <= keys
+    built = ("problem.", "event.", "role.", "duration.", "mail.", "help.", "advice.", "said.", "stale.", "nav.")
+    built += ("why.", "limit.", "actor.", "history.")
     assert {key for key in keys - used if not key.startswith(built)} <= set(re.findall(r'"([a-z_.]+)"', text))
 
 

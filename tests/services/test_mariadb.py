@@ -11,12 +11,13 @@ from sqlalchemy.pool import NullPool
 
 from nipo_auth_mw.stores import SQLStore
 from tests._services import database
+from tests.contract.races import TestRaces
 from tests.contract.sql_suites import *  # noqa: F403
 from tests.contract.sql_suites import empty, without_tables  # noqa: F401
 from tests.services.sql_servers import TestServer
 
 pytestmark = pytest.mark.services
-__all__ = ["TestServer"]
+__all__ = ["TestRaces", "TestServer"]
 
 
 @pytest.fixture(scope="module")

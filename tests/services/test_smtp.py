@@ -25,7 +25,7 @@ ODD = [
     "user..y@carrier.example.jp",
     "user.@carrier.example.jp",
     "tanaka@dummy.local",
-    "x@dummy.invalid",
+    "x@dummy.test",
     "u@xn--bcher-kva.example",
     "a+b@example.com",
     "o'neil@example.com",

@@ -13,8 +13,9 @@ The thing must be empty for each test. Instead of `make_store` a class may overr
 """
 
 from nipo_auth_mw.testing.contracts.accounts import EmailStoreContract, StaffDirectoryContract, UserStoreContract
-from nipo_auth_mw.testing.contracts.audit import AuditLogContract
+from nipo_auth_mw.testing.contracts.audit import AuditLogContract, SealableLogContract
 from nipo_auth_mw.testing.contracts.counters import CounterClockContract, CounterContract
+from nipo_auth_mw.testing.contracts.email_changes import EmailChangeStoreContract
 from nipo_auth_mw.testing.contracts.mailers import MailerContract
 from nipo_auth_mw.testing.contracts.sessions import JoinedSessionStoreContract, SessionStoreContract
 from nipo_auth_mw.testing.contracts.transactions import TransactionalContract
@@ -23,9 +24,11 @@ __all__ = [
     "AuditLogContract",
     "CounterClockContract",
     "CounterContract",
+    "EmailChangeStoreContract",
     "EmailStoreContract",
     "JoinedSessionStoreContract",
     "MailerContract",
+    "SealableLogContract",
     "SessionStoreContract",
     "StaffDirectoryContract",
     "TransactionalContract",

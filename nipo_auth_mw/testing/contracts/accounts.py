@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from nipo_auth_mw.errors import EmailTaken
-from nipo_auth_mw.protocols import EmailStore, StaffDirectory, UserStore
+from nipo_auth_mw.protocols import (
+    EmailStore,
+    RoleHolders,
+    StaffDirectory,
+    Transactional,
+    UserStore,
+)
 from nipo_auth_mw.testing.contracts.base import ODD_TEXTS, RACERS, StoreContract, at_once
 
 TANAKA = "tanaka@example.com"
@@ -250,3 +256,28 @@ class StaffDirectoryContract(StoreContract):
     def test_no_hash_is_ever_searched(self, store: Any) -> None:
         self.create(store)
         assert self.found(store, "argon2") == []
+
+    def test_active_holders_of_a_role(self, store: Any) -> None:
+        if not isinstance(store, RoleHolders):
+            pytest.skip("the directory is no RoleHolders")
+        first, second = self.create(store, role="admin").id, self.create(store, SUZUKI, role="admin").id
+        self.create(store, "staff@example.com")
+        self.create(store, "gone@example.com", role="admin", active=False)
+        assert sorted(store.active_with_role("admin")) == sorted([first, second])
+        assert list(store.active_with_role("nobody")) == []
+        assert list(store.active_with_role("\0")) == []
+
+    def test_of_two_changes_at_once_each_sees_the_others_outcome(self, store: Any) -> None:
+        if not all(isinstance(store, one) for one in (RoleHolders, Transactional)):
+            pytest.skip("the directory is no RoleHolders, or has no transactions")
+        ids = [self.create(store, f"admin{number}@example.com", role="admin").id for number in range(RACERS)]
+
+        def demote(number: int) -> bool:
+            with store.transaction():
+                if store.active_with_role("admin") == [ids[number]] or len(store.active_with_role("admin")) == 1:
+                    return False
+                return bool(store.update(ids[number], role="staff"))
+
+        results = at_once(demote)
+        assert sorted(results, key=bool) == [False] + [True] * (RACERS - 1)
+        assert len(store.active_with_role("admin")) == 1

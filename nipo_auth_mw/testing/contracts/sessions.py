@@ -107,6 +107,35 @@ class SessionStoreContract(StoreContract):
         for text in (*ODD_TEXTS, "2"):
             assert store.notes_of(text) == AccountNotes(), ascii(text)
 
+    def test_until_when_a_password_must_be_changed_comes_with_the_notes(self, store: Any) -> None:
+        store.open_session(a_session())
+        store.raise_epoch("1")
+        store.set_change_by("1", 1_800_000_000.5)
+        assert store.notes_of("1") == AccountNotes(1, change_by=1_800_000_000.5)
+        assert store.find_session("a" * 64)[1].change_by == 1_800_000_000.5
+        store.set_change_by("1", None)
+        assert store.notes_of("1") == AccountNotes(1)
+
+    def test_a_confirmed_session_says_when(self, store: Any) -> None:
+        store.open_session(a_session())
+        assert store.confirm_session("a" * 64, 1_800_000_000.5) is True
+        assert store.find_session("a" * 64)[0] == a_session(confirmed_at=1_800_000_000.5)
+        store.end_session("a" * 64)
+        assert store.confirm_session("a" * 64, 1_800_000_001.0) is False
+        assert store.find_session("a" * 64) is None
+        for text in ODD_TEXTS:
+            assert store.confirm_session(text, 1.0) is False, ascii(text)
+
+    def test_memos_are_kept_by_account(self, store: Any) -> None:
+        store.set_memo("1", "週3日勤務")
+        store.set_memo("2", "x")
+        store.set_memo("3", "y")
+        store.set_memo("3", "")
+        store.set_profile("4", language="ja", notify_email=None)
+        assert dict(store.memos_of(["1", "3", "4", *ODD_TEXTS])) == {"1": "週3日勤務"}
+        assert dict(store.memos_of([])) == {}
+        assert store.notes_of("1") == AccountNotes()
+
     def test_notes_come_with_the_session_of_their_account(self, store: Any) -> None:
         store.open_session(a_session())
         store.raise_epoch("1")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw.flows.signin import Refused, SignedIn, sign_in
+from nipo_auth_mw.web import detours
 from nipo_auth_mw.web.request import Request
 from nipo_auth_mw.web.shapes import user_data
 from nipo_auth_mw.web.site import Site
@@ -24,6 +26,8 @@ _STATUS = {
 
 def show(site: Site, request: Request) -> Response:
     wanted = request.query.get("next", "")
+    if request.live is not None and request.live.must_change:
+        return detours.must_change(site, request.environ)
     if request.live is not None:
         return site.answers.redirect(site.landing(request, wanted))
     form = _form("", _kept(site, request, wanted), True)
@@ -48,9 +52,12 @@ def submit(site: Site, request: Request) -> Response:
         if outcome.reason == "invalid_credentials":
             form["hint"] = _hint(email, password)
         return _refuse(site, request, outcome, email, form)
+    to = site.landing(request, wanted)
+    if outcome.notes.change_by is not None:
+        to = f"{site.path(request, 'account/password')}?{urlencode({'next': to})}"
     return site.answers.done(
         request,
-        site.landing(request, wanted),
+        to,
         _cookies(site, outcome, remember),
         user=user_data(outcome.user, outcome.notes),
     )

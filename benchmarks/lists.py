@@ -1,0 +1,210 @@
+"""How long an administrator waits for the staff list and the history, and what the history's seals cost.
+
+    python -m benchmarks.lists [--accounts 10000] [--rows 1000000] [--sealed 100000] [--most 100]
+
+Fills an SQLite file, asks for pages as a browser does, and prints milliseconds (median of nine) and each query's plan.
+Ends with 1 when a page takes longer than `--most` milliseconds, or a query of the history has no index.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from webtest import TestApp
+
+from nipo_auth_mw import AuthMiddleware
+from nipo_auth_mw.models import Client
+from nipo_auth_mw.parts.recorder import event
+from nipo_auth_mw.stores import SQLStore, schema
+from nipo_auth_mw.testing import fast_hasher, parts, sign_in
+
+PASSWORD = "aoi-umi-to-shiroi-kumo"
+_BATCH = 20_000
+_ROUNDS = 9
+
+
+def nothing(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b""]
+
+
+def accounts(amount: int) -> Iterator[dict[str, Any]]:
+    for number in range(amount):
+        name, email = f"社員 {number:05}", f"p{number:05}@example.net"
+        yield {
+            **{"email": email, "email_folded": email, "name": name, "name_folded": name},
+            **{"password_hash": None, "active": number % 7 > 0, "role": "staff"},
+        }
+
+
+def events(amount: int) -> Iterator[dict[str, Any]]:
+    """Half of them sign-ins of one account; one of a kind of its own."""
+    now = time.time()
+    for number in range(amount):
+        half = number % 2 == 0
+        yield {
+            "time": now - amount + number,
+            "event": "role_changed" if number == amount // 3 else "signed_in" if half else "signed_out",
+            "user_id": "1" if half else str(2 + number % 9000),
+            "email": "busy@example.com" if half else f"p{number % 9000:05}@example.net",
+            **{"session": "0123456789ab", "client_address": "192.0.2.1", "user_agent": "Mozilla/5.0"},
+            **{"actor": "", "details": "{}", "digest": "0" * 40},
+        }
+
+
+def fill(store: SQLStore, table: sa.Table, rows: Iterator[dict[str, Any]]) -> None:
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == _BATCH:
+            _insert(store, table, batch)
+            batch = []
+    if batch:
+        _insert(store, table, batch)
+
+
+def _insert(store: SQLStore, table: sa.Table, batch: list[dict[str, Any]]) -> None:
+    with store._db.writing() as connection:
+        connection.execute(sa.insert(table), batch)
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    work()
+    taken = []
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        work()
+        taken.append((time.perf_counter() - started) * 1000)
+    return statistics.median(taken)
+
+
+def plans(store: SQLStore, work: Callable[[], object]) -> list[str]:
+    """How SQLite goes about each SELECT on accounts and events that `work` makes."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        if statement.startswith("SELECT") and (" nipo_auth_event" in statement or "LIKE" in statement):
+            asked.append((statement, parameters))
+
+    sa.event.listen(store._db.engine, "before_cursor_execute", note)
+    try:
+        work()
+    finally:
+        sa.event.remove(store._db.engine, "before_cursor_execute", note)
+    found = []
+    with store._db.writing() as connection:
+        for statement, parameters in asked:
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            found.append("; ".join(str(row[3]) for row in rows))
+    return found
+
+
+def pages(rows: int) -> Iterator[tuple[str, str]]:
+    yield "staff, first page", "staff"
+    yield "staff, searched, none match", "staff?q=nobody+at+all"
+    yield "staff, searched, one matches", "staff?q=p00777"
+    yield "staff, searched, half match", "staff?q=1"
+    yield "staff, searched, page 100", "staff?q=p&after=p04999%40example.net"
+    yield "history, unfiltered", "history"
+    yield "history, a kind, none match", "history?event=email_changed"
+    yield "history, a kind, one matches", "history?event=role_changed"
+    yield "history, a kind, half match", "history?event=signed_in"
+    yield "history, a person, none match", "history?email=nobody%40example.net"
+    yield "history, a person, half match", "history?email=busy%40example.com"
+    yield "history, person and kind, none match", "history?email=busy%40example.com&event=signed_out"
+    yield "history, person, kind, days", "history?email=busy%40example.com&event=signed_in&from=2000-01-01"
+    yield "history, a day without rows", "history?from=2001-01-01&to=2001-01-01"
+    yield "history, half way down", f"history?after={time.time() - rows / 2:.6f}_{rows // 2}"
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--accounts", type=int, default=10_000)
+    options.add_argument("--rows", type=int, default=1_000_000)
+    options.add_argument("--sealed", type=int, default=100_000)
+    options.add_argument("--most", type=float, default=100.0)
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        return _run(Path(folder), given)
+
+
+def _run(folder: Path, given: argparse.Namespace) -> int:
+    store = SQLStore(f"sqlite:///{folder / 'lists.db'}")
+    store.create_schema()
+    auth = AuthMiddleware(nothing, **{**parts(), "store": store, "hasher": fast_hasher()})
+    busy = auth.accounts.create(email="busy@example.com", password=PASSWORD, role="admin", name="管理 担当")
+    started = time.perf_counter()
+    fill(store, schema.account, accounts(given.accounts - 1))
+    fill(store, schema.event, events(given.rows))
+    print(f"{given.accounts:,} accounts, {given.rows:,} rows, filled in {time.perf_counter() - started:.0f} s\n")
+    browser = TestApp(auth)
+    sign_in(auth, browser, busy)
+    slow = []
+    for name, path in pages(given.rows):
+        taken = milliseconds(lambda path=path: browser.get(f"/auth/{path}"))  # type: ignore[misc]
+        print(f"{taken:8.1f} ms  {name}")
+        for plan in plans(store, lambda path=path: browser.get(f"/auth/{path}")):  # type: ignore[misc]
+            print(f"             {plan}")
+            scans = "SCAN" in plan and "INDEX" not in plan
+            if "TEMP B-TREE" in plan or (scans and not name.startswith("staff, searched")):
+                slow.append(f"{name}: {plan}")
+        if taken > given.most:
+            slow.append(f"{name}: {taken:.0f} ms")
+    store.close()
+    _seals(folder, given.sealed)
+    for line in slow:
+        print(f"TOO SLOW  {line}")
+    return bool(slow)
+
+
+def _seals(folder: Path, amount: int) -> None:
+    store = SQLStore(f"sqlite:///{folder / 'seals.db'}")
+    store.create_schema()
+    auth = AuthMiddleware(nothing, **{**parts(), "store": store, "hasher": fast_hasher()})
+    seals = auth._services.seals
+    client = Client("192.0.2.1", "Mozilla/5.0 (Windows NT 10.0; Win64; x64)")
+    numbers = random.Random(1)
+
+    def made() -> Any:
+        user_id = str(numbers.randrange(10_000))
+        return event("signed_in", time=time.time(), client=client, user_id=user_id, email="p@example.net")
+
+    started = time.perf_counter()
+    for _ in range(1000):
+        seals.signed(made())
+    each = (time.perf_counter() - started) * 1000  # microseconds, of a thousand
+    rows = []
+    for _ in range(amount):
+        one = seals.signed(made())
+        values = {name: getattr(one, name) for name in ("event", "user_id", "email", "session", "client_address")}
+        values |= {"user_agent": one.user_agent, "actor": one.actor, "digest": one.digest, "details": "{}"}
+        rows.append(values | {"time": one.time.timestamp()})
+    fill(store, schema.event, iter(rows))
+    started = time.perf_counter()
+    seals.seal()
+    sealed = time.perf_counter() - started
+    started = time.perf_counter()
+    verdict = seals.verify()
+    verified = time.perf_counter() - started
+    auth.accounts.create(email="p@example.net", password=PASSWORD)
+    slow = AuthMiddleware(nothing, **{**parts(), "store": store, "hasher": None})
+    slow.accounts.set_password("1", PASSWORD)
+    browser = TestApp(slow)
+    whole = milliseconds(lambda: browser.post("/auth/login", {"email": "p@example.net", "password": PASSWORD}))
+    print(f"\n{each:8.1f} µs  an event and its digest; a sign-in takes {whole:.0f} ms: {each / whole / 10:.2f} %")
+    print(f"{sealed * 1000:8.0f} ms  to seal {amount:,} rows")
+    print(f"{verified * 1000:8.0f} ms  to verify {verdict.rows:,} rows, {len(verdict.wrong)} wrong")
+    store.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""`nipo-auth`: accounts, sessions and the history, for a shell."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from nipo_auth_mw.cli.check import check
+from nipo_auth_mw.cli.context import Context, json_option, read_password, show, stdin_option, user_row
+from nipo_auth_mw.cli.history import audit
+from nipo_auth_mw.cli.sessions import session
+from nipo_auth_mw.cli.users import user
+from nipo_auth_mw.errors import AccountError, AuthError, ConfigError, StoreUnavailable
+
+_EXIT_REFUSED, _EXIT_CONFIG, _EXIT_OUTAGE = 1, 2, 3
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--store", "url", envvar="NIPO_AUTH_STORE", required=True, metavar="URL", help="Such as sqlite:////srv/auth.db"
+)
+@click.version_option(package_name="nipo_auth_mw")
+@click.pass_context
+def cli(context: click.Context, url: str) -> None:
+    """Accounts of an app that is protected by nipo_auth_mw. Settings come from NIPO_AUTH_* as in the server."""
+    context.obj = Context(url)
+
+
+@cli.command()
+@click.option("--email", prompt="Address of the first administrator", help="The first administrator's address.")
+@click.option("--name", default="", help="Their name.")
+@stdin_option
+@json_option
+@click.pass_obj
+def init(context: Context, email: str, name: str, password_stdin: bool, as_json: bool) -> None:
+    """Create the tables and the first administrator. Safe to run again."""
+    with context.accounts(create_schema=True) as accounts:
+        if (found := accounts.find(email)) is None:
+            password = read_password(password_stdin)
+            found = accounts.create(email=email, password=password, name=name, role="admin")
+        show([user_row(found)], as_json, "id", "email", "role", "state", "name")
+
+
+for command in (user, session, audit, check):
+    cli.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Exit codes: 0 done, 1 refused or something found wrong, 2 wrong usage or settings, 3 the store is out of
+    reach."""
+    try:
+        return cli.main(arguments, prog_name="nipo-auth", auto_envvar_prefix=None)
+    except ConfigError as error:
+        code, text = _EXIT_CONFIG, str(error)
+    except StoreUnavailable as error:
+        code, text = _EXIT_OUTAGE, str(error)
+    except AccountError as error:
+        code, text = _EXIT_REFUSED, f"{error.code}: {error}"
+    except AuthError as error:
+        code, text = _EXIT_REFUSED, str(error)
+    click.echo(f"nipo-auth: {text}", err=True)
+    sys.exit(code)

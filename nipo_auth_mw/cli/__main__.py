@@ -1,0 +1,5 @@
+"""`python -m nipo_auth_mw.cli`."""
+
+from nipo_auth_mw.cli import main
+
+main()

@@ -1,0 +1,128 @@
+"""`nipo-auth audit`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import click
+
+from nipo_auth_mw.cli.context import Context, json_option, show, show_one
+from nipo_auth_mw.flows.history import EVENTS, Wanted, everything, harmless
+from nipo_auth_mw.models import Event
+
+_COLUMNS = ("time", "event", "user_id", "email", "actor", "session", "client_address", "user_agent", "details")
+_WORDS = {
+    "changed": "row {number} was changed",
+    "removed": "row {number} was removed",
+    "slipped_in": "row {number} was slipped in: it is not ours, or a copy",
+    "seal_changed": "seal {number} was changed",
+    "seal_removed": "seal {number} was removed",
+    "unknown_key": "seal {number} was made with a key that is not in NIPO_AUTH_SECRET_KEY",
+    "anchor": "seal {number} is not the one of the anchor: the end of the history was cut, or it is not the same one",
+}
+_day = click.DateTime(formats=["%Y-%m-%d"])
+_filters = (
+    click.option("--email", default="", help="What the account with this address did, or what names it."),
+    click.option("--event", default="", type=click.Choice(["", *EVENTS]), help="One kind alone.", show_choices=False),
+    click.option("--from", "first", type=_day, help="First day, as 2026-04-01, in NIPO_AUTH_TIMEZONE."),
+    click.option("--to", "last", type=_day, help="Last day."),
+)
+
+
+def _filtered(command: Any) -> Any:
+    for option in reversed(_filters):
+        command = option(command)
+    return command
+
+
+@click.group()
+def audit() -> None:
+    """The history of sign-ins, sign-outs and changes."""
+
+
+@audit.command("list")
+@_filtered
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
+@json_option
+@click.pass_obj
+def list_(
+    context: Context,
+    email: str,
+    event: str,
+    first: datetime | None,
+    last: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """The newest entries."""
+    with context.services(needs_secret=bool(email)) as services:
+        found = islice(everything(services, _wanted(email, event, first, last)), limit)
+        show([_row(one) for one in found], as_json, *_COLUMNS[:-1])
+
+
+@audit.command()
+@_filtered
+@json_option
+@click.pass_obj
+def export(
+    context: Context, email: str, event: str, first: datetime | None, last: datetime | None, as_json: bool
+) -> None:
+    """All entries to standard output: CSV, or with --json one object a line."""
+    with context.services(needs_secret=bool(email)) as services:
+        found = everything(services, _wanted(email, event, first, last))
+        if as_json:
+            for one in found:
+                click.echo(json.dumps(_row(one), ensure_ascii=False))
+        else:
+            _write_csv(found)
+
+
+@audit.command()
+@click.option(
+    "--anchor", default="", metavar="N:CHAIN", help="What an earlier run printed; shows whether the end was cut."
+)
+@json_option
+@click.pass_obj
+def verify(context: Context, anchor: str, as_json: bool) -> None:
+    """Compare every row with its seal. Exit code 1 when anything is wrong.
+
+    Keep the anchor it prints somewhere else: nothing in the database can show that its end was cut off.
+    """
+    with context.services() as services:
+        verdict = services.seals.verify(anchor)
+    wrong = [{"what": what, "number": number} for what, number in verdict.wrong]
+    lines = [_WORDS[what].format(number=number) for what, number in verdict.wrong[:20]]
+    lines += [f"... and {len(wrong) - 20} more"] if len(wrong) > 20 else []
+    lines.append(
+        f"{verdict.rows} rows, {verdict.unsealed} of them not sealed yet: {'WRONG' if wrong else 'as written'}"
+    )
+    lines.append(f"anchor {verdict.anchor}" if verdict.anchor else "no seals yet")
+    facts = {"rows": verdict.rows, "unsealed": verdict.unsealed, "anchor": verdict.anchor, "wrong": wrong}
+    show_one(facts, as_json, "\n".join(lines))
+    if wrong:
+        sys.exit(1)
+
+
+def _wanted(email: str, event: str, first: datetime | None, last: datetime | None) -> Wanted:
+    return Wanted(email, event, first.date() if first else None, last.date() if last else None)
+
+
+def _row(one: Event) -> dict[str, Any]:
+    row = {name: getattr(one, name) for name in _COLUMNS}
+    return row | {"time": one.time.isoformat(timespec="milliseconds"), "details": dict(one.details)}
+
+
+def _write_csv(events: Iterable[Event]) -> None:
+    writer = csv.writer(sys.stdout)
+    writer.writerow(_COLUMNS)
+    for one in events:
+        row = _row(one)
+        row["details"] = json.dumps(row["details"], ensure_ascii=False) if row["details"] else ""
+        cells = ["" if row[name] is None else str(row[name]) for name in _COLUMNS]
+        writer.writerow([harmless(cell) for cell in cells])

@@ -1,0 +1,339 @@
+"""What administrators may and may not: rows AD1 to AD9 of what must hold, and AU1, AU2, AU7 where they act."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from typing import Any
+
+import pytest
+import time_machine
+
+from nipo_auth_mw.errors import LastAdmin, StoreUnavailable
+from nipo_auth_mw.flows import staff
+from nipo_auth_mw.flows.staff import Actor
+from nipo_auth_mw.models import Client
+from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing import MemoryMailer, MemoryStore, fast_hasher
+from nipo_auth_mw.web.routes import ROUTES
+from tests.kit import PASSWORD, browser, events, middleware, person, seen, sign_in
+
+NEXT = "midori-no-kaze-no-oto"
+ADMIN, OTHER = "kanri@example.com", "tanaka@example.com"
+
+
+class House:
+    """An administrator and a member, both signed in."""
+
+    def __init__(self, **given: Any) -> None:
+        self.mailer = MemoryMailer()
+        self.auth = middleware(mailer=self.mailer, **given)
+        self.admin = person(self.auth, ADMIN, role="admin", name="管理 担当")
+        self.member = person(self.auth, OTHER, name="田中")
+        self.boss, self.tanaka = browser(self.auth), browser(self.auth)
+        sign_in(self.boss, ADMIN)
+        sign_in(self.tanaka, OTHER)
+
+    def post(self, what: str, who: Any = None, by: Any = None, **fields: str) -> Any:
+        user = who or self.member
+        return (by or self.boss).post(f"/auth/staff/{user.id}/{what}", fields, expect_errors=True)
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def _paths(user_id: str) -> list[tuple[str, str]]:
+    found = [
+        (method, route.path.replace("<id>", user_id))
+        for route in ROUTES
+        if route.path.startswith(("staff", "history"))
+        for method in route.views
+    ]
+    assert len(found) == 16
+    return found
+
+
+FIELDS = {
+    **{"active": "0", "role": "admin", "email": "evil@example.net", "password": NEXT, "must_change": "1"},
+    **{"name": "Evil", "memo": "x", "notify_email": "evil@example.net", "emails": "evil@example.net"},
+}
+
+
+@pytest.mark.parametrize(("method", "path"), _paths("1"))
+def test_ad1_only_administrators_get_there(house: House, method: str, path: str) -> None:
+    def state() -> Any:
+        return [house.auth.accounts.get(user_id) for user_id in ("1", "2")], len(house.auth.accounts.search())
+
+    before = state()
+    send = {"GET": lambda who: who.get(f"/auth/{path}", expect_errors=True)}.get(
+        method, lambda who: who.post(f"/auth/{path}", FIELDS, expect_errors=True)
+    )
+    assert send(house.tanaka).status_int == 403
+    assert send(browser(house.auth)).status_int in {303, 401}
+    as_json = house.tanaka.post_json(f"/auth/{path}", {}, expect_errors=True)
+    assert as_json.status_int in {403, 405}
+    house.auth._services.session_store.set_change_by(house.admin.id, time.time() + 60)
+    assert send(house.boss).status_int in {303, 403}
+    house.auth._services.session_store.set_change_by(house.admin.id, None)
+    house.auth._services.directory.update(house.admin.id, active=False)
+    assert send(house.boss).status_int in {303, 401}
+    house.auth._services.directory.update(house.admin.id, active=True)
+    assert state() == before
+    assert {row.user_id for row in events(house.auth, "not_allowed")} == {house.member.id}
+
+
+def test_ad2_a_set_password_ends_all_at_once_and_must_be_changed(house: House) -> None:
+    form = house.boss.get("/auth/staff/2").forms["staff-password"]
+    generated = form["password"].value
+    assert len(generated.replace("-", "")) == 16
+    answer = form.submit(status=303)
+    assert generated not in answer.follow().text
+    assert seen(house.tanaka) == ""
+    assert sign_in(house.tanaka, OTHER).status_int == 401
+    assert sign_in(house.tanaka, OTHER, generated).location.partition("?")[0].endswith("/auth/account/password")
+    assert seen(house.tanaka) == ""
+    change = {"current_password": generated, "password": NEXT}
+    assert house.tanaka.post("/auth/account/password", change).status_int == 303
+    assert seen(house.tanaka) == house.member.id
+    assert [m.to for m in house.mailer.outbox][:1] == [OTHER]
+    assert generated not in "".join(m.text for m in house.mailer.outbox)
+
+
+def test_ad2_unused_for_seven_days_it_lets_nobody_in(house: House) -> None:
+    house.post("password", password=NEXT, must_change="1")
+    with time_machine.travel(time.time() + 8 * 86400, tick=True):
+        assert sign_in(browser(house.auth), OTHER, NEXT).status_int == 401
+    with time_machine.travel(time.time() + 6.9 * 86400, tick=True):
+        assert sign_in(browser(house.auth), OTHER, NEXT).status_int == 303
+
+
+def test_ad2_without_the_tick_it_is_theirs_for_good(house: House) -> None:
+    house.post("password", password=NEXT)
+    assert sign_in(house.tanaka, OTHER, NEXT).location.endswith("/")
+    with time_machine.travel(time.time() + 8 * 86400, tick=True):
+        assert sign_in(browser(house.auth), OTHER, NEXT).status_int == 303
+
+
+def test_ad2_a_sent_password_is_shown_by_no_page(house: House) -> None:
+    fields = {"email": OTHER, "password": NEXT, "role": "staff", "name": "Suzuki"}
+    refused = house.boss.post("/auth/staff/create", fields, status=422)
+    assert NEXT not in refused.text
+    assert refused.forms["staff-create"]["name"].value == "Suzuki"
+    assert NEXT not in house.boss.post("/auth/staff/bulk", {"emails": OTHER, "password": NEXT, "role": "x"}, status=422)
+    assert NEXT not in house.boss.post("/auth/staff/bulk", {"emails": "a@example.net", "password": NEXT}).text
+    assert "kurz" not in house.post("password", password="kurz").html.select_one("form#staff-password").text
+
+
+def test_ad3_a_demoted_or_disabled_administrator_loses_power_at_once(house: House) -> None:
+    house.auth._services.directory.update(house.admin.id, role="staff")
+    assert house.boss.get("/auth/staff", expect_errors=True).status_int == 403
+    assert house.post("active", active="0").status_int == 403
+    house.auth._services.directory.update(house.admin.id, active=False)
+    assert house.post("active", active="0").status_int == 401
+    assert house.auth.accounts.get(house.member.id).active
+
+
+def test_ad4_nothing_more_is_taken_than_the_form_has(house: House) -> None:
+    house.post("profile", **FIELDS)
+    after = house.auth.accounts.get(house.member.id)
+    assert (after.name, after.notify_email) == ("Evil", "evil@example.net")
+    assert (after.role, after.email, after.active) == ("staff", OTHER, True)
+    assert sign_in(browser(house.auth), OTHER).status_int == 303
+
+
+def test_ad5_an_id_that_is_sent_is_ignored(house: House) -> None:
+    fields = {"id": house.admin.id, "user_id": house.admin.id, "email": "new@example.net", "password": NEXT}
+    house.boss.post("/auth/staff/create", fields, status=303)
+    assert house.auth.accounts.find("new@example.net").id not in {house.admin.id, house.member.id}
+    assert house.auth.accounts.get(house.admin.id).email == ADMIN
+
+
+@pytest.mark.parametrize("what", ["active", "role", "password", "email", "delete"])
+def test_ad6_nobody_does_it_to_themselves(house: House, what: str) -> None:
+    person(house.auth, "second@example.com", role="admin")
+    fields = {"active": "0", "role": "staff", "password": NEXT, "email": "new@example.net"}
+    answer = house.post(what, house.admin, **{k: v for k, v in fields.items() if k == what})
+    assert answer.status_int == 403
+    assert 'role="alert"' in answer.text
+    json = house.boss.post_json(
+        f"/auth/staff/{house.admin.id}/{what}",
+        {"email": "new@example.net"} | {"active": False} | {"role": "staff", "password": NEXT},
+        expect_errors=True,
+    )
+    assert (json.status_int, json.json["code"]) == (403, "not_oneself")
+    after = house.auth.accounts.get(house.admin.id)
+    assert (after.active, after.role, after.email) == (True, "admin", ADMIN)
+    assert sign_in(browser(house.auth), ADMIN).status_int == 303
+
+
+class Plain(MemoryStore):
+    """A directory that cannot say who holds a role."""
+
+    active_with_role = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("store", [MemoryStore, Plain])
+@pytest.mark.parametrize(("what", "fields"), [("active", {"active": "0"}), ("role", {"role": "staff"}), ("delete", {})])
+def test_ad6_the_last_active_administrator_stays(store: Any, what: str, fields: dict[str, str]) -> None:
+    house = House(store=store())
+    second = person(house.auth, "second@example.com", role="admin")
+    other = browser(house.auth)
+    sign_in(other, "second@example.com")
+    assert house.post(what, house.admin, by=other, **fields).status_int == 303
+    third = person(house.auth, "third@example.com", role="admin")
+    house.auth._services.directory.update(third.id, active=False)
+    # As in the race: whoever acts was an administrator when the request came in.
+    act = {
+        "active": lambda by: staff.set_active(house.auth._services, second.id, False, actor=by),
+        "role": lambda by: staff.set_role(house.auth._services, second.id, "staff", actor=by),
+        "delete": lambda by: staff.delete_account(house.auth._services, second.id, actor=by),
+    }[what]
+    with pytest.raises(LastAdmin):
+        act(Actor(house.member.id, Client()))
+    assert house.auth.accounts.get(second.id).role == "admin"
+
+
+def test_ad6_enabling_revives_no_old_session(house: House) -> None:
+    assert house.post("active", active="0").status_int == 303
+    assert seen(house.tanaka) == ""
+    assert house.post("active", active="1").status_int == 303
+    assert seen(house.tanaka) == ""
+    assert sign_in(house.tanaka, OTHER).status_int == 303
+
+
+def test_ad6_two_administrators_who_demote_each_other_at_once_do_not_both_succeed(tmp_path: Any) -> None:
+    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    store.create_schema()
+    try:
+        house = House(store=store, hasher=fast_hasher())
+        second = person(house.auth, "second@example.com", role="admin")
+        other = browser(house.auth)
+        sign_in(other, "second@example.com")
+        ready = threading.Barrier(2)
+        statuses: list[int] = []
+
+        def demote(by: Any, whom: Any) -> None:
+            ready.wait()
+            statuses.append(house.post("role", whom, by=by, role="staff").status_int)
+
+        threads = [
+            threading.Thread(target=demote, args=(house.boss, second)),
+            threading.Thread(target=demote, args=(other, house.admin)),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        left = [user for user in house.auth.accounts.search() if user.role == "admin" and user.active]
+        assert len(left) == 1
+        assert sorted(statuses) in ([303, 403], [303, 409])
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "create"), ("POST", "create"), ("GET", "bulk"), ("POST", "bulk"), ("GET", "2/delete")]
+    + [("POST", f"2/{what}") for what in ("password", "email", "role", "delete")],
+)
+def test_ad7_what_is_delicate_asks_for_the_password_again(house: House, method: str, path: str) -> None:
+    with time_machine.travel(time.time() + 901, tick=True):
+        if method == "GET":
+            answer = house.boss.get(f"/auth/staff/{path}", status=303)
+            assert f"/auth/account/confirm?next=/auth/staff/{path}" in answer.location
+            return
+        answer = house.boss.post(f"/auth/staff/{path}", FIELDS, status=403)
+        assert 'target="_blank"' in answer.text
+        json = house.boss.post_json(f"/auth/staff/{path}", {}, status=403)
+        assert json.json["code"] == "fresh_sign_in_required"
+    assert len(house.auth.accounts.search()) == 2
+    assert house.auth.accounts.get("2").email == OTHER
+
+
+def test_ad7_so_does_a_new_address_for_somebodys_notices(house: House) -> None:
+    with time_machine.travel(time.time() + 901, tick=True):
+        assert house.post("profile", notify_email="evil@example.net").status_int == 403
+        assert house.post("profile", name="田中 一", notify_email="").status_int == 303
+        assert house.post("active", active="0").status_int == 303
+
+
+def test_ad8_no_page_shows_a_hash_or_a_token(house: House) -> None:
+    house.tanaka.post("/auth/account/email", {"email": "new@example.net", "password": PASSWORD})
+    house.tanaka.post("/auth/forgot", {"email": OTHER})
+    secrets = set(re.findall(r"/auth/(?:reset|email/\w+)/(\S+)", "".join(m.text for m in house.mailer.outbox)))
+    secrets |= {str(house.tanaka.cookies["nipo_auth"]), house.auth._services.users.get("2").password_hash}
+    assert len(secrets) == 5
+    paths = ["staff", "staff?q=argon2", "staff?q=%24argon2id", "staff/2", "staff/2/delete", "history", "history.csv"]
+    paths += ["staff/create", "staff/bulk", "account", "history?event=signed_in", "staff/nobody", "history?email=x"]
+    for path in paths:
+        for accept in ("text/html", "application/json"):
+            text = house.boss.get(f"/auth/{path}", headers={"Accept": accept}, expect_errors=True).text
+            assert "$argon2" not in text.replace('value="$argon2id"', ""), path
+            assert not [secret for secret in secrets if secret in text], path
+
+
+def test_ad8_a_search_does_not_look_into_hashes(house: House) -> None:
+    assert "田中" not in house.boss.get("/auth/staff?q=argon2").text.replace("田中</option", "")
+    assert "田中" in house.boss.get("/auth/staff", {"q": "田中"}).text
+
+
+def test_ad9_a_fresh_database_lets_nobody_in() -> None:
+    auth = middleware()
+    for email in ("admin", "admin@example.com", "root@localhost", ""):
+        for password in ("admin", "password", "changeme", ""):
+            assert sign_in(browser(auth, f"192.0.2.{len(password)}"), email, password).status_int in {401, 429}
+    assert auth.accounts.search() == []
+
+
+def test_au1_au2_each_act_is_one_row_with_actor_subject_and_address(house: House) -> None:
+    house.boss.get("/auth/staff")
+    before = len(events(house.auth))
+    house.post("active", active="0")
+    house.post("active", active="0")
+    house.post("active", active="1")
+    house.post("role", role="admin")
+    house.post("role", role="staff")
+    house.post("profile", name="x", memo="y", notify_email="")
+    house.post("email", email="new@example.net")
+    house.post("password", password=NEXT)
+    house.post("delete")
+    rows = events(house.auth)[before:]
+    assert [row.event for row in rows] == [
+        *("session_ended", "account_disabled")[::-1],
+        *("account_enabled", "role_changed", "role_changed", "profile_changed", "email_changed"),
+        *("password_changed", "account_deleted"),
+    ]
+    assert {(row.user_id, row.actor) for row in rows} == {("2", "1")}
+    assert {row.client_address for row in rows if row.event != "session_ended"} == {"192.0.2.1"}
+
+
+class Readonly(MemoryStore):
+    """A history that cannot be written to."""
+
+    broken = False
+
+    def append_event(self, event: Any) -> None:
+        if self.broken:
+            raise StoreUnavailable("read only")
+        super().append_event(event)
+
+
+def test_au7_what_cannot_be_recorded_is_not_done_and_people_still_sign_in() -> None:
+    house = House(store=Readonly())
+    house.auth._services.audit.broken = True
+    for what, fields in (
+        ("active", {"active": "0"}),
+        ("role", {"role": "admin"}),
+        ("password", {"password": NEXT}),
+        ("email", {"email": "new@example.net"}),
+        ("profile", {"name": "x"}),
+        ("delete", {}),
+    ):
+        assert house.post(what, **fields).status_int == 503
+    after = house.auth.accounts.get("2")
+    assert (after.active, after.role, after.email, after.name) == (True, "staff", OTHER, "田中")
+    assert seen(house.tanaka) == "2"
+    assert sign_in(browser(house.auth), OTHER).status_int == 303

@@ -1,0 +1,177 @@
+"""Walks through every page in every state that people meet: for axe-core, and for pictures to look at."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import time_machine
+
+from tests.browser.test_door import DISABLED, MEMBER, sign_in
+from tests.browser.test_forgotten import ask, mailed_link
+
+ADMIN = ("kanri@example.com", "umi-no-mieru-kaigi")
+NEW = "yama-no-ue-no-asagohan"
+FRESH = 16 * 60
+
+
+def at_the_door(demo, page):
+    """Without a session, yielding the name of each state."""
+    page.goto(demo.url)
+    yield "login"
+    sign_in(page, MEMBER[0], "MACHIGAI")
+    yield "wrong, with a hint"
+    sign_in(page, *DISABLED)
+    yield "disabled"
+    for _ in range(5):
+        sign_in(page, "nobody@example.com", "machigai-password")
+    yield "lock begun"
+    sign_in(page, "nobody@example.com", "machigai-password")
+    yield "locked"
+    page.set_extra_http_headers({"Referer": f"{demo.url}/auth/login"})
+    page.context.clear_cookies()
+    page.goto(f"{demo.url}/auth/login")
+    yield "no cookie"
+    page.set_extra_http_headers({})
+    page.goto(f"{demo.url}/auth/help")
+    yield "help"
+    for summary in page.locator("summary").all():
+        summary.click()
+    yield "help, opened"
+    page.goto(f"{demo.url}/auth/forgot")
+    yield "forgot"
+    ask(page)
+    yield "sent"
+    page.goto(mailed_link(demo))
+    yield "reset"
+    page.locator("#password").fill("aaaaaaaaaaaa")
+    page.locator("#reset button[type=submit]").click()
+    yield "reset, refused"
+    page.locator("#password").fill(NEW)
+    page.locator("#reset button[type=submit]").click()
+    yield "login, after the reset"
+    page.goto(f"{demo.url}/auth/reset/x")
+    yield "expired link"
+    page.goto(f"{demo.url}/auth/nothing")
+    yield "not found"
+    page.goto(demo.url)
+    sign_in(page, MEMBER[0], NEW)
+    page.locator("#who").wait_for()
+    page.goto(f"{demo.url}/auth/account")
+    yield "account"
+    page.goto(f"{demo.url}/auth/logout")
+    yield "logout"
+    page.goto(demo.url)
+    page.locator("#body").fill("x")
+    page.context.clear_cookies()
+    page.locator("#report button").click()
+    yield "ended session"
+
+
+def at_the_account(demo, page):
+    """What a person does with their own account."""
+    page.goto(demo.url)
+    sign_in(page)
+    page.locator("#who").wait_for()
+    page.goto(f"{demo.url}/auth/account")
+    yield "own account"
+    page.locator("#notify_email").fill("no address")
+    page.locator("#account-profile button").click()
+    yield "own account, refused"
+    with time_machine.travel(time.time() + FRESH, tick=True):
+        page.locator("#notify_email").fill("home@example.net")
+        page.locator("#account-profile button").click()
+        yield "stale"
+        page.goto(f"{demo.url}/auth/account/confirm?next=/auth/account")
+        yield "confirm"
+        page.locator("#password").fill("machigai-password")
+        page.locator("#account-confirm button[type=submit]").click()
+        yield "confirm, refused"
+    page.goto(f"{demo.url}/auth/account/email")
+    yield "change of address"
+    page.locator("#email").fill(MEMBER[0])
+    page.locator("#password").fill(MEMBER[1])
+    page.locator("#account-email button[type=submit]").click()
+    yield "change of address, refused"
+    page.locator("#email").fill("genba@example.net")
+    page.locator("#password").fill(MEMBER[1])
+    page.locator("#account-email button[type=submit]").click()
+    page.locator(".said").wait_for()
+    yield "change of address, asked"
+    demo.auth.flush_mail(10)
+    links = {kind: _link(demo, kind) for kind in ("confirm", "cancel")}
+    page.goto(f"{demo.url}/auth/account/password")
+    yield "change of password"
+    page.locator("#current_password").fill("machigai-password")
+    page.locator("#password").fill(NEW)
+    page.locator("#account-password button[type=submit]").last.click()
+    yield "change of password, refused"
+    page.goto(links["confirm"])
+    yield "new address, to confirm"
+    page.goto(links["cancel"])
+    yield "new address, to cancel"
+    page.locator("#email-cancel button").click()
+    yield "new address, cancelled"
+    page.goto(links["cancel"])
+    yield "cancel link, spent"
+
+
+def at_the_staff(demo, page):
+    """What an administrator does."""
+    demo.auth.accounts.create(email="yamada@dummy.invalid", name="山田 花子", password=NEW, must_change=True)
+    for number in range(60):
+        demo.auth.accounts.create(email=f"p{number:02}@example.net", name=f"社員 {number:02}")
+    page.goto(demo.url)
+    sign_in(page, *ADMIN)
+    page.locator("#who").wait_for()
+    yield "the demo"
+    page.goto(f"{demo.url}/auth/staff")
+    yield "staff"
+    page.locator("#q").fill("山田")
+    page.locator("#staff-search button").click()
+    yield "staff, searched"
+    page.locator("button.state").click()
+    yield "staff, disabled"
+    page.locator("#q").fill("nobody at all")
+    page.locator("#staff-search button").click()
+    yield "staff, nobody"
+    page.goto(f"{demo.url}/auth/staff/create")
+    yield "staff, create"
+    page.locator("#email").fill(MEMBER[0])
+    page.locator("#staff-create button[type=submit]").click()
+    yield "staff, create, refused"
+    page.goto(f"{demo.url}/auth/staff/bulk")
+    yield "staff, bulk"
+    page.locator("#emails").fill("a@example.org\n" * 51)
+    page.locator("#staff-bulk button[type=submit]").click()
+    yield "staff, bulk, refused"
+    page.locator("#emails").fill(f"a@example.org\n{MEMBER[0]}\nno address\n")
+    page.locator("#staff-bulk button[type=submit]").click()
+    yield "staff, report"
+    who = demo.auth.accounts.find("yamada@dummy.invalid").id
+    page.goto(f"{demo.url}/auth/staff/{who}")
+    yield "staff, person"
+    page.locator("#staff-password #password").fill("aaaaaaaaaaaa")
+    page.locator("#staff-password button[type=submit]").click()
+    yield "staff, person, password refused"
+    page.locator("#staff-email [name=email]").fill(MEMBER[0])
+    page.locator("#staff-email button[type=submit]").click()
+    yield "staff, person, address refused"
+    page.goto(f"{demo.url}/auth/staff/{who}/delete")
+    yield "staff, delete"
+    page.goto(f"{demo.url}/auth/staff/nobody")
+    yield "staff, not found"
+    page.goto(f"{demo.url}/auth/history")
+    yield "history"
+    page.goto(f"{demo.url}/auth/history?event=limited")
+    yield "history, empty"
+    demo.auth.accounts.create(email="mate@example.com", role="admin")
+    page.goto(f"{demo.url}/auth/staff/1")
+    yield "staff, oneself"
+
+
+def _link(demo, kind):
+    for mail in demo.mailer.kept:
+        if found := re.search(rf"http://\S+/email/{kind}/\S+", mail.text):
+            return found.group()
+    raise LookupError(kind)
