@@ -1,10 +1,12 @@
-"""Rules for the whole suite: in CI nothing skips."""
+"""Rules for the whole suite: in CI nothing skips, and a run tells which rows of security it showed."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+
+from tests.attack import rows
 
 pytest.register_assert_rewrite("nipo_auth_mw.testing.contracts", "tests.contract.sql_suites", "tests.contract.races")
 
@@ -17,3 +19,16 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    """After a run of whole folders: how many rows it showed, and the others by name."""
+    reports = terminalreporter.getreports
+    passed, failed = (
+        {report.nodeid.rpartition("::")[2].partition("[")[0] for kind in kinds for report in reports(kind)}
+        for kinds in (["passed"], ["failed", "error"])
+    )
+    if sum(bool(rows.ids(name)) for name in passed) > len(rows.ROWS) / 2:
+        terminalreporter.section("rows")
+        for line in rows.summary(passed, failed):
+            terminalreporter.write_line(line)

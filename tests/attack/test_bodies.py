@@ -93,7 +93,7 @@ def test_bd2_too_many_fields_broken_text_and_fields_given_twice_are_refused(auth
     assert failures(auth) == 0
 
 
-def test_bd2_one_field_of_the_whole_body_is_a_wrong_password_without_a_hash():
+def test_bd2_pw14_one_field_of_the_whole_body_is_a_wrong_password_without_a_hash():
     spy = SpyHasher(fast_hasher())
     auth = middleware(hasher=spy)
     person(auth)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from nipo_auth_mw.testing import MemoryMailer, link_in
 from tests.attack.corpora.texts import LANGUAGES, MARKUP
 from tests.attack.tools import HTTPS, Answer, ask, login, signed_in
 from tests.kit import middleware, person
@@ -157,3 +158,23 @@ def test_pg3_pages_ask_for_nothing_of_another_origin(auth):
         text = ask(auth, path=url).text
         assert not re.search(r"https?://(?!www\.w3\.org/)|@import|url\(\s*['\"]?(?!data:)|//[a-z0-9-]+\.[a-z]", text)
         assert not re.search(r"fetch\(|XMLHttpRequest|sendBeacon|eval\(|innerHTML", text)
+
+
+def test_pw10_password_managers_are_helped_and_nothing_hinders_pasting():
+    auth = middleware(base_url=HTTPS, mailer=MemoryMailer())
+    person(auth)
+    cookie = signed_in(auth)
+    ask(auth, "POST", "/auth/forgot", form={"email": "tanaka@example.com"})
+    link = link_in(auth._services.outbox._mailer.outbox[-1]).removeprefix(HTTPS)
+    wanted = {"/auth/login": ["current"], "/auth/account/password": ["current", "new"], link: ["new"]}
+    for path, kinds in wanted.items():
+        text = ask(auth, path=path, cookie="" if path == "/auth/login" else cookie).text
+        found = [tag for tag in re.findall(r"<input[^>]*>", text) if 'name="password"' in tag or "_password" in tag]
+        assert len(found) >= len(kinds), path
+        for tag in found:
+            assert 'type="password"' in tag
+            assert re.search(r'autocomplete="(current|new)-password"', tag), tag
+        assert {kind for kind in kinds if f'autocomplete="{kind}-password"' in text} == set(kinds), path
+        assert "onpaste" not in text
+    for path in re.findall(r'src="(/auth/static/[^"]+)"', ask(auth, path="/auth/login").text):
+        assert '"paste"' not in ask(auth, path=path).text

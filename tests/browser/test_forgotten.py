@@ -33,7 +33,7 @@ def mailed_link(demo):
 
 @pytest.mark.parametrize("language", ["ja-JP", "en-GB"])
 @pytest.mark.parametrize("script", [True, False])
-def test_a_person_walks_from_the_mailed_link_to_a_new_password(demo, new_browser, language, script):
+def test_cs5_a_person_walks_from_the_mailed_link_to_a_new_password(demo, new_browser, language, script):
     button, done = WORDS[language]
     page = opened(new_browser(language, java_script_enabled=script, **PHONE), demo)
     page.get_by_role("link", name=re.compile(button)).click()
@@ -54,7 +54,7 @@ def test_a_person_walks_from_the_mailed_link_to_a_new_password(demo, new_browser
     expect(mails.locator("#who")).to_be_visible()
 
 
-def test_the_mailed_page_cannot_be_sent_from_another_origin(demo, new_browser):
+def test_cs5_the_mailed_page_cannot_be_sent_from_another_origin(demo, new_browser):
     page = opened(new_browser(), demo, "/auth/forgot")
     ask(page)
     link = mailed_link(demo)

@@ -116,7 +116,7 @@ def test_a_person_without_an_address_is_added_and_chooses_a_password(demo, new_b
 
 
 @both
-def test_an_address_is_changed_and_the_change_undone_from_the_old_mailbox(demo, new_browser, language):
+def test_cs5_an_address_is_changed_and_the_change_undone_from_the_old_mailbox(demo, new_browser, language):
     words = WORDS[language]
     page = signed_in(new_browser(language, **PHONE), demo, MEMBER)
     page.get_by_role("link", name=words["account"]).click()

@@ -18,10 +18,12 @@ import time_machine
 
 from nipo_auth_mw.errors import ConfigError, EmailTaken, StoreUnavailable
 from nipo_auth_mw.models import Event
-from nipo_auth_mw.stores import SQLStore, schema
+from nipo_auth_mw.parts.emails import canonical
+from nipo_auth_mw.stores import MemoryStore, SQLStore, schema
 from nipo_auth_mw.testing import contracts
 from nipo_auth_mw.testing.contracts.audit import START
 from nipo_auth_mw.testing.contracts.sessions import a_session
+from tests.attack.corpora import addresses
 from tests.contract import workers
 
 __all__ = [
@@ -91,6 +93,24 @@ class TestStaff(OnSQL, contracts.StaffDirectoryContract):
 
     def test_a_name_may_hold_what_the_database_cannot(self, store: SQLStore) -> None:
         assert store.get(self.create(store, name="a\0b\ud800").id).name == "a�b?"
+
+    def test_id2_every_database_takes_the_same_addresses_for_one_persons(self, store: SQLStore) -> None:
+        """Collations differ in case, accents, width and blanks; the canonical form leaves them nothing to do."""
+        reference = MemoryStore()
+        for text in [*addresses.ACCEPTED, *addresses.LOOK_ALIKES, "victim@site.example", "VICTIM@SITE.EXAMPLE"]:
+            email = canonical(text)
+            if email is None:
+                continue
+            assert (store.find_by_email(email) is None) == (reference.find_by_email(email) is None), ascii(text)
+            made = [self.taken_or_made(place, email) for place in (store, reference)]
+            assert made[0] == made[1], ascii(text)
+            assert store.find_by_email(email).email == email
+
+    def taken_or_made(self, store: Any, email: str) -> str:
+        try:
+            return str(self.create(store, email=email).email)
+        except EmailTaken:
+            return "taken"
 
 
 class TestSessions(OnSQL, contracts.SessionStoreContract):

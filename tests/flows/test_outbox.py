@@ -67,7 +67,7 @@ def test_the_answer_is_there_while_the_mailer_still_waits():
 @pytest.mark.parametrize(
     "problem", [MailerError("away"), OSError("away"), RuntimeError("https://…/reset/a-secret-token")]
 )
-def test_a_failing_mailer_is_invisible_and_is_tried_again(caplog, problem):
+def test_fa4_a_failing_mailer_is_invisible_and_is_tried_again(caplog, problem):
     mailer = Failing(2, problem)
     auth = middleware(mailer=mailer)
     person(auth)

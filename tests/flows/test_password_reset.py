@@ -90,7 +90,7 @@ def test_a_notice_goes_to_the_address_for_notifications_too(mailer):
     assert "パスワード" in mailer.outbox[0].subject
 
 
-def test_asking_changes_nothing_and_looking_spends_nothing(auth, mailer):
+def test_rs13_rs8_asking_changes_nothing_and_looking_spends_nothing(auth, mailer):
     here = browser(auth)
     sign_in(here)
     ask(auth)
@@ -134,7 +134,7 @@ def deleted(auth):
     "change",
     [changed_password, changed_and_changed_back, moved_and_moved_back, disabled, disabled_and_enabled, deleted],
 )
-def test_a_link_dies_with_any_change_of_its_account(auth, mailer, change):
+def test_rs3_a_link_dies_with_any_change_of_its_account(auth, mailer, change):
     ask(auth)
     path = mailed_path(mailer)
     change(auth)
@@ -143,7 +143,7 @@ def test_a_link_dies_with_any_change_of_its_account(auth, mailer, change):
     assert sign_in(browser(auth), password=NEW).status_int == 401
 
 
-def test_a_link_works_for_an_hour_and_no_longer(auth, mailer):
+def test_rs2_a_link_works_for_an_hour_and_no_longer(auth, mailer):
     with time_machine.travel(NOW, tick=False) as clock:
         ask(auth)
         path = mailed_path(mailer)
@@ -157,7 +157,7 @@ def test_a_link_works_for_an_hour_and_no_longer(auth, mailer):
         assert set_new(auth, path).status_int == 303
 
 
-def test_all_links_of_an_account_die_when_one_is_used(auth, mailer):
+def test_rs3_all_links_of_an_account_die_when_one_is_used(auth, mailer):
     with time_machine.travel(NOW, tick=False) as clock:
         ask(auth)
         older = mailed_path(mailer)
@@ -170,7 +170,7 @@ def test_all_links_of_an_account_die_when_one_is_used(auth, mailer):
         assert set_new(auth, older).status_int == 410
 
 
-def test_of_many_at_once_with_one_link_one_succeeds(auth, mailer):
+def test_rs1_of_many_at_once_with_one_link_one_succeeds(auth, mailer):
     ask(auth)
     path, outcomes = mailed_path(mailer), []
     ready = threading.Barrier(6)
@@ -220,7 +220,7 @@ def test_a_weak_password_is_refused_with_advice_and_the_link_stays_good(auth, ma
     assert set_new(auth, path).status_int == 303
 
 
-def test_the_history_fails_and_the_old_state_is_whole(mailer):
+def test_fa6_the_history_fails_and_the_old_state_is_whole(mailer):
     class Broken(MemoryStore):
         down = False
 
@@ -243,7 +243,7 @@ def test_the_history_fails_and_the_old_state_is_whole(mailer):
     assert set_new(auth, mailed_path(mailer)).status_int == 303
 
 
-def test_an_account_gets_a_mail_a_minute_and_five_an_hour(auth, mailer):
+def test_ma5_an_account_gets_a_mail_a_minute_and_five_an_hour(auth, mailer):
     sent, answers = [], set()
     with time_machine.travel(NOW, tick=False) as clock:
         for second in range(0, 7200, 20):
@@ -255,7 +255,7 @@ def test_an_account_gets_a_mail_a_minute_and_five_an_hour(auth, mailer):
     assert sent == [0, 60, 120, 180, 240, 3600, 3660, 3720, 3780, 3840]
 
 
-def test_requests_count_against_the_client_address(auth, mailer):
+def test_ma5_requests_count_against_the_client_address(auth, mailer):
     for number in range(50):
         assert ask(auth, f"nobody{number}@example.com", "203.0.113.9").status_int == 200
     limited = ask(auth, "tanaka@example.com", "203.0.113.9")

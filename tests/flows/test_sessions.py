@@ -192,7 +192,7 @@ def test_a_change_while_the_password_is_checked_makes_the_session_stillborn():
     assert not alive(auth, cookie)
 
 
-def test_a_rehash_upgrades_the_hash_and_ends_neither_sessions_nor_known_devices():
+def test_pw12_a_rehash_upgrades_the_hash_and_ends_neither_sessions_nor_known_devices():
     class Weaker(SpyHasher):
         outdated = True
 
@@ -215,7 +215,7 @@ def test_a_rehash_upgrades_the_hash_and_ends_neither_sessions_nor_known_devices(
     assert store.get("1").password_hash not in notes.lineage
 
 
-def test_a_rehash_that_cannot_be_written_fails_no_sign_in():
+def test_pw12_a_rehash_that_cannot_be_written_fails_no_sign_in():
     hasher = SpyHasher(fast_hasher())
     hasher.check_needs_rehash = lambda hash: True
     auth = middleware(hasher=hasher)
@@ -228,7 +228,7 @@ def test_a_rehash_that_cannot_be_written_fails_no_sign_in():
     assert alive(auth, enter(auth).session)
 
 
-def test_the_101st_session_ends_the_longest_unseen(auth, clock):
+def test_se16_the_101st_session_ends_the_longest_unseen(auth, clock):
     cookies = []
     for _ in range(101):
         cookies.append(enter(auth).session)
@@ -246,7 +246,7 @@ def test_signing_in_over_a_live_session_ends_that_one(auth):
     assert alive(auth, second.session)
 
 
-def test_a_clock_set_back_lengthens_no_session(auth, clock):
+def test_cl1_a_clock_set_back_lengthens_no_session(auth, clock):
     cookie = enter(auth).session
     clock.shift(-DAY)
     assert not alive(auth, cookie)
@@ -274,7 +274,7 @@ def test_an_administrators_act_that_cannot_be_recorded_does_not_happen(auth):
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/New_York"])
-def test_the_time_zone_of_the_server_changes_nothing(auth, clock, zone, monkeypatch):
+def test_cl2_the_time_zone_of_the_server_changes_nothing(auth, clock, zone, monkeypatch):
     cookie = enter(auth).session
     monkeypatch.setenv("TZ", zone)
     clock.shift(90 * DAY - timedelta(seconds=1))

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import nipo_auth_mw
+from docs import make_rows
 from nipo_auth_mw import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy
+from tests.attack import rows
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -110,3 +112,13 @@ def test_no_paper_names_a_machine():
         file = ROOT / name
         if file.suffix in {".py", ".md", ".toml", ".html", ".css", ".js", ".yaml"} and file != Path(__file__):
             assert not words.search(file.read_text("utf-8")), name
+
+
+def test_the_table_of_rows_is_the_one_that_the_tests_make():
+    assert (ROOT / "docs" / "security-rows.md").read_text("utf-8") == make_rows.page(), "run python -m docs.make_rows"
+
+
+def test_every_row_has_a_test_or_a_reason_and_every_test_a_row_that_exists():
+    places = rows.shown()
+    assert set(places) == set(rows.ROWS)
+    assert {row for row, tests in places.items() if not tests} == set(rows.UNTESTED)

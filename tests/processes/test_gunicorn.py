@@ -61,7 +61,7 @@ def counters(request):
             yield {"SERVED_STORE": url}
 
 
-def test_two_hundred_parallel_wrong_passwords_reach_the_hasher_at_most_five_times(counters, gunicorn, tmp_path):
+def test_lk7_two_hundred_parallel_wrong_passwords_reach_the_hasher_at_most_five_times(counters, gunicorn, tmp_path):
     url = gunicorn(workers=4, threads=8, **counters)
     guess = {"email": "tanaka@example.com", "password": WRONG}
     answers = Counter(status for status, _ in together(200, lambda: post(f"{url}/auth/login", guess)))
@@ -70,13 +70,13 @@ def test_two_hundred_parallel_wrong_passwords_reach_the_hasher_at_most_five_time
     assert post(f"{url}/auth/login", {**guess, "password": PASSWORD})[0] == 429
 
 
-def test_ten_parallel_right_passwords_all_get_in(counters, gunicorn):
+def test_lk8_ten_parallel_right_passwords_all_get_in(counters, gunicorn):
     url = gunicorn(**counters)
     right = {"email": "tanaka@example.com", "password": PASSWORD}
     assert [status for status, _ in together(10, lambda: post(f"{url}/auth/login", right))] == [200] * 10
 
 
-def test_what_one_process_ends_no_other_revives(gunicorn, tmp_path):
+def test_se8_ws6_what_one_process_ends_no_other_revives(gunicorn, tmp_path):
     url = gunicorn()
     _, headers = post(f"{url}/auth/login", {"email": "tanaka@example.com", "password": PASSWORD})
     cookie = headers["Set-Cookie"].partition(";")[0]

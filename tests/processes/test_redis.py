@@ -27,7 +27,7 @@ def door(uri, **policy):
     return auth
 
 
-def test_the_fifth_wrong_one_sets_a_lock_of_five_minutes(redis_uri):
+def test_lk1_the_fifth_wrong_one_sets_a_lock_of_five_minutes(redis_uri):
     import redis
 
     auth = door(redis_uri)
@@ -41,7 +41,7 @@ def test_the_fifth_wrong_one_sets_a_lock_of_five_minutes(redis_uri):
     assert attempt(auth, PASSWORD).reason == "locked"
 
 
-def test_it_ends_by_redis_own_clock(redis_uri):
+def test_lk1_it_ends_by_redis_own_clock(redis_uri):
     auth = door(redis_uri, failures=2, window=timedelta(seconds=4), duration=timedelta(seconds=2))
     attempt(auth)
     time.sleep(1)

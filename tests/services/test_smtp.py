@@ -119,7 +119,7 @@ def test_a_mail_reaches_exactly_the_stored_address(serve, to):
     assert mail["To"].addresses[0].addr_spec == to if ".." not in to and ".@" not in to else to in str(mail["To"])
 
 
-def test_a_mail_is_well_made_and_its_link_is_in_the_text_alone(serve):
+def test_ma3_a_mail_is_well_made_and_its_link_is_in_the_text_alone(serve):
     inbox = serve()
     auth = middleware(mailer=mailer_for(inbox, sender_name="日報くん"), site_name="日報くん")
     person(auth, language="ja")
@@ -208,7 +208,7 @@ def test_to_another_machine_nothing_goes_without_tls(serve, monkeypatch):
         "a@bücher.example",
     ],
 )
-def test_no_address_becomes_a_command_or_a_second_mailbox(serve, to):
+def test_ma3_no_address_becomes_a_command_or_a_second_mailbox(serve, to):
     inbox = serve()
     with pytest.raises(MailerError) as refused:
         mailer_for(inbox).send(Message(to, "x", "y"))
@@ -217,7 +217,7 @@ def test_no_address_becomes_a_command_or_a_second_mailbox(serve, to):
 
 
 @pytest.mark.parametrize("subject", ["a\r\nBcc: c@d.example", "a\nb", "a\x00b", "a\u2028b"])
-def test_no_subject_becomes_a_header(serve, subject):
+def test_ma3_no_subject_becomes_a_header(serve, subject):
     inbox = serve()
     with pytest.raises(MailerError):
         mailer_for(inbox).send(Message("a@example.com", subject, "y"))
@@ -233,7 +233,7 @@ def test_a_refused_recipient_is_given_up_only_when_the_server_means_it(serve, an
     assert refused.value.permanent is permanent
 
 
-def test_a_server_that_never_answers_costs_seconds_not_minutes():
+def test_fa5_a_server_that_never_answers_costs_seconds_not_minutes():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         mailer = SMTPMailer(f"smtp://127.0.0.1:{silent.getsockname()[1]}", sender=SENDER, timeout=0.2)
         with pytest.raises(MailerError):
@@ -264,7 +264,7 @@ def test_its_password_stays_out_of_sight():
     assert "s3cret" not in repr(SMTPMailer("smtp://user:s3cret@localhost", sender=SENDER))
 
 
-def test_each_mail_is_one_mail_one_rcpt_one_data(serve):
+def test_ma3_each_mail_is_one_mail_one_rcpt_one_data(serve):
     commands = []
 
     class Listening(SMTP):

@@ -64,7 +64,7 @@ def serve(request):
     return build
 
 
-def test_chunks_are_passed_on_as_they_come(serve):
+def test_ws2_chunks_are_passed_on_as_they_come(serve):
     made = []
 
     def app(environ, start_response):
@@ -79,7 +79,7 @@ def test_chunks_are_passed_on_as_they_come(serve):
     assert list(chunks) == [b"two", b"three"]
 
 
-def test_an_eager_apps_iterable_goes_back_untouched(serve):
+def test_ws2_an_eager_apps_iterable_goes_back_untouched(serve):
     body = Closing(b"one")
 
     def app(environ, start_response):
@@ -89,7 +89,7 @@ def test_an_eager_apps_iterable_goes_back_untouched(serve):
     assert serve(app).call() is body
 
 
-def test_a_file_wrapper_reaches_the_server(serve):
+def test_ws2_a_file_wrapper_reaches_the_server(serve):
     made = []
 
     def app(environ, start_response):
@@ -101,7 +101,7 @@ def test_a_file_wrapper_reaches_the_server(serve):
     assert server.call() is made[0]
 
 
-def test_write_reaches_the_server_at_once(serve):
+def test_ws2_write_reaches_the_server_at_once(serve):
     server = None
 
     def app(environ, start_response):
@@ -114,7 +114,7 @@ def test_write_reaches_the_server_at_once(serve):
     assert list(server.call()) == [b"returned"]
 
 
-def test_a_lazy_app_may_yield_nothing_before_it_starts(serve):
+def test_ws2_a_lazy_app_may_yield_nothing_before_it_starts(serve):
     def app(environ, start_response):
         yield b""
         start_response("200 OK", TEXT)
@@ -125,7 +125,7 @@ def test_a_lazy_app_may_yield_nothing_before_it_starts(serve):
     assert server.started[0][0] == "200 OK"
 
 
-def test_a_second_start_with_exc_info_replaces_the_first(serve):
+def test_ws2_a_second_start_with_exc_info_replaces_the_first(serve):
     def app(environ, start_response):
         start_response("200 OK", TEXT)
         try:
@@ -142,7 +142,7 @@ def test_a_second_start_with_exc_info_replaces_the_first(serve):
 
 
 @pytest.mark.parametrize("steps", [0, 1, 99])
-def test_close_is_called_once_at_the_end_or_when_the_server_stops_early(serve, steps):
+def test_ws3_close_is_called_once_at_the_end_or_when_the_server_stops_early(serve, steps):
     body = Closing(b"one", b"two", b"three")
 
     def app(environ, start_response):
@@ -156,7 +156,7 @@ def test_close_is_called_once_at_the_end_or_when_the_server_stops_early(serve, s
     assert body.closed == 1
 
 
-def test_close_reaches_a_lazy_apps_generator_once(serve):
+def test_ws3_close_reaches_a_lazy_apps_generator_once(serve):
     ends = []
 
     def app(environ, start_response):
@@ -175,7 +175,7 @@ def test_close_reaches_a_lazy_apps_generator_once(serve):
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_the_apps_exceptions_pass_unchanged_and_the_next_request_is_clean(serve, late):
+def test_ws4_the_apps_exceptions_pass_unchanged_and_the_next_request_is_clean(serve, late):
     class OwnError(Exception):
         pass
 
@@ -239,7 +239,7 @@ OWN = [
 @pytest.mark.parametrize(("method", "route", "sent"), OWN)
 @pytest.mark.parametrize("signed_in", [False, True])
 @pytest.mark.parametrize("kind", ["text/html", "application/json"])
-def test_our_own_answers_pass_the_validator_on_both_sides(method, route, sent, signed_in, kind):
+def test_ws1_our_own_answers_pass_the_validator_on_both_sides(method, route, sent, signed_in, kind):
     auth = middleware(validator(echo))
     user = person(auth)
     strict = validator(auth)
@@ -260,7 +260,7 @@ def test_our_own_answers_pass_the_validator_on_both_sides(method, route, sent, s
     assert allowed.status_int < 500
 
 
-def test_the_app_inside_sees_a_valid_request_and_the_server_a_valid_answer():
+def test_ws1_the_app_inside_sees_a_valid_request_and_the_server_a_valid_answer():
     auth = middleware(validator(echo), public=["/public"])
     user = person(auth)
     test_app = browser(validator(auth))

@@ -27,18 +27,18 @@ def attempt(auth, email="tanaka@example.com", password=WRONG):
 @pytest.mark.parametrize(
     "text", ["kq7!vbX2", "🍣🍜🍙🍵🍡🍢🍤🍥", "z" * 5 + "mwqpvrtkxjhdlbn", "a b c d e f g zebra", "q" * 20 + "x" * 100]
 )
-def test_length_is_all_that_is_asked_of_an_unguessable_password(text):
+def test_pw3_length_is_all_that_is_asked_of_an_unguessable_password(text):
     passwords().check(text)
 
 
 @pytest.mark.parametrize(("text", "reason"), [("", "too_short"), ("kq7!vbX", "too_short"), ("k" * 129, "too_long")])
-def test_lengths_count_characters(text, reason):
+def test_pw1_pw2_lengths_count_characters(text, reason):
     with pytest.raises(PasswordRejected) as refused:
         passwords().check(text)
     assert refused.value.reason == reason
 
 
-def test_the_minimum_is_one_setting():
+def test_pw1_the_minimum_is_one_setting():
     passwords(min_length=15).check("kq7!vbX2-wpzmth")
     with pytest.raises(PasswordRejected):
         passwords(min_length=15).check("kq7!vbX2-wpzmt")
@@ -57,7 +57,7 @@ def test_the_minimum_is_one_setting():
         "日報アプリ日報アプリ",
     ],
 )
-def test_guessable_ones_are_refused_with_advice(text):
+def test_pw8_guessable_ones_are_refused_with_advice(text):
     with pytest.raises(PasswordRejected) as refused:
         passwords().check(text, about=("tanaka@example.com", "Tanaka Ichiro"))
     assert refused.value.reason == "guessable"
@@ -65,17 +65,17 @@ def test_guessable_ones_are_refused_with_advice(text):
 
 
 @pytest.mark.parametrize("text", ["my password is a long walk by the sea", "x1" * 64])
-def test_long_ones_are_judged_without_a_crash(text):
+def test_pw8_long_ones_are_judged_without_a_crash(text):
     passwords().check(text)
 
 
-def test_a_lone_surrogate_is_no_text():
+def test_pw7_a_lone_surrogate_is_no_text():
     with pytest.raises(PasswordRejected) as refused:
         passwords().check("\ud800" * 10)
     assert refused.value.reason == "not_text"
 
 
-def test_all_of_it_counts():
+def test_pw4_all_of_it_counts():
     kept = passwords()
     long = "kq7!vbX2" * 16
     stored = kept.hash(long)
@@ -84,13 +84,13 @@ def test_all_of_it_counts():
         assert not kept.verify(stored, other)
 
 
-def test_composed_and_decomposed_are_one_and_compatibility_forms_are_not():
+def test_pw5_composed_and_decomposed_are_one_and_compatibility_forms_are_not():
     kept = passwords()
     assert kept.verify(kept.hash("caf\u00e9 au lait"), "cafe\u0301 au lait")
     assert not kept.verify(kept.hash("\ufb01ne words here"), "fine words here")
 
 
-def test_the_length_is_checked_before_anything_else_is_done():
+def test_pw6_the_length_is_checked_before_anything_else_is_done():
     auth = middleware(hasher=(spy := SpyHasher(fast_hasher())))
     person(auth)
     spy.verified.clear()
@@ -104,7 +104,7 @@ def test_the_length_is_checked_before_anything_else_is_done():
 @pytest.mark.parametrize(
     "stored", ["", "$argon2id$", "$2b$12$abcdefghijklmnopqrstuv", "plain", "$argon2id$v=19$m=8,t=1,p=1$x$y"]
 )
-def test_a_broken_or_foreign_hash_is_a_wrong_password(stored):
+def test_pw13_a_broken_or_foreign_hash_is_a_wrong_password(stored):
     auth = middleware(hasher=(spy := SpyHasher(fast_hasher())))
     user = person(auth)
     store = auth._services.session_store
@@ -115,7 +115,7 @@ def test_a_broken_or_foreign_hash_is_a_wrong_password(stored):
     assert len(events(auth, "sign_in_failed")) == 1
 
 
-def test_known_unknown_disabled_and_invited_people_cost_one_verification_each():
+def test_en5_known_unknown_disabled_and_invited_people_cost_one_verification_each():
     auth = middleware(hasher=(spy := SpyHasher(fast_hasher())))
     person(auth)
     person(auth, "disabled@example.com", active=False)
@@ -127,7 +127,7 @@ def test_known_unknown_disabled_and_invited_people_cost_one_verification_each():
     assert attempt(auth, "invited@example.com", "") == Refused("invalid_credentials")
 
 
-def test_an_older_cheaper_hash_takes_as_long_as_nobodys():
+def test_en5_an_older_cheaper_hash_takes_as_long_as_nobodys():
     kept = Passwords(PasswordPolicy(), argon2.PasswordHasher(2, 19 * 1024, 1))
     cheap = argon2.PasswordHasher(1, 8 * 1024, 1).hash(PASSWORD)
 
@@ -142,12 +142,12 @@ def test_an_older_cheaper_hash_takes_as_long_as_nobodys():
     assert 0.6 < ratio < 1.6
 
 
-def test_two_people_with_one_password_have_two_hashes():
+def test_pw11_two_people_with_one_password_have_two_hashes():
     kept = passwords()
     assert kept.hash(PASSWORD) != kept.hash(PASSWORD)
 
 
-def test_the_default_is_argon2id_at_owasps_minimum():
+def test_pw11_the_default_is_argon2id_at_owasps_minimum():
     stored = Passwords(PasswordPolicy()).hash(PASSWORD)
     found = argon2.extract_parameters(stored)
     assert found.type is argon2.Type.ID
@@ -166,12 +166,12 @@ def test_the_default_is_argon2id_at_owasps_minimum():
         argon2.PasswordHasher(2, 19456, 1, salt_len=8),
     ],
 )
-def test_weaker_parameters_are_refused_at_start(weak):
+def test_pw11_weaker_parameters_are_refused_at_start(weak):
     with pytest.raises(ConfigError, match="hasher"):
         Passwords(PasswordPolicy(), weak)
 
 
-def test_the_gate_bounds_hashes_at_once_and_the_wait():
+def test_pw15_the_gate_bounds_hashes_at_once_and_the_wait():
     gate = Gate(2)
     inside, most, lock = [0], [0], threading.Lock()
     released = threading.Event()
@@ -198,7 +198,7 @@ def test_the_gate_bounds_hashes_at_once_and_the_wait():
     assert most[0] == 2
 
 
-def test_a_full_gate_is_busy_and_counts_nothing():
+def test_pw15_a_full_gate_is_busy_and_counts_nothing():
     auth = middleware()
     person(auth)
     gate = auth._services.passwords.gate

@@ -7,12 +7,13 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 import time_machine
 
 from nipo_auth_mw import LockoutPolicy
 from nipo_auth_mw.flows.signin import Refused, SignedIn, sign_in
 from nipo_auth_mw.models import Client
-from nipo_auth_mw.stores import MemoryStore, SQLStore
+from nipo_auth_mw.stores import MemoryStore, SQLStore, schema
 from nipo_auth_mw.testing import fast_hasher
 from tests.kit import PASSWORD, WRONG, SpyHasher, events, middleware, person
 
@@ -53,7 +54,7 @@ def refusals(auth, times, **kwargs):
     return [attempt(auth, **kwargs) for _ in range(times)]
 
 
-def test_four_wrong_and_a_right_one_start_counting_afresh(door):
+def test_lk1_four_wrong_and_a_right_one_start_counting_afresh(door):
     auth, _ = door()
     for _ in range(3):
         refusals(auth, 4)
@@ -61,7 +62,7 @@ def test_four_wrong_and_a_right_one_start_counting_afresh(door):
 
 
 @pytest.mark.parametrize("email", ["tanaka@example.com", "nobody@example.com"])
-def test_one_wrong_a_minute_locks_for_five_minutes_from_the_fifth(door, email):
+def test_lk1_one_wrong_a_minute_locks_for_five_minutes_from_the_fifth(door, email):
     auth, spy = door()
     with time_machine.travel(START, tick=False) as clock:
         for _ in range(5):
@@ -86,7 +87,7 @@ def test_the_window_slides(door):
             clock.shift(timedelta(minutes=3, seconds=46))
 
 
-def test_attempts_while_locked_neither_hash_nor_prolong(door):
+def test_lk15_attempts_while_locked_neither_hash_nor_prolong(door):
     auth, spy = door()
     with time_machine.travel(START, tick=False) as clock:
         refusals(auth, 5)
@@ -101,7 +102,27 @@ def test_attempts_while_locked_neither_hash_nor_prolong(door):
     assert ended.details["refused"] == 29
 
 
-def test_it_locks_again_after_a_lock(door):
+@pytest.mark.parametrize("many", [2_000, pytest.param(100_000, marks=pytest.mark.long)])
+def test_lk15_a_flood_of_addresses_leaves_bounded_rows(door, store, many):
+    auth, _ = door(address_failures=1_000_000)
+    kept = []
+    with time_machine.travel(START, tick=False) as clock:
+        for flood in "12":
+            for number in range(many):
+                attempt(auth, email=f"nobody{number}-{flood}@example.com")
+            kept.append(counter_rows(store))
+            clock.shift(timedelta(minutes=15, seconds=1))
+    assert kept[0] >= many
+    assert max(kept) <= 2 * kept[0]
+
+
+def counter_rows(store):
+    if isinstance(store, MemoryStore):
+        return len(store.counters._rows)
+    return store._db.ask(lambda c: c.execute(sa.select(sa.func.count()).select_from(schema.counter)).scalar())
+
+
+def test_lk5_it_locks_again_after_a_lock(door):
     auth, _ = door()
     with time_machine.travel(START, tick=False) as clock:
         for _ in range(3):
@@ -110,7 +131,7 @@ def test_it_locks_again_after_a_lock(door):
     assert len(events(auth, "locked")) == 3
 
 
-def test_longer_locks_in_a_row_double_up_to_the_longest_and_a_success_resets_them(door):
+def test_lk6_longer_locks_in_a_row_double_up_to_the_longest_and_a_success_resets_them(door):
     auth, _ = door(longest=timedelta(hours=1))
     with time_machine.travel(START, tick=False) as clock:
         waits = []
@@ -122,7 +143,7 @@ def test_longer_locks_in_a_row_double_up_to_the_longest_and_a_success_resets_the
         assert refusals(auth, 5)[-1].retry_after == 300
 
 
-def test_give_up_after_bounds_all_guesses_until_somebody_unlocks(door):
+def test_lk6_give_up_after_bounds_all_guesses_until_somebody_unlocks(door):
     auth, spy = door(give_up_after=12)
     with time_machine.travel(START, tick=False) as clock:
         for _ in range(40):
@@ -134,7 +155,7 @@ def test_give_up_after_bounds_all_guesses_until_somebody_unlocks(door):
         assert isinstance(attempt(auth, PASSWORD), SignedIn)
 
 
-def test_all_spellings_of_an_address_share_one_count(door):
+def test_lk4_all_spellings_of_an_address_share_one_count(door):
     auth, _ = door()
     spellings = [
         "Tanaka@example.com",
@@ -147,7 +168,7 @@ def test_all_spellings_of_an_address_share_one_count(door):
     assert answers[-1].began
 
 
-def test_an_unusable_password_counts_as_wrong_and_hashes_nothing(door):
+def test_pw2_an_unusable_password_counts_as_wrong_and_hashes_nothing(door):
     auth, spy = door()
     for text in ["", "x" * 129, "a\u0300" * 200_000, "", ""]:
         last = attempt(auth, text)
@@ -155,7 +176,7 @@ def test_an_unusable_password_counts_as_wrong_and_hashes_nothing(door):
     assert spy.verified == []
 
 
-def test_rubbish_addresses_lock_nobody_and_count_for_the_client_only(door):
+def test_lk9_rubbish_addresses_lock_nobody_and_count_for_the_client_only(door):
     auth, spy = door(address_failures=10)
     for text in ["", "@", "no-address", "a" * 10_000, "x" * 300 + "@example.com"] * 2:
         assert attempt(auth, email=text) == Refused("invalid_credentials")
@@ -164,7 +185,7 @@ def test_rubbish_addresses_lock_nobody_and_count_for_the_client_only(door):
     assert len(spy.verified) == 1
 
 
-def test_the_limit_per_client_address_spans_accounts_and_no_success_clears_it(door):
+def test_lk10_lk14_the_limit_per_client_address_spans_accounts_and_no_success_clears_it(door):
     auth, _ = door(address_failures=10)
     for n in range(9):
         attempt(auth, email=f"nobody{n}@example.com")
@@ -175,7 +196,7 @@ def test_the_limit_per_client_address_spans_accounts_and_no_success_clears_it(do
     assert len(events(auth, "limited")) == 1
 
 
-def test_ipv6_is_limited_by_its_64_and_mapped_ipv4_is_ipv4(door):
+def test_lk14_ipv6_is_limited_by_its_64_and_mapped_ipv4_is_ipv4(door):
     auth, _ = door(address_failures=10)
     for n in range(10):
         attempt(auth, email=f"n{n}@example.com", client=Client(f"2001:db8:0:1::{n:x}"))
@@ -193,7 +214,7 @@ def test_without_a_client_address_there_is_no_shared_limit(door):
     assert isinstance(attempt(auth, PASSWORD, client=Client("")), SignedIn)
 
 
-def test_a_known_device_is_bound_neither_by_the_lock_nor_by_the_limit(door):
+def test_lk12_a_known_device_is_bound_neither_by_the_lock_nor_by_the_limit(door):
     auth, _ = door(address_failures=10)
     other = person(auth, "suzuki@example.com")
     device = attempt(auth, PASSWORD).device
@@ -207,7 +228,7 @@ def test_a_known_device_is_bound_neither_by_the_lock_nor_by_the_limit(door):
     assert isinstance(attempt(auth, PASSWORD, device=device), SignedIn)
 
 
-def test_a_known_device_has_a_lock_of_its_own(door):
+def test_lk12_a_known_device_has_a_lock_of_its_own(door):
     auth, _ = door()
     device = attempt(auth, PASSWORD).device
     assert refusals(auth, 5, device=device)[-1].began
@@ -215,7 +236,7 @@ def test_a_known_device_has_a_lock_of_its_own(door):
     assert isinstance(attempt(auth, PASSWORD), SignedIn), "other devices are not touched"
 
 
-def test_a_shared_tablet_is_known_to_each_of_its_people_until_their_password_changes(door):
+def test_lk13_a_shared_tablet_is_known_to_each_of_its_people_until_their_password_changes(door):
     auth, _ = door()
     other = person(auth, "suzuki@example.com")
     device = attempt(auth, PASSWORD).device
@@ -228,19 +249,19 @@ def test_a_shared_tablet_is_known_to_each_of_its_people_until_their_password_cha
     assert attempt(auth, PASSWORD + "!", device=device).reason == "locked"
 
 
-def test_an_unticked_box_makes_no_known_device(door):
+def test_lk13_an_unticked_box_makes_no_known_device(door):
     auth, _ = door()
     assert attempt(auth, PASSWORD, remember=False).device is None
 
 
-def test_a_lock_touches_no_live_session(door):
+def test_lk12_a_lock_touches_no_live_session(door):
     auth, _ = door()
     session = attempt(auth, PASSWORD).session
     refusals(auth, 5)
     assert auth._services.sessions.find(session) is not None
 
 
-def test_a_clock_set_back_lengthens_no_lock(door):
+def test_cl1_a_clock_set_back_lengthens_no_lock(door):
     auth, _ = door()
     with time_machine.travel(START, tick=False) as clock:
         refusals(auth, 5)
@@ -266,7 +287,7 @@ def together(count, action):
     return results
 
 
-def test_fifty_parallel_wrong_passwords_reach_the_hasher_at_most_five_times(door):
+def test_lk7_fifty_parallel_wrong_passwords_reach_the_hasher_at_most_five_times(door):
     auth, spy = door()
     answers = together(50, lambda: attempt(auth))
     assert len(spy.verified) <= 5
@@ -277,7 +298,7 @@ def test_fifty_parallel_wrong_passwords_reach_the_hasher_at_most_five_times(door
     assert len(events(auth, "locked")) == 1
 
 
-def test_ten_parallel_right_passwords_all_get_in(door):
+def test_lk8_ten_parallel_right_passwords_all_get_in(door):
     auth, _ = door()
     refusals(auth, 4)
     answers = together(10, lambda: attempt(auth, PASSWORD))
