@@ -16,7 +16,7 @@ import pytest
 import nipo_auth_mw
 from docs import make_rows
 from nipo_auth_mw import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy
-from tests.attack import rows
+from tests.attack import mutate, rows
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -122,3 +122,11 @@ def test_every_row_has_a_test_or_a_reason_and_every_test_a_row_that_exists():
     places = rows.shown()
     assert set(places) == set(rows.ROWS)
     assert {row for row, tests in places.items() if not tests} == set(rows.UNTESTED)
+
+
+def test_every_mutation_still_finds_its_place():
+    for row, mutation in mutate.mutations().items():
+        text = (ROOT / "nipo_auth_mw" / mutation["file"]).read_text("utf-8")
+        assert row in rows.ROWS
+        assert text.count(mutation["old"]) == 1, row
+        assert mutation["new"] != mutation["old"], row

@@ -1,0 +1,108 @@
+"""Breaks the code once for each row and asks whether a test sees it: `python -m tests.attack.mutate [ROW ...]`.
+
+Each mutation in mutations/*.toml replaces one piece of text of the package. It is applied to a copy of the checkout,
+and the tests named after its row are run there: they have to turn red. Printed are the rows whose tests stayed green,
+and those without a mutation; the exit code is 1 when there are any of the first kind.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.attack.rows import HERE, ROWS, UNTESTED, shown
+
+ROOT = HERE.parents[1]
+JOBS = 2
+TIMEOUT = 300
+
+
+def mutations() -> dict[str, dict[str, str]]:
+    """Row -> `file` (in the package), `old`, `new`."""
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted((HERE / "mutations").glob("*.toml")):
+        for row, mutation in tomllib.loads(path.read_text("utf-8")).items():
+            assert row not in found, f"{row} twice"
+            found[row] = mutation
+    return found
+
+
+def copy(folder: Path) -> None:
+    """What git knows of the checkout, as it is now."""
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    modules = ROOT / "tests" / "browser" / "node_modules"
+    if modules.is_dir():
+        (folder / "tests" / "browser" / "node_modules").symlink_to(modules)
+
+
+def turns_red(folder: Path, row: str, mutation: dict[str, str], places: list[str]) -> bool:
+    path = folder / "nipo_auth_mw" / mutation["file"]
+    whole = path.read_text("utf-8")
+    assert whole.count(mutation["old"]) == 1, f"{row}: its text is not exactly once in {mutation['file']}"
+    files = sorted({f"tests/{place.partition('::')[0]}" for place in places if "/sql_suites.py" not in place})
+    if any("/sql_suites.py" in place for place in places):
+        files.append("tests/contract/test_sqlite.py")
+    path.write_text(whole.replace(mutation["old"], mutation["new"]), "utf-8")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", f"{row.lower()}_", *files],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        path.write_text(whole, "utf-8")
+    # 1: tests failed; 2: the mutated package cannot even be collected, which shows nothing about the row.
+    if done.returncode not in {0, 1} or not re.search(r"\d+ (passed|failed|error)", done.stdout):
+        print(f"{row}: pytest could not run\n{done.stdout[-800:]}", flush=True)
+        return False
+    return done.returncode == 1
+
+
+def main(wanted: list[str]) -> int:
+    known, places = mutations(), shown()
+    rows = [row for row in wanted or ROWS if row in known]
+    with tempfile.TemporaryDirectory() as temporary:
+        folders: queue.Queue[Path] = queue.Queue()
+        for number in range(JOBS):
+            folder = Path(temporary, str(number))
+            folder.mkdir()
+            copy(folder)
+            folders.put(folder)
+
+        def one(row: str) -> tuple[str, bool]:
+            folder = folders.get()
+            try:
+                red = turns_red(folder, row, known[row], places[row])
+            finally:
+                folders.put(folder)
+            print(f"{row}: {'red' if red else 'STAYED GREEN'}", flush=True)
+            return row, red
+
+        with ThreadPoolExecutor(JOBS) as pool:
+            green = [row for row, red in pool.map(one, rows) if not red]
+    without = [row for row in wanted or ROWS if row not in known and row not in UNTESTED]
+    print(f"red: {len(rows) - len(green)} of {len(rows)}; stayed green: {', '.join(green) or 'none'}")
+    print(f"without a mutation: {', '.join(without) or 'none'}")
+    return bool(green)
+
+
+if __name__ == "__main__":
+    sys.exit(main([row.upper() for row in sys.argv[1:]]))
