@@ -82,9 +82,9 @@ def gunicorn(tmp_path):
     """Starts `tests.processes.served:app` under gunicorn; returns its URL; `stop()` ends it as an operator would."""
     started = []
 
-    def start(workers=4, threads=4, **settings):
+    def start(workers=4, threads=4, kind="gthread", **settings):
         port = free_port()
-        command = [sys.executable, "-m", "gunicorn", "-w", str(workers), "--threads", str(threads)]
+        command = [sys.executable, "-m", "gunicorn", "-k", kind, "-w", str(workers), "--threads", str(threads)]
         command += ["-b", f"127.0.0.1:{port}", "--preload", "--graceful-timeout", "1", "tests.processes.served:app"]
         environ = {**os.environ, **settings, "SERVED_FOLDER": str(tmp_path)}
         server = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -61,8 +61,14 @@ def counters(request):
             yield {"SERVED_STORE": url}
 
 
-def test_lk7_two_hundred_parallel_wrong_passwords_reach_the_hasher_at_most_five_times(counters, gunicorn, tmp_path):
-    url = gunicorn(workers=4, threads=8, **counters)
+KINDS = pytest.mark.parametrize("kind", ["gthread", "gevent"])
+
+
+@KINDS
+def test_lk7_two_hundred_parallel_wrong_passwords_reach_the_hasher_at_most_five_times(
+    counters, kind, gunicorn, tmp_path
+):
+    url = gunicorn(workers=4, threads=8, kind=kind, **counters)
     guess = {"email": "tanaka@example.com", "password": WRONG}
     answers = Counter(status for status, _ in together(200, lambda: post(f"{url}/auth/login", guess)))
     assert 1 <= (tmp_path / "verified").stat().st_size <= 5
@@ -70,8 +76,9 @@ def test_lk7_two_hundred_parallel_wrong_passwords_reach_the_hasher_at_most_five_
     assert post(f"{url}/auth/login", {**guess, "password": PASSWORD})[0] == 429
 
 
-def test_lk8_ten_parallel_right_passwords_all_get_in(counters, gunicorn):
-    url = gunicorn(**counters)
+@KINDS
+def test_lk8_ten_parallel_right_passwords_all_get_in(counters, kind, gunicorn):
+    url = gunicorn(kind=kind, **counters)
     right = {"email": "tanaka@example.com", "password": PASSWORD}
     assert [status for status, _ in together(10, lambda: post(f"{url}/auth/login", right))] == [200] * 10
 
