@@ -10,9 +10,8 @@ import sys
 import time
 
 import pytest
-import redis
 
-from tests._services import absent, address_of
+from tests._services import absent
 
 
 def answers(host, port):
@@ -21,18 +20,6 @@ def answers(host, port):
     except OSError:
         return False
     return True
-
-
-@pytest.fixture
-def redis_uri():
-    """A database of Redis for this test alone, emptied before and after."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    uri = f"{address_of('redis')}/{int(worker) % 8 + 8}"
-    client = redis.Redis.from_url(uri)
-    client.flushdb()
-    yield uri
-    client.flushdb()
-    client.close()
 
 
 def free_port():
