@@ -306,7 +306,7 @@ def test_an_invited_person_sets_a_first_password(auth, mailer):
     assert seen(page) == invited.id
 
 
-def test_a_lock_is_told_to_its_owner_once_an_hour(auth, mailer):
+def test_lk16_a_lock_is_written_once_and_told_to_its_owner_once_an_hour(auth, mailer):
     with time_machine.travel(NOW, tick=False) as clock:
         for _ in range(4):
             for _ in range(6):
@@ -315,3 +315,4 @@ def test_a_lock_is_told_to_its_owner_once_an_hour(auth, mailer):
             clock.shift(16 * 60)
     assert [mail.to for mail in mailer.outbox] == ["tanaka@example.com"]
     assert "locked for 5 minutes" in mailer.outbox[0].text
+    assert [row.user_id for row in events(auth, "locked")] == [auth.tanaka.id, None] * 4
