@@ -343,16 +343,17 @@ def together(count, action):
 class Slow(SpyHasher):
     """Takes its time over a hash, as real ones do, so that all others are under way meanwhile."""
 
-    def __init__(self):
+    def __init__(self, seconds):
         super().__init__(fast_hasher())
+        self.seconds = seconds
 
     def verify(self, hash, password):
-        threading.Event().wait(0.02)
+        threading.Event().wait(self.seconds)
         return super().verify(hash, password)
 
 
 def test_lk7_fifty_parallel_wrong_passwords_reach_the_hasher_at_most_five_times(door):
-    auth, spy = door(Slow())
+    auth, spy = door(Slow(0.02))
     answers = together(50, lambda: attempt(auth))
     assert len(spy.verified) <= 5
     counted = Counter(reason(answer) for answer in answers)
@@ -363,7 +364,7 @@ def test_lk7_fifty_parallel_wrong_passwords_reach_the_hasher_at_most_five_times(
 
 
 def test_lk8_ten_parallel_right_passwords_all_get_in(door):
-    auth, _ = door(Slow())
+    auth, _ = door(Slow(0.005))
     refusals(auth, 4)
     answers = together(10, lambda: attempt(auth, PASSWORD))
     assert [type(answer) for answer in answers] == [SignedIn] * 10

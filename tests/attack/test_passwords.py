@@ -373,7 +373,7 @@ class Held(SpyHasher):
         with self.lock:
             self.inside += 1
             self.most = max(self.most, self.inside)
-        self.go.wait(10)
+        self.go.wait(60)
         with self.lock:
             self.inside -= 1
         return super().verify(hash, password)

@@ -40,7 +40,7 @@ class Waiting(MemoryMailer):
         self.asked.set()
         if self.broken:
             raise MailerError("451 try again later")
-        self.go.wait(2)
+        self.go.wait(10)
         super().send(message)
 
 
