@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Iterable
@@ -50,8 +51,9 @@ class Request:
     @property
     def client(self) -> Client:
         """The peer as the server names it, after `trusted_proxies` were taken into account; no header is believed."""
-        address = str(self.environ.get("REMOTE_ADDR") or "")[:64]
-        return Client(address, str(self.environ.get("HTTP_USER_AGENT") or "")[:1000], self.language)
+        return Client(
+            _address_of(self.environ)[:64], str(self.environ.get("HTTP_USER_AGENT") or "")[:1000], self.language
+        )
 
     @property
     def signed_in(self) -> Live:
@@ -106,6 +108,22 @@ class Request:
         as_json = max((q for kind, q in wanted if kind == "application/json" or kind.endswith("+json")), default=0.0)
         as_html = max((q for kind, q in wanted if kind in {"text/html", "application/xhtml+xml"}), default=0.0)
         return as_json > as_html
+
+
+def _address_of(environ: Environ) -> str:
+    """REMOTE_ADDR; the peer's own where a proxy's word for it is no address, such as RFC 7239's `unknown`, so that it
+    slips past no limit (CVE-2024-47070)."""
+    address = str(environ.get("REMOTE_ADDR") or "")
+    peer = environ.get("werkzeug.proxy_fix.orig", {}).get("REMOTE_ADDR")
+    return address if _is_address(address) else str(peer or address)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def root_of(environ: Environ, config: AuthConfig) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 import time
 
 import pytest
 
 from nipo_auth_mw.errors import EmailRejected, EmailTaken
 from nipo_auth_mw.parts import emails
-from tests.attack.corpora.addresses import ACCEPTED, LOOK_ALIKES
-from tests.attack.tools import ask, login, rows, session_pair, who
+from nipo_auth_mw.stores import MemoryStore, SQLStore
+from tests.attack.corpora.addresses import ACCEPTED, LOOK_ALIKES, REFUSED
+from tests.attack.tools import ask, login, rows, session_pair, signed_in, who
 from tests.kit import PASSWORD, events, middleware, person
 
 SPELLINGS = [
@@ -46,6 +49,42 @@ def test_id1_an_account_made_in_any_spelling_is_kept_in_the_canonical_one():
         assert login(auth, "victim@site.example").status == 303
 
 
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request, tmp_path):
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    store.create_schema()
+    yield store
+    store.close()
+
+
+def test_id1_of_many_who_take_one_address_at_once_the_store_lets_one(store):
+    auth = middleware(store=store)
+    ready, made = threading.Barrier(len(SPELLINGS)), []
+
+    def take(typed):
+        ready.wait()
+        with contextlib.suppress(EmailTaken):
+            made.append(person(auth, email=typed).email)
+
+    threads = [threading.Thread(target=take, args=(typed,)) for typed in SPELLINGS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == ["victim@site.example"]
+    assert [user.email for user in auth.accounts.search()] == made
+
+
+@pytest.mark.parametrize("typed", [*LOOK_ALIKES, *REFUSED])
+def test_id3_a_reset_asked_for_with_a_look_alike_mails_nobody(auth, typed):
+    for body in ({"form": {"email": typed.encode("utf-8", "replace")}}, {"data": {"email": typed}}):
+        assert ask(auth, "POST", "/auth/forgot", **body).status == 200
+    assert auth._services.outbox._mailer.outbox == []
+
+
 @pytest.mark.parametrize("typed", LOOK_ALIKES)
 def test_id3_a_look_alike_is_somebody_else(auth, typed):
     answer = login(auth, typed)
@@ -78,6 +117,8 @@ def test_id3_lower_case_by_unicodes_rules_makes_nobody_anybody(auth, typed):
     person(auth, email="kiki@site.example")
     assert typed.lower() != typed
     assert login(auth, typed).status == 401
+    ask(auth, "POST", "/auth/forgot", form={"email": typed})
+    assert auth._services.outbox._mailer.outbox == []
     with pytest.raises(EmailRejected):
         person(auth, email=typed)
 
@@ -114,6 +155,8 @@ def test_id5_international_domains_are_kept_as_a_labels():
         assert login(auth, other).status == 401
     assert person(auth, email="u@\u0440\u0430\u0443.example").email == "u@xn--80a5ak.example", "Cyrillic stays distinct"
     assert login(auth, "u@pay.example").status == 401
+    ask(auth, "POST", "/auth/forgot", form={"email": "U@B\xdcCHER.example"})
+    assert [mail.to for mail in auth._services.outbox._mailer.outbox] == [user.email]
     assert person(auth, email="u@fa\xdf.example").email == "u@xn--fa-hia.example", (
         "not transitional: sharp s is a letter"
     )
@@ -126,6 +169,17 @@ def test_id6_what_people_have_is_accepted_and_signs_in(typed):
     assert who(auth, session_pair(login(auth, typed))) == user.id
     assert who(auth, session_pair(login(auth, typed.upper() if typed.isascii() else typed))) == user.id
     assert who(auth, session_pair(login(auth, user.email))) == user.id
+
+
+@pytest.mark.parametrize(
+    "kept", [".a@example.com", "a@example", '"a"@example.com', "a;b@example.com", "-a@example.com", "a@[192.0.2.1]"]
+)
+def test_id6_sign_in_only_canonicalises_and_looks_up(auth, kept):
+    """A host's own table may hold what no account of ours would be given."""
+    directory, hashed = auth._services.directory, auth._services.passwords.hash(PASSWORD)
+    made = directory.create(email=kept, password_hash=hashed, name="", role="staff", active=True)
+    for typed in (kept, f" {kept.upper()} "):
+        assert who(auth, session_pair(login(auth, typed))) == made.id
 
 
 @pytest.mark.parametrize(
@@ -182,6 +236,30 @@ def test_id8_json_of_a_wrong_type_is_400(auth, field, value):
     answer = ask(auth, "POST", "/auth/login", data=fields)
     assert (answer.status, json.loads(answer.body)["status"], rows(auth)) == (400, 400, 0)
     assert events(auth, "sign_in_failed") == []
+
+
+@pytest.mark.parametrize("value", [[], {}, {"$gt": ""}, 5, None, True])
+@pytest.mark.parametrize(
+    ("route", "field"),
+    [
+        ("forgot", "email"),
+        ("reset/x", "password"),
+        ("account/password", "current_password"),
+        ("account/password", "password"),
+        ("account/confirm", "password"),
+        ("account/email", "email"),
+        ("account/profile", "notify_email"),
+        ("language", "lang"),
+        ("staff/create", "email"),
+        ("staff/1/password", "password"),
+    ],
+)
+def test_id8_json_of_a_wrong_type_is_400_on_every_route(auth, route, field, value):
+    auth.accounts.set_role("1", "admin")
+    cookie = signed_in(auth, "victim@site.example")
+    answer = ask(auth, "POST", f"/auth/{route}", data={field: value}, cookie=cookie)
+    assert answer.status == 400
+    assert events(auth, "sign_in_failed", "password_reset_requested", "profile_changed") == []
 
 
 @pytest.mark.parametrize("flag", ["1", "true", 1, 0, None, "", [], {}])

@@ -167,6 +167,7 @@ def test_pw10_password_managers_are_helped_and_nothing_hinders_pasting():
     ask(auth, "POST", "/auth/forgot", form={"email": "tanaka@example.com"})
     link = link_in(auth._services.outbox._mailer.outbox[-1]).removeprefix(HTTPS)
     wanted = {"/auth/login": ["current"], "/auth/account/password": ["current", "new"], link: ["new"]}
+    wanted |= {"/auth/account/confirm": ["current"], "/auth/account/email": ["current"]}
     for path, kinds in wanted.items():
         text = ask(auth, path=path, cookie="" if path == "/auth/login" else cookie).text
         found = [tag for tag in re.findall(r"<input[^>]*>", text) if 'name="password"' in tag or "_password" in tag]

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from nipo_auth_mw.errors import StoreUnavailable
-from nipo_auth_mw.stores.memory import MemoryStore
+from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer, link_in
 from tests.kit import PASSWORD, WRONG, SpyHasher, browser, events, middleware, person, seen, sign_in
 
@@ -61,7 +61,7 @@ def test_a_person_who_forgot_everything_but_their_mailbox_gets_back_in(auth, mai
     assert [event.event for event in events(auth)][1:4] == ["password_reset_requested", "password_reset", "signed_in"]
 
 
-def test_setting_the_password_ends_every_session_lifts_the_lock_and_tells_the_owner(auth, mailer):
+def test_rs10_setting_the_password_ends_every_session_lifts_the_lock_and_tells_the_owner(auth, mailer):
     devices = [browser(auth), browser(auth)]
     for device in devices:
         sign_in(device)
@@ -90,17 +90,18 @@ def test_a_notice_goes_to_the_address_for_notifications_too(mailer):
     assert "パスワード" in mailer.outbox[0].subject
 
 
-def test_rs13_rs8_asking_changes_nothing_and_looking_spends_nothing(auth, mailer):
+def test_rs13_asking_changes_nothing(auth, mailer):
     here = browser(auth)
     sign_in(here)
-    ask(auth)
-    path = mailed_path(mailer)
-    for _ in range(3):
-        assert browser(auth).get(path).status_int == 200
-        assert browser(auth).head(path).status_int == 200
+    store = auth._services.session_store
+    before = store.get(auth.tanaka.id), store.notes_of(auth.tanaka.id)
+    for number in range(3):
+        ask(auth, address=f"198.51.100.{number}")
+    assert (store.get(auth.tanaka.id), store.notes_of(auth.tanaka.id)) == before
     assert seen(here) == auth.tanaka.id
     assert sign_in(browser(auth)).status_int == 303
-    assert set_new(auth, path).status_int == 303
+    assert len(mailer.outbox) == 1
+    assert set_new(auth, mailed_path(mailer)).status_int == 303
 
 
 def changed_password(auth):
@@ -115,6 +116,21 @@ def changed_and_changed_back(auth):
 def moved_and_moved_back(auth):
     auth.accounts.change_email(auth.tanaka.id, "tanaka.2@example.com")
     auth.accounts.change_email(auth.tanaka.id, "tanaka@example.com")
+
+
+def given_another_password(auth):
+    auth.accounts.set_password(auth.tanaka.id, "shiroi-kumo-to-aoi-umi", must_change=True)
+
+
+def moved(auth):
+    auth.accounts.change_email(auth.tanaka.id, "tanaka.2@example.com")
+
+
+def changed_by_themselves(auth):
+    own = browser(auth)
+    sign_in(own)
+    fields = {"current_password": PASSWORD, "password": "shiroi-kumo-to-aoi-umi"}
+    assert own.post("/auth/account/password", fields).status_int == 303
 
 
 def disabled(auth):
@@ -132,7 +148,10 @@ def deleted(auth):
 
 @pytest.mark.parametrize(
     "change",
-    [changed_password, changed_and_changed_back, moved_and_moved_back, disabled, disabled_and_enabled, deleted],
+    [
+        *(changed_password, changed_and_changed_back, given_another_password, changed_by_themselves),
+        *(moved, moved_and_moved_back, disabled, disabled_and_enabled, deleted),
+    ],
 )
 def test_rs3_a_link_dies_with_any_change_of_its_account(auth, mailer, change):
     ask(auth)
@@ -157,36 +176,54 @@ def test_rs2_a_link_works_for_an_hour_and_no_longer(auth, mailer):
         assert set_new(auth, path).status_int == 303
 
 
-def test_rs3_all_links_of_an_account_die_when_one_is_used(auth, mailer):
+@pytest.mark.parametrize("first", ["older", "newer"])
+def test_rs3_all_links_of_an_account_die_when_one_is_used(auth, mailer, first):
     with time_machine.travel(NOW, tick=False) as clock:
         ask(auth)
-        older = mailed_path(mailer)
+        links = [mailed_path(mailer)]
         clock.shift(61)
         ask(auth)
-        newer = mailed_path(mailer)
-        assert older != newer
-        assert set_new(auth, older).status_int == 303
-        assert set_new(auth, newer).status_int == 410
-        assert set_new(auth, older).status_int == 410
+        links.insert(0 if first == "newer" else 1, mailed_path(mailer))
+        assert links[0] != links[1]
+        assert set_new(auth, links[0]).status_int == 303
+        assert set_new(auth, links[1]).status_int == 410
+        assert set_new(auth, links[0]).status_int == 410
+        assert sign_in(browser(auth), password=NEW).status_int == 303
 
 
-def test_rs1_of_many_at_once_with_one_link_one_succeeds(auth, mailer):
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_rs1_of_many_at_once_with_one_link_one_succeeds(mailer, tmp_path, on_disk):
+    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}") if on_disk else MemoryStore()
+    if on_disk:
+        store.create_schema()
+    auth = middleware(mailer=mailer, store=store)
+    person(auth)
     ask(auth)
-    path, outcomes = mailed_path(mailer), []
-    ready = threading.Barrier(6)
+    path, outcomes, passwords = mailed_path(mailer), [], auth._services.passwords
+    found_good = threading.Barrier(6)
+
+    def when_all_have_opened_it(password, hash=passwords.hash):
+        found_good.wait(10)
+        return hash(password)
 
     def spend(number):
-        ready.wait()
         outcomes.append((set_new(auth, path, f"{NEW}-{number}").status_int, number))
 
+    passwords.hash = when_all_have_opened_it
     threads = [threading.Thread(target=spend, args=(number,)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    del passwords.hash
     assert sorted(status for status, _ in outcomes) == [303] + [410] * 5
     (winner,) = [number for status, number in outcomes if status == 303]
     assert sign_in(browser(auth), password=f"{NEW}-{winner}").status_int == 303
+    for number in set(range(6)) - {winner}:
+        assert sign_in(browser(auth), password=f"{NEW}-{number}").status_int == 401
+    assert set_new(auth, path).status_int == 410
+    if on_disk:
+        store.close()
 
 
 def test_a_disabling_that_comes_between_the_look_and_the_use_wins(auth, mailer):
@@ -306,7 +343,7 @@ def test_an_invited_person_sets_a_first_password(auth, mailer):
     assert seen(page) == invited.id
 
 
-def test_a_lock_is_told_to_its_owner_once_an_hour(auth, mailer):
+def test_lk16_a_lock_is_written_once_and_told_to_its_owner_once_an_hour(auth, mailer):
     with time_machine.travel(NOW, tick=False) as clock:
         for _ in range(4):
             for _ in range(6):
@@ -315,3 +352,4 @@ def test_a_lock_is_told_to_its_owner_once_an_hour(auth, mailer):
             clock.shift(16 * 60)
     assert [mail.to for mail in mailer.outbox] == ["tanaka@example.com"]
     assert "locked for 5 minutes" in mailer.outbox[0].text
+    assert [row.user_id for row in events(auth, "locked")] == [auth.tanaka.id, None] * 4

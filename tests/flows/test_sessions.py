@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 
+import argon2
 import pytest
 import time_machine
 
 from nipo_auth_mw import SessionPolicy, StoreUnavailable
-from nipo_auth_mw.flows.signin import SignedIn, sign_in
+from nipo_auth_mw.flows.signin import Refused, SignedIn, sign_in
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.testing import fast_hasher
-from tests.kit import PASSWORD, SpyHasher, events, middleware, person
+from tests.kit import PASSWORD, WRONG, SpyHasher, events, middleware, person
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -213,6 +214,23 @@ def test_pw12_a_rehash_upgrades_the_hash_and_ends_neither_sessions_nor_known_dev
     account, notes = store.get("1"), store.notes_of("1")
     assert auth._services.devices.known(before.device, account, notes)
     assert store.get("1").password_hash not in notes.lineage
+
+
+def test_pw12_a_right_password_brings_an_older_hash_to_todays_parameters_and_a_wrong_one_does_not():
+    auth = middleware(hasher=argon2.PasswordHasher(2, 20 * 1024, 1))
+    person(auth)
+    store = auth._services.session_store
+    older = argon2.PasswordHasher(2, 19 * 1024, 1).hash(PASSWORD)
+    store.set_password_hash("1", older, expected=store.get("1").password_hash)
+    assert sign_in(auth._services, "tanaka@example.com", WRONG, remember=True, client=Client("192.0.2.1")) == Refused(
+        "invalid_credentials"
+    )
+    assert store.get("1").password_hash == older
+    enter(auth)
+    newer = store.get("1").password_hash
+    assert newer.startswith("$argon2id$v=19$m=20480,t=2,p=1$")
+    enter(auth)
+    assert store.get("1").password_hash == newer, "once"
 
 
 def test_pw12_a_rehash_that_cannot_be_written_fails_no_sign_in():

@@ -62,23 +62,60 @@ def test_se6_a_change_of_password_ends_the_others_and_renews_this_one(auth: Any,
     assert len(events(auth, "password_changed")) == 1
 
 
-def test_pw9_lk11_wrong_ones_count_where_a_sign_in_would(auth: Any, tanaka: TestApp) -> None:
-    for _ in range(5):
-        answer = change(tanaka, WRONG)
+def test_pw9_the_present_password_is_needed(auth: Any, tanaka: TestApp) -> None:
+    for fields in ({}, {"current_password": ""}, {"current_password": WRONG}, {"old_password": PASSWORD}):
+        answer = tanaka.post("/auth/account/password", {"password": NEXT, **fields}, expect_errors=True)
         assert answer.status_int == 403
-    assert "Retry-After" in answer.headers
-    assert change(tanaka).status_int == 429
+    assert len(events(auth, "sign_in_failed")) == 4
+    assert sign_in(tanaka).status_int == 303
+
+
+def test_pw9_no_password_expires_by_age(auth: Any, tanaka: TestApp) -> None:
+    with time_machine.travel(time.time() + 10 * 365 * 86400, tick=True):
+        assert sign_in(tanaka).location == "/"
+        assert seen(tanaka)
+
+
+CHECKS = {
+    "account/password": {"current_password": WRONG, "password": NEXT},
+    "account/email": {"password": WRONG, "email": "other@example.com"},
+    "account/confirm": {"password": WRONG},
+}
+
+
+@pytest.mark.parametrize("post", ["post", "post_json"])
+@pytest.mark.parametrize("route", CHECKS)
+def test_pw9_lk11_wrong_ones_count_where_a_sign_in_would(auth: Any, tanaka: TestApp, route: str, post: str) -> None:
+    def check(password: str = WRONG) -> Any:
+        fields = {name: password if value == WRONG else value for name, value in CHECKS[route].items()}
+        return getattr(tanaka, post)(f"/auth/{route}", fields, expect_errors=True)
+
+    for _ in range(5):
+        answer = check()
+        assert answer.status_int == 403
+    assert answer.headers.get("Retry-After") == "300"
+    assert check(PASSWORD).status_int == 429
     assert sign_in(tanaka).status_int == 429
     assert seen(tanaka)
 
 
-def test_lk11_a_lock_at_the_door_holds_here_too(auth: Any) -> None:
+def test_lk11_they_count_together(auth: Any, tanaka: TestApp) -> None:
+    for route in CHECKS:
+        assert tanaka.post(f"/auth/{route}", CHECKS[route], expect_errors=True).status_int == 403
+    assert sign_in(tanaka, password=WRONG).status_int == 401
+    assert change(tanaka, WRONG).headers.get("Retry-After") == "300"
+
+
+@pytest.mark.parametrize("route", CHECKS)
+def test_lk11_a_lock_at_the_door_holds_here_too(auth: Any, route: str) -> None:
     person(auth)
     unkept = browser(auth)
     sign_in(unkept, remember=None)
     for _ in range(5):
         sign_in(browser(auth), password=WRONG)
-    assert change(unkept).status_int == 429
+    for password in (PASSWORD, WRONG):
+        fields = {name: password if value == WRONG else value for name, value in CHECKS[route].items()}
+        assert unkept.post(f"/auth/{route}", fields, expect_errors=True).status_int == 429
     assert seen(unkept)
 
 
