@@ -80,8 +80,9 @@ def test_fa2_fa3_counters_out_of_reach_check_no_password(auth, where):
 def test_fa3_live_sessions_go_on_without_counters(auth):
     test_app = browser(auth)
     sign_in(test_app)
-    auth._services.lockout._counters.get = refusing
-    assert test_app.get("/page").text == "app"
+    auth._services.lockout._counters.get = auth._services.lockout._counters.incr = refusing
+    assert test_app.get("/page", expect_errors=True).text == "app"
+    assert test_app.get("/auth/account", expect_errors=True).status_int == 200
 
 
 def test_se10_a_sign_out_that_was_not_written_is_not_told_as_done(auth):
