@@ -12,8 +12,8 @@ import pytest
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import fast_hasher
 from nipo_auth_mw.testing import sign_in as put_cookie
-from tests.attack.tools import session_pair, signed_in, who
 from tests.attack.tools import login as log_in
+from tests.attack.tools import session_pair, signed_in, who
 from tests.contract import workers
 from tests.kit import browser, echo, middleware, person
 
@@ -290,6 +290,7 @@ def test_ws6_children_forked_after_a_request_all_work_and_make_secrets_of_their_
 
     assert workers.in_children(child) == 4
     cookies = {file.read_text() for file in tmp_path.glob("*.cookie")}
+    assert len(cookies) == 4
     assert len(cookies | {before, signed_in(auth)}) == 6
     assert {who(auth, cookie) for cookie in cookies | {before}} == {"1"}
     store.close()

@@ -51,7 +51,7 @@ class TestServer:
                 work()
         assert store.counters.check() is False
 
-    def test_fa5_a_server_that_never_answers_is_an_outage_in_less_than_5_seconds(self, url: str) -> None:
+    def test_a_server_that_never_answers_is_an_outage_in_less_than_5_seconds(self, url: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             store = SQLStore(make_url(url).set(host="127.0.0.1", port=silent.getsockname()[1]))
             started = time.monotonic()
