@@ -16,6 +16,7 @@ from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.flows.history import EVENTS
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
+from tests.attack.tools import ask, login, signed_in
 from tests.kit import browser, events, middleware, person, sign_in
 
 ADMIN, MEMBER = "kanri@example.com", "tanaka@example.com"
@@ -134,8 +135,10 @@ def test_au3_no_secret_is_in_the_database_a_log_or_an_exception(house: House, ca
         house.browsers[0].post(f"/auth/{path}", fields, expect_errors=True)
     tokens = [link.rpartition("/")[2] for link in house.links]
     cookies = [value for one in house.browsers for value in one.cookies.values()]
-    secrets = [MARKER, *tokens, *(cookie for cookie in cookies if len(cookie) > 30)]
-    assert len(secrets) > 5
+    signed = [*tokens, *(cookie for cookie in cookies if len(cookie) > 30)]
+    # Without its signature a session's value, or a cancel link's, is the secret itself.
+    secrets = [MARKER, *signed, *(value.partition(".")[0] for value in signed if value.count(".") == 1)]
+    assert len(secrets) > len(signed) + 2 > 5
     house.store.close()
     stored = b"".join(file.read_bytes() for file in house.folder.iterdir())
     logged = caplog.text + "".join(repr(vars(record)) for record in caplog.records)
@@ -160,6 +163,15 @@ def test_au5_nothing_typed_forges_a_row_or_steers_a_terminal(evil: str) -> None:
     boss.post(f"/auth/staff/{member.id}/email", {"email": evil}, expect_errors=True)
     boss.post(f"/auth/staff/{member.id}/profile", {"memo": evil, "name": evil}, expect_errors=True)
     boss.post("/auth/account/email", {"email": evil, "password": MARKER}, expect_errors=True)
+    raw = evil.encode().decode("latin-1")
+    sent = {"HTTP_USER_AGENT": raw, "REMOTE_ADDR": raw, "HTTP_X_FORWARDED_FOR": raw}
+    mine = signed_in(auth, MEMBER, password=MARKER, **sent)
+    login(auth, evil, **sent)
+    login(auth, f"{MEMBER}{evil}", **sent)
+    ask(auth, path=f"/auth/staff/{raw}", cookie=mine, **sent)
+    ask(auth, "POST", f"/auth/{raw}", HTTP_SEC_FETCH_SITE="cross-site", **sent)
+    assert events(auth, "not_allowed")
+    assert events(auth, "cross_site_refused")
     for row in events(auth):
         for text in (row.email, row.user_agent, row.client_address, row.actor, *map(str, row.details.values())):
             assert text.isprintable()

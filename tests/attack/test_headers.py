@@ -59,6 +59,8 @@ def every_answer() -> dict[str, Answer]:
         keep("challenge", ask(auth, **accept), 401 if accept else 303)
         local = middleware(base_url="http://localhost")
         keep("wrong host", ask(local, path="/auth/login", HTTP_HOST="app.example", **accept), 400)
+        ended = ask(auth, "POST", "/auth/logout", cookie=signed_in(auth), **accept)
+        keep("POST logout", ended, 200 if accept else 303)
         breakable(store, StoreUnavailable).broken = {"*"}
         keep("outage on our page", ask(auth, path="/auth/login", cookie=mine, **accept), 503)
         keep("outage at sign-in", login(auth, **accept), 503)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
 
 import pytest
 
 from nipo_auth_mw import StoreUnavailable
+from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import fast_hasher
 from tests.kit import PASSWORD, SpyHasher, browser, middleware, person, sign_in
 
@@ -80,8 +83,9 @@ def test_fa2_fa3_counters_out_of_reach_check_no_password(auth, where):
 def test_fa3_live_sessions_go_on_without_counters(auth):
     test_app = browser(auth)
     sign_in(test_app)
-    auth._services.lockout._counters.get = refusing
-    assert test_app.get("/page").text == "app"
+    auth._services.lockout._counters.get = auth._services.lockout._counters.incr = refusing
+    assert test_app.get("/page", expect_errors=True).text == "app"
+    assert test_app.get("/auth/account", expect_errors=True).status_int == 200
 
 
 def test_se10_a_sign_out_that_was_not_written_is_not_told_as_done(auth):
@@ -102,3 +106,13 @@ def test_hd6_au3_an_error_shows_and_logs_nothing_of_what_was_typed(auth, caplog)
     assert "secret-host" not in answer.text
     assert "RuntimeError" in caplog.text
     assert PASSWORD not in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["postgresql+psycopg", "mariadb+pymysql"])
+def test_fa5_a_database_that_never_answers_costs_seconds(kind):
+    pytest.importorskip(kind.partition("+")[2])
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        auth = middleware(store=SQLStore(f"{kind}://127.0.0.1:{silent.getsockname()[1]}/auth"), hasher=fast_hasher())
+        began = time.monotonic()
+        assert sign_in(browser(auth)).status_int == 503
+        assert time.monotonic() - began < 6

@@ -14,7 +14,7 @@ import pytest
 from nipo_auth_mw.testing import MemoryMailer, link_in
 from tests.attack.corpora.texts import LANGUAGES, MARKUP
 from tests.attack.tools import HTTPS, Answer, ask, login, signed_in
-from tests.kit import middleware, person
+from tests.kit import PASSWORD, middleware, person
 
 
 class Outline(HTMLParser):
@@ -102,6 +102,41 @@ def test_pg1_names_and_devices_are_text_on_the_account_page(text):
     assert "49<" not in pages[1].text
 
 
+@pytest.mark.parametrize("text", MARKUP)
+def test_pg1_what_others_gave_is_text_on_the_pages_of_administrators(text):
+    pages = []
+    for given in ("plain", text.replace("\u2028", "")):
+        auth = middleware(base_url=HTTPS)
+        person(auth, "kanri@example.com", role="admin", name=given)
+        boss = signed_in(auth, "kanri@example.com")
+        fields = {"email": "tanaka@example.com", "password": PASSWORD, "role": "staff", "name": given, "memo": given}
+        ask(auth, "POST", "/auth/staff/create", form=fields, cookie=boss)
+        raw = given.encode().decode("latin-1")
+        login(auth, given, HTTP_USER_AGENT=raw)
+        signed_in(auth, HTTP_USER_AGENT=raw)
+        ask(auth, "POST", f"/auth/{raw}", HTTP_SEC_FETCH_SITE="cross-site")
+        quoted = quote(given)
+        pages.append(
+            [
+                ask(auth, path=path, query=query, cookie=boss)
+                for path, query in (
+                    ("/auth/staff", ""),
+                    ("/auth/staff", f"q={quoted}xyz"),
+                    ("/auth/staff/2", ""),
+                    ("/auth/staff/2/delete", ""),
+                    ("/auth/history", ""),
+                    ("/auth/history", f"email={quoted}xyz"),
+                    (f"/auth/staff/{raw.replace('/', '')}", ""),
+                )
+            ]
+            + [ask(auth, "POST", "/auth/staff/bulk", form={"emails": given, "password": PASSWORD}, cookie=boss)]
+        )
+    for plain, odd in zip(*pages, strict=True):
+        assert plain.status == odd.status
+        assert outline(plain) == outline(odd)
+        assert "49<" not in odd.text
+
+
 @pytest.mark.parametrize("wish", LANGUAGES, ids=range(len(LANGUAGES)))
 def test_pg2_an_odd_language_is_the_default_one(auth, wish):
     began = time.process_time()
@@ -151,6 +186,11 @@ def test_pg3_pages_ask_for_nothing_of_another_origin(auth):
         for cookie in ("", mine)
     ]
     pages += [login(auth, password="wrong"), ask(auth, "POST", "/page", form={})]
+    person(auth, "kanri@example.com", role="admin")
+    boss = signed_in(auth, "kanri@example.com")
+    others = ("help", "forgot", "reset/x", "email/confirm/x", "account/password", "account/email", "account/confirm")
+    others += ("staff", "staff/1", "staff/1/delete", "staff/create", "staff/bulk", "history")
+    pages += [ask(auth, path=f"/auth/{route}", cookie=boss) for route in others]
     urls = [url for page in pages for url in Outline(page.text).urls]
     assert len(urls) > 20
     assert all(re.match(r"/(?![/\\])", url) for url in urls), urls

@@ -128,11 +128,21 @@ def test_ad2_a_sent_password_is_shown_by_no_page(house: House) -> None:
 
 
 def test_ad3_a_demoted_or_disabled_administrator_loses_power_at_once(house: House) -> None:
+    assert house.boss.get("/auth/staff").status_int == 200
     house.auth._services.directory.update(house.admin.id, role="staff")
     assert house.boss.get("/auth/staff", expect_errors=True).status_int == 403
     assert house.post("active", active="0").status_int == 403
     house.auth._services.directory.update(house.admin.id, active=False)
     assert house.post("active", active="0").status_int == 401
+    assert house.auth.accounts.get(house.member.id).active
+
+
+def test_ad3_what_another_process_takes_away_is_gone_here_too(house: House) -> None:
+    elsewhere = middleware(store=house.auth._services.session_store)
+    assert house.boss.get("/auth/staff").status_int == 200
+    elsewhere.accounts.set_role(house.admin.id, "staff")
+    assert house.boss.get("/auth/staff", expect_errors=True).status_int == 403
+    assert house.post("active", active="0").status_int == 403
     assert house.auth.accounts.get(house.member.id).active
 
 
@@ -142,6 +152,14 @@ def test_ad4_nothing_more_is_taken_than_the_form_has(house: House) -> None:
     assert (after.name, after.notify_email) == ("Evil", "evil@example.net")
     assert (after.role, after.email, after.active) == ("staff", OTHER, True)
     assert sign_in(browser(house.auth), OTHER).status_int == 303
+
+
+def test_ad4_asking_for_an_address_sets_nothing_else(house: House) -> None:
+    before = house.auth.accounts.get(house.member.id)
+    extra = {"role": "admin", "active": "1", "enabled": "1", "name": "Root", "id": "1", "user_id": "1"}
+    house.tanaka.post("/auth/account/email", {"email": "new@example.net", "password": PASSWORD, **extra}, status=303)
+    assert house.auth.accounts.get(house.member.id) == before
+    assert house.auth.accounts.get(house.admin.id).email == ADMIN
 
 
 def test_ad5_an_id_that_is_sent_is_ignored(house: House) -> None:
@@ -245,7 +263,8 @@ def test_ad7_what_is_delicate_asks_for_the_password_again(house: House, method: 
             answer = house.boss.get(f"/auth/staff/{path}", status=303)
             assert f"/auth/account/confirm?next=/auth/staff/{path}" in answer.location
             return
-        answer = house.boss.post(f"/auth/staff/{path}", FIELDS, status=403)
+        answer = house.boss.post(f"/auth/staff/{path}", FIELDS, expect_errors=True)
+        assert answer.status_int == 403
         assert 'target="_blank"' in answer.text
         json = house.boss.post_json(f"/auth/staff/{path}", {}, status=403)
         assert json.json["code"] == "fresh_sign_in_required"
@@ -280,8 +299,34 @@ def test_ad8_a_search_does_not_look_into_hashes(house: House) -> None:
     assert "田中" in house.boss.get("/auth/staff", {"q": "田中"}).text
 
 
-def test_ad9_a_fresh_database_lets_nobody_in() -> None:
-    auth = middleware()
+@pytest.fixture
+def on_disk(tmp_path: Any) -> Any:
+    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    store.create_schema()
+    yield store
+    store.close()
+
+
+def test_ad8_a_database_that_fails_under_a_form_shows_no_hash(on_disk: SQLStore, caplog: Any) -> None:
+    house = House(store=on_disk, hasher=fast_hasher())
+    taken = {"email": OTHER, "password": NEXT, "role": "staff"}
+    assert "$argon2" not in house.boss.post("/auth/staff/create", taken, status=422).text
+    with on_disk._db.writing() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON nipo_auth_account BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        )
+    for accept in ("text/html", "application/json"):
+        for what, fields in (("password", {"password": NEXT}), ("email", {"email": "new@example.net"})):
+            path = f"/auth/staff/{house.member.id}/{what}"
+            answer = house.boss.post(path, fields, headers={"Accept": accept}, expect_errors=True)
+            assert answer.status_int in {422, 503}
+            assert "argon2" not in answer.text
+    assert "$argon2" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_ad9_a_fresh_database_lets_nobody_in(kind: str, on_disk: SQLStore) -> None:
+    auth = middleware(store=on_disk, hasher=fast_hasher()) if kind == "sqlite" else middleware()
     for email in ("admin", "admin@example.com", "root@localhost", ""):
         for password in ("admin", "password", "changeme", ""):
             assert sign_in(browser(auth, f"192.0.2.{len(password)}"), email, password).status_int in {401, 429}
@@ -308,6 +353,19 @@ def test_au1_au2_each_act_is_one_row_with_actor_subject_and_address(house: House
     ]
     assert {(row.user_id, row.actor) for row in rows} == {("2", "1")}
     assert {row.client_address for row in rows if row.event != "session_ended"} == {"192.0.2.1"}
+
+
+def test_au1_disabling_somebody_with_three_devices_is_one_row_and_three_ended_sessions(house: House) -> None:
+    devices = [house.tanaka, browser(house.auth, "198.51.100.7"), browser(house.auth, "203.0.113.7")]
+    for device in devices[1:]:
+        assert sign_in(device, OTHER).status_int == 303
+    before = len(events(house.auth))
+    house.post("active", active="0")
+    for _ in range(2):
+        assert [seen(device) for device in devices] == [""] * 3
+    rows = events(house.auth)[before:]
+    assert sorted(row.event for row in rows) == ["account_disabled", *["session_ended"] * 3]
+    assert len({row.session for row in rows if row.event == "session_ended"}) == 3
 
 
 class Readonly(MemoryStore):

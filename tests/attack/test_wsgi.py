@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
 
+from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing import fast_hasher
 from nipo_auth_mw.testing import sign_in as put_cookie
+from tests.attack.tools import login as log_in
+from tests.attack.tools import session_pair, signed_in, who
+from tests.contract import workers
 from tests.kit import browser, echo, middleware, person
 
 TEXT = [("Content-Type", "text/plain")]
@@ -269,3 +275,22 @@ def test_ws1_the_app_inside_sees_a_valid_request_and_the_server_a_valid_answer()
     put_cookie(auth, test_app, user)
     assert "user=1" in test_app.get("/private").text
     assert "sent=report" in test_app.post("/private", "report").text
+
+
+def test_ws6_children_forked_after_a_request_all_work_and_make_secrets_of_their_own(tmp_path):
+    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    store.create_schema()
+    auth = middleware(store=store, hasher=fast_hasher())
+    person(auth)
+    before = signed_in(auth)
+
+    def child():
+        assert who(auth, before) == "1"
+        (tmp_path / f"{os.getpid()}.cookie").write_text(session_pair(log_in(auth)))
+
+    assert workers.in_children(child) == 4
+    cookies = {file.read_text() for file in tmp_path.glob("*.cookie")}
+    assert len(cookies) == 4
+    assert len(cookies | {before, signed_in(auth)}) == 6
+    assert {who(auth, cookie) for cookie in cookies | {before}} == {"1"}
+    store.close()
