@@ -26,7 +26,7 @@ MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1
 _ZXCVBN_LONGEST = 72
 # Without what is mistaken for something else: 0 o, 1 i l.
 _EASY = "abcdefghjkmnpqrstuvwxyz23456789"
-_NOBODYS_PASSWORD = "nobody's password"  # noqa: S105
+_NOBODYS_PASSWORD = "nobody's password"  # noqa: S105  # nosec B105
 
 
 class Busy(Exception):

@@ -1,4 +1,4 @@
-"""nginx in front, with TLS: what a proxy changes about a request must change nothing about cookies, links and addresses."""
+"""nginx in front, with TLS: a proxy changes the request, and must not change cookies, links and addresses."""
 
 from __future__ import annotations
 
@@ -158,9 +158,11 @@ def its_own_origin(front: Front) -> None:
 
 def the_mail(front: Front, headers: dict[str, str] | None = None) -> None:
     """The forgotten password, from the page to the link in the mail and the new password."""
-    asked = front.ask("/auth/forgot", "POST", form={"email": EMAIL}, headers={**(headers or {}), "Host": "evil.example"})
+    asked = front.ask(
+        "/auth/forgot", "POST", form={"email": EMAIL}, headers={**(headers or {}), "Host": "evil.example"}
+    )
     front.claim("a mail can be asked for", asked.status == 200)
-    link = front.site.wait_for(rf"\S+/auth/reset/\S+")
+    link = front.site.wait_for(r"\S+/auth/reset/\S+")
     front.claim("the link begins with base_url", link.startswith(f"{front.base_url}/auth/reset/"))
     front.claim("no mail names another host", "evil" not in front.site.output)
     path = link.removeprefix(front.base_url)
@@ -205,6 +207,7 @@ def the_mount(front: Front) -> None:
     front.claim("style sheets arrive as such", style.status == 200 and "text/css" in style.first("content-type"))
     form = {"lang": "ja", "next": "/reports/auth/login"}
     switched = front.ask("/auth/language", "POST", form=form)
+    front.claim("the language's cookie is Secure too", "; secure" in switched.first("set-cookie").lower())
     front.claim("the language switch comes back", switched.first("location") == "/reports/auth/login")
     asked = front.ask("/auth/account").first("location")
     front.claim("next has the mount once", asked == "/reports/auth/login?next=/reports/auth/account")
@@ -218,7 +221,9 @@ def the_mount(front: Front) -> None:
 
 
 @contextmanager
-def behind(folder: Path, location: str, *, proxies: int = 0, mount: str = "", script_name: str | None = None) -> Iterator[Front]:
+def behind(
+    folder: Path, location: str, *, proxies: int = 0, mount: str = "", script_name: str | None = None
+) -> Iterator[Front]:
     """The demo behind an nginx of its own; a 0 port in `location` is the demo's."""
     program = tool("nginx", "nginx-light")
     folder.mkdir(parents=True)
@@ -231,9 +236,11 @@ def behind(folder: Path, location: str, *, proxies: int = 0, mount: str = "", sc
     (folder / "nginx.conf").write_text(CONFIG.format(user=user, folder=folder, port=port, location=location))
     command = [program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")]
     name = mount if script_name is None else script_name
-    with demo(folder / "demo", base_url=base_url, proxies=proxies, mount=name, port=upstream) as site:
-        with running(command, port, folder / "output"):
-            yield Front(site, base_url, trust)
+    with (
+        demo(folder / "demo", base_url=base_url, proxies=proxies, mount=name, port=upstream) as site,
+        running(command, port, folder / "output"),
+    ):
+        yield Front(site, base_url, trust)
 
 
 def _certificate(folder: Path) -> ssl.SSLContext:

@@ -12,7 +12,9 @@ from pathlib import Path
 from tests.attack.real_tools.common import Missing
 
 PACKAGES = ("wapiti3==3.2.3", "bandit==1.9.4")
-_FOLDER = Path(tempfile.gettempdir()) / f"nipo-auth-real-tools-{os.getuid()}-{sys.version_info[0]}.{sys.version_info[1]}"
+_FOLDER = (
+    Path(tempfile.gettempdir()) / f"nipo-auth-real-tools-{os.getuid()}-{sys.version_info[0]}.{sys.version_info[1]}"
+)
 
 
 def program(name: str) -> str:

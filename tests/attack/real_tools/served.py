@@ -16,7 +16,6 @@ NO_LOCK = LockoutPolicy(
 )
 
 
-
 class Printed:
     """Mails on the console even behind https, where `ConsoleMailer` is refused."""
 

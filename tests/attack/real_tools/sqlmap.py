@@ -11,7 +11,7 @@ from tests.attack.real_tools.vulnerable import holes
 
 OPTIONS = [
     *("--batch", "--ignore-stdin", "--flush-session", "--disable-coloring", "--dbms=sqlite"),
-    *("--level=5", "--risk=3", "--time-sec=2", "--ignore-code=401,403"),
+    *("--level=5", "--risk=3", "--time-sec=2", "--ignore-code=401,403,404"),
 ]
 NOTHING = "all tested parameters do not appear to be injectable"
 _SECONDS = 150.0

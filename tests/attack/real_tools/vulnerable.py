@@ -5,13 +5,14 @@ Reading files and fetching are make-believe or bound to this very server, so tha
 
 from __future__ import annotations
 
+import http.client
 import json
 import sqlite3
 import threading
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -28,18 +29,25 @@ PASSWD = "root:x:0:0:root:/root:/bin/bash\n"
 class Holes:
     """`url` of the page, `endpoint` for wapiti, and `visits`: what was fetched from the endpoint, but wapiti's own."""
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.endpoint = f"{self.url}/endpoint/"
+    def __init__(self) -> None:
+        self.url = ""
         self.visits: list[list[str]] = []
         self.words: list[str] = []
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self.url}/endpoint/"
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         path = environ["PATH_INFO"]
         given = dict(parse_qsl(environ["QUERY_STRING"]))
         if environ["REQUEST_METHOD"] == "POST":
             given = dict(parse_qsl(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode()))
-        status, kind, text = "200 OK", "text/html; charset=utf-8", PAGE
+        status, kind, text = (
+            "200 OK",
+            "text/html; charset=utf-8",
+            PAGE + "".join(f"<p>{word}</p>" for word in self.words),
+        )
         headers = [("Set-Cookie", "seen=1")]
         if path.startswith("/endpoint/"):
             kind, text = "application/json", self.visited(path.removeprefix("/endpoint/"))
@@ -53,7 +61,6 @@ class Holes:
             text = self.fetch(given.get("link", ""))
         elif path == "/say":
             self.words.append(given.get("word", ""))
-            text = PAGE + "".join(f"<p>{word}</p>" for word in self.words[-20:])
         start_response(status, [("Content-Type", kind), *headers])
         return [text.encode("utf-8", "replace")]
 
@@ -61,8 +68,11 @@ class Holes:
         """Server-side request forgery, to this server alone."""
         if not link.startswith(self.endpoint):
             return "no such link"
-        with urllib.request.urlopen(link, timeout=5) as got:
-            return str(got.read().decode())
+        try:
+            with urllib.request.urlopen(link, timeout=5) as got:
+                return str(got.read().decode())
+        except (OSError, ValueError, http.client.HTTPException) as problem:
+            return str(problem)
 
     def visited(self, path: str) -> str:
         """Note a visit; what wapiti asks for at the end is answered in its shape: by request, then by parameter."""
@@ -80,15 +90,13 @@ class Holes:
 
 def find(name: str) -> tuple[str, str]:
     """An injection into SQL, and what was typed back as it came."""
-    with sqlite3.connect(":memory:") as connection:
+    with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE person (name TEXT, note TEXT)")
         connection.execute("INSERT INTO person VALUES ('a', 'the first'), ('b', 'the second')")
         try:
             rows = connection.execute(f"SELECT name, note FROM person WHERE name = '{name}'").fetchall()
         except sqlite3.Error as problem:
             return "500 Internal Server Error", f"sqlite3.OperationalError: {problem}"
-        finally:
-            connection.close()
     return "200 OK", f"<p>Found for {name}: {rows}</p>"
 
 
@@ -100,8 +108,9 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def holes() -> Iterator[Holes]:
     """The page, served on loopback for the length of the block."""
-    server = make_server("127.0.0.1", 0, lambda environ, start: app(environ, start), threaded=True, request_handler=_Quiet)
-    app = Holes(server.port)
+    app = Holes()
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    app.url = f"http://127.0.0.1:{server.port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
