@@ -131,6 +131,9 @@ class Demo:
         answer = ask(f"{self.url}/auth/login", "POST", form={"email": email, "password": password, "remember": "1"})
         if answer.status != 303:
             raise Failed(f"the demo's own {email} was answered {answer.status}")
+        # gunicorn writes its log after the answer, and what follows is counted from here.
+        while not self.answered()[303]:
+            time.sleep(0.02)
         return cookie_header(answer)
 
     def knows(self, cookies: str) -> bool:

@@ -11,7 +11,7 @@ from tests.attack.real_tools.vulnerable import holes
 
 OPTIONS = [
     *("--batch", "--ignore-stdin", "--flush-session", "--disable-coloring", "--dbms=sqlite"),
-    *("--level=5", "--risk=3", "--time-sec=2", "--ignore-code=401,403,404"),
+    *("--level=3", "--risk=3", "--time-sec=2", "--ignore-code=401,403,404"),
 ]
 NOTHING = "all tested parameters do not appear to be injectable"
 _SECONDS = 150.0
@@ -27,18 +27,18 @@ class Aim(NamedTuple):
 
 
 AIMS = [
-    Aim("/auth/login", "email,password,next,remember", "email=a@example.com&password=a&next=/&remember=1"),
-    Aim("/auth/login", "user-agent,referer,host", "email=a@example.com&password=a"),
+    Aim("/auth/login", "email,password", "email=a@example.com&password=a&next=/"),
+    Aim("/auth/login", "user-agent", "email=a@example.com&password=a"),
     Aim("/auth/forgot", "email", "email=a@example.com"),
     Aim("/auth/language", "lang,next", "lang=en&next=/auth/login"),
     Aim("/auth/reset/*", ""),
-    Aim("/auth/account", "nipo_auth,nipo_device,nipo_lang", signed_in=True),
+    Aim("/auth/account", "nipo_auth,nipo_lang", signed_in=True),
     Aim("/auth/staff?q=kanri&after=0&changed=1", "q,after,changed", signed_in=True),
     Aim("/auth/staff/{member}*", "", signed_in=True),
     Aim("/auth/staff/{member}/profile", "name,memo,notify_email", "name=a&memo=a&notify_email=", signed_in=True),
     Aim("/auth/staff/{member}/role", "role", "role=staff", signed_in=True),
     Aim("/auth/account/sessions/end", "session", "session=000000000000", signed_in=True),
-    Aim("/auth/history?email=kanri@example.com&event=&from=&to=&after=0", "email,event,from,to,after", signed_in=True),
+    Aim("/auth/history?email=kanri@example.com&from=&after=0", "email,from,after", signed_in=True),
 ]
 
 
@@ -52,8 +52,12 @@ def check(work: Path) -> Iterator[Verdict]:
         cookies = f"{site.sign_in(ADMIN)}; nipo_lang=en"
         for aim in AIMS:
             yield _verdict(program, work, site, aim, cookies)
-        still = site.knows(cookies)
-        yield Verdict(still, f"the administrator's session was {'live' if still else 'gone'} after all that")
+        still, opened = site.knows(cookies), len(site.history("signed_in"))
+        yield Verdict(
+            still and opened == 1,
+            f"after all that the administrator was {'still' if still else 'no longer'} signed in, "
+            f"and {opened - 1} others had signed in",
+        )
 
 
 def _verdict(program: str, work: Path, site: Demo, aim: Aim, cookies: str) -> Verdict:

@@ -18,6 +18,9 @@ from tests.attack.real_tools.vulnerable import Holes, holes
 MODULES = (
     "sql,xss,permanentxss,exec,file,crlf,redirect,csrf,cookieflags,http_headers,csp,ssrf,xxe,methods,htaccess,upload"
 )
+A_MODULE = 30
+OPTIONS = ["-S", "sneaky", "--no-bugreport", "-f", "json", "-dr", "1", "-v", "1"]
+OPTIONS += ["--max-scan-time", "120", "--max-attack-time", str(A_MODULE)]
 MUST_FIND = {
     "SQL Injection",
     "Reflected Cross Site Scripting",
@@ -30,7 +33,7 @@ MUST_FIND = {
 }
 # Sign-out and the end of all sessions would make a visitor of the scanner.
 NOT_TRIED = ("/auth/logout", "/auth/account/sessions/end")
-_SECONDS = 420.0
+_SECONDS = 600.0
 _USUAL = {"GET", "HEAD", "POST", "OPTIONS"}
 
 
@@ -106,26 +109,14 @@ def _scan(wapiti: str, work: Path, url: str, page: Holes, cookies: str = "") -> 
     """What wapiti reports, and the paths it could open. Its look-ups outside are led to the page's endpoint."""
     work.mkdir(parents=True)
     report = work / "report.json"
-    command = [wapiti, "-u", f"{url}/", "-m", MODULES, "-S", "sneaky", "--no-bugreport", "--endpoint", page.endpoint]
+    command = [wapiti, "-u", f"{url}/", "-m", MODULES, *OPTIONS, "--endpoint", page.endpoint, "-o", str(report)]
     command += ["--store-session", str(work / "scan"), "--store-config", str(work / "config")]
-    command += [
-        "-f",
-        "json",
-        "-o",
-        str(report),
-        "--max-scan-time",
-        "240",
-        "--max-attack-time",
-        "20",
-        "-v",
-        "0",
-        "-dr",
-        "1",
-    ]
     for path in NOT_TRIED if cookies else ():
         command += ["-x", f"{url}{path}"]
     command += ["-C", cookies] if cookies else []
     output = run(command, _SECONDS)
+    if cut := re.findall(r"Max attack time was reached for module (\w+)", output):
+        print(f"  after {A_MODULE} s each these were stopped: {', '.join(cut)}")
     if not report.exists():
         print(output[-1000:])
         return [Finding("no report", "", "", "")], set()
