@@ -12,14 +12,17 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
+
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from examples.daily_report import ACCOUNTS
 from nipo_auth_mw.models import Event
@@ -184,6 +187,25 @@ def running(command: Sequence[str], port: int, output: Path, **more: object) -> 
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def served(app: Callable[..., Any]) -> Iterator[str]:
+    """A small app of the script's own on a free port of loopback: its URL."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def answers(port: int) -> bool:

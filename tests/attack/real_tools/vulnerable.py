@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import json
 import sqlite3
-import threading
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import parse_qsl
 
-from werkzeug.serving import WSGIRequestHandler, make_server
+from tests.attack.real_tools.common import served
 
 PAGE = """<!doctype html><title>Holes</title>
 <p><a href="/find?name=a">find</a> <a href="/go?to=/">go</a> <a href="/read?file=a.txt">read</a>
@@ -100,22 +99,9 @@ def find(name: str) -> tuple[str, str]:
     return "200 OK", f"<p>Found for {name}: {rows}</p>"
 
 
-class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:
-        pass
-
-
 @contextmanager
 def holes() -> Iterator[Holes]:
     """The page, served on loopback for the length of the block."""
     app = Holes()
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-    app.url = f"http://127.0.0.1:{server.port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with served(app) as app.url:
         yield app
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
