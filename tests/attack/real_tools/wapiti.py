@@ -18,7 +18,7 @@ from tests.attack.real_tools.vulnerable import Holes, holes
 MODULES = (
     "sql,xss,permanentxss,exec,file,crlf,redirect,csrf,cookieflags,http_headers,csp,ssrf,xxe,methods,htaccess,upload"
 )
-A_MODULE = 30
+A_MODULE = 60
 OPTIONS = ["-S", "sneaky", "--no-bugreport", "-f", "json", "-dr", "1", "-v", "1"]
 OPTIONS += ["--max-scan-time", "120", "--max-attack-time", str(A_MODULE)]
 MUST_FIND = {
@@ -33,7 +33,7 @@ MUST_FIND = {
 }
 # Sign-out and the end of all sessions would make a visitor of the scanner.
 NOT_TRIED = ("/auth/logout", "/auth/account/sessions/end")
-_SECONDS = 600.0
+_SECONDS = 900.0
 _USUAL = {"GET", "HEAD", "POST", "OPTIONS"}
 
 
@@ -42,6 +42,14 @@ class Finding(NamedTuple):
     method: str
     path: str
     info: str
+
+
+class Scan(NamedTuple):
+    """What wapiti reports, the paths it could open, and the modules that were stopped before they were done."""
+
+    findings: list[Finding]
+    opened: set[str]
+    stopped: list[str]
 
 
 class Known(NamedTuple):
@@ -72,7 +80,7 @@ KNOWN = [
 def check(work: Path) -> Iterator[Verdict]:
     wapiti = program("wapiti")
     with holes() as page:
-        found = {finding.category for finding in _scan(wapiti, work / "control", page.url, page)[0]}
+        found = {finding.category for finding in _scan(wapiti, work / "control", page.url, page).findings}
     missed = MUST_FIND - found
     said = f"missed {', '.join(sorted(missed))}" if missed else f"all {len(MUST_FIND)} kinds of holes were found"
     yield Verdict(not missed, f"control: {said}")
@@ -85,18 +93,19 @@ def check(work: Path) -> Iterator[Verdict]:
 
 def _verdict(wapiti: str, work: Path, site: Demo, cookies: str, opened: set[str]) -> Verdict:
     with holes() as page:
-        findings, crawled = _scan(wapiti, work, site.url, page, cookies)
+        scan = _scan(wapiti, work, site.url, page, cookies)
         visits = page.visits
-    unknown = [finding for finding in findings if not _reason(site, cookies, finding)]
+    unknown = [finding for finding in scan.findings if not _reason(site, cookies, finding)]
     for finding in unknown:
         print(f"  {' '.join(finding)}")
-    unseen = opened - crawled
+    unseen = opened - scan.opened
     answered = site.answered()
     failed = sum(count for status, count in answered.items() if status >= 500)
     lost = bool(cookies) and not site.knows(cookies)
     said = [
-        f"{len(unknown)} findings of {len(findings)} are unknown",
-        f"{len(crawled)} pages; answers: {dict(sorted(answered.items()))}",
+        f"{len(unknown)} findings of {len(scan.findings)} are unknown",
+        f"{len(scan.opened)} pages; answers: {dict(sorted(answered.items()))}",
+        *([f"stopped after {A_MODULE} s each: {', '.join(scan.stopped)}"] if scan.stopped else []),
         *([f"did not open {', '.join(sorted(unseen))}"] if unseen else []),
         *([f"the demo fetched {visits}"] if visits else []),
         *(["its session was lost on the way"] if lost else []),
@@ -105,8 +114,8 @@ def _verdict(wapiti: str, work: Path, site: Demo, cookies: str, opened: set[str]
     return Verdict(not (unknown or unseen or visits or failed or lost), f"as {who}: {'; '.join(said)}")
 
 
-def _scan(wapiti: str, work: Path, url: str, page: Holes, cookies: str = "") -> tuple[list[Finding], set[str]]:
-    """What wapiti reports, and the paths it could open. Its look-ups outside are led to the page's endpoint."""
+def _scan(wapiti: str, work: Path, url: str, page: Holes, cookies: str = "") -> Scan:
+    """Look-ups of wapiti's own outside are led to the page's endpoint."""
     work.mkdir(parents=True)
     report = work / "report.json"
     command = [wapiti, "-u", f"{url}/", "-m", MODULES, *OPTIONS, "--endpoint", page.endpoint, "-o", str(report)]
@@ -115,11 +124,9 @@ def _scan(wapiti: str, work: Path, url: str, page: Holes, cookies: str = "") -> 
         command += ["-x", f"{url}{path}"]
     command += ["-C", cookies] if cookies else []
     output = run(command, _SECONDS)
-    if cut := re.findall(r"Max attack time was reached for module (\w+)", output):
-        print(f"  after {A_MODULE} s each these were stopped: {', '.join(cut)}")
     if not report.exists():
         print(output[-1000:])
-        return [Finding("no report", "", "", "")], set()
+        return Scan([Finding("no report", "", "", "")], set(), [])
     found = json.loads(report.read_text())
     groups: list[dict[str, Any]] = [found["vulnerabilities"], found["anomalies"], found["additionals"]]
     findings = [
@@ -130,7 +137,7 @@ def _scan(wapiti: str, work: Path, url: str, page: Holes, cookies: str = "") -> 
     ]
     pages = [each["request"] for each in found["infos"]["crawled_pages"]]
     opened = {re.sub(r"^https?://[^/]+|\?.*", "", each["url"]) for each in pages if each["status_code"] == 200}
-    return findings, opened
+    return Scan(findings, opened, re.findall(r"Max attack time was reached for module (\w+)", output))
 
 
 def _reason(site: Demo, cookies: str, finding: Finding) -> str:
