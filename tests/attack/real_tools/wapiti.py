@@ -152,9 +152,11 @@ def _reason(site: Demo, cookies: str, finding: Finding) -> str:
 
 def _refused(site: Demo, cookies: str, path: str) -> bool:
     """Whether a form on another site can send this, with the browser's cookies."""
-    headers = {"Cookie": cookies, "Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
-    older = {"Cookie": cookies, "Origin": "https://evil.example"}
-    return all(ask(site.url + path, "POST", form={}, headers=each).status == 403 for each in (headers, older))
+    today = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    older = {"Origin": "https://evil.example"}
+    common = {"Cookie": cookies, "Accept": "application/json"}
+    answers = [ask(site.url + path, "POST", form={}, headers=common | each) for each in (today, older)]
+    return all(answer.status == 403 and '"code": "cross_site"' in answer.text for answer in answers)
 
 
 def _odd_methods(info: str) -> list[str]:
