@@ -143,21 +143,22 @@ def daily_report(database: Path) -> Flask:
     return app
 
 
-def protected(folder: Path, port: int) -> Flask:
+def protected(folder: Path, base_url: str, mailer: Any = None, **settings: Any) -> Flask:
     """The same app behind a sign-in: the dozen lines."""
     folder.mkdir(exist_ok=True)
     app = daily_report(folder / "reports.db")
-    mailer = DemoMailer()
+    mailer = mailer or DemoMailer()
     store = SQLStore(f"sqlite:///{folder / 'auth.db'}")
     store.create_schema()
     app.wsgi_app = auth = AuthMiddleware(  # type: ignore[method-assign]
         app.wsgi_app,
         AuthConfig(
             secret_key=secret(folder),
-            base_url=f"http://localhost:{port}",
+            base_url=base_url,
             site_name="日報",
             public=["/mails"],
             timezone="Asia/Tokyo",
+            **settings,
         ),
         store=store,
         mailer=mailer,
@@ -185,11 +186,12 @@ def main() -> None:
     options.add_argument("--port", type=int, default=8000)
     options.add_argument("--folder", type=Path, default=Path(__file__).parent / ".daily_report")
     given = options.parse_args()
-    app = protected(given.folder.absolute(), given.port)
-    print(f"\n  http://localhost:{given.port}\n")
+    url = f"http://localhost:{given.port}"
+    app = protected(given.folder.absolute(), url)
+    print(f"\n  {url}\n")
     for email, password, _, role, active in ACCOUNTS:
         print(f"  {email:22} {password:22} {role if active else 'disabled / 無効'}")
-    print(f"\n  mails / メール: http://localhost:{given.port}/mails\n", flush=True)
+    print(f"\n  mails / メール: {url}/mails\n", flush=True)
     app.run(port=given.port, threaded=True)
 
 

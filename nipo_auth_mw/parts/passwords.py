@@ -30,7 +30,7 @@ _MOST_READINGS = 16
 _ONE_OF_EACH = str.maketrans("@{[<!|$+", "4(((1157")
 # Without what is mistaken for something else: 0 o, 1 i l.
 _EASY = "abcdefghjkmnpqrstuvwxyz23456789"
-_NOBODYS_PASSWORD = "nobody's password"  # noqa: S105
+_NOBODYS_PASSWORD = "nobody's password"  # noqa: S105  # nosec B105
 
 
 class FastHasher(argon2.PasswordHasher):

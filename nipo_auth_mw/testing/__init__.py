@@ -24,7 +24,7 @@ from nipo_auth_mw.stores.memory import MemoryStore
 
 __all__ = ["MemoryMailer", "MemoryStore", "fast_hasher", "link_in", "parts", "sign_in", "sign_out"]
 
-_SECRET = "for tests alone: anybody can read this key in the source"  # noqa: S105
+_SECRET = "for tests alone: anybody can read this key in the source"  # noqa: S105  # nosec B105
 _URL = re.compile(r"https?://[^\s<>\"]+")
 
 

@@ -11,7 +11,7 @@ from nipo_auth_mw.flows.signin import Refused
 from nipo_auth_mw.web.request import Request
 from nipo_auth_mw.web.site import Site
 
-STATUS = {"wrong_password": 403, "locked": 429, "too_many_attempts": 429, "busy": 503, "sign_in_required": 401}
+STATUS = {"wrong_password": 403, "locked": 429, "too_many_attempts": 429, "busy": 503, "sign_in_required": 401}  # nosec B105
 
 
 def refuse(site: Site, request: Request, refused: Refused, *, template: str, context: Mapping[str, Any]) -> Response:

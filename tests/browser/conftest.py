@@ -51,10 +51,10 @@ class Demo:
         self.fixed = {}
         self.server = make_server("localhost", port, self.answer, True, False, Quiet)
         self.port = self.server.port
-        self.app = protected(folder, self.port)
+        self.url = f"http://localhost:{self.port}"
+        self.app = protected(folder, self.url)
         self.auth = self.app.extensions["nipo_auth_mw"]
         self.mailer = self.app.extensions["demo_mailer"]
-        self.url = f"http://localhost:{self.port}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 

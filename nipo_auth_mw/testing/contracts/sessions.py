@@ -1,5 +1,5 @@
 """Suites for `SessionStore` and `JoinedSessionStore`."""
-# ruff: noqa: ARG005, S101, S105
+# ruff: noqa: ARG005, S101
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from nipo_auth_mw.protocols import JoinedSessionStore, SessionStore
 from nipo_auth_mw.testing.contracts.base import ODD_TEXTS, RACERS, StoreContract, at_once
 
 NOW = 1_700_000_000.123456
+NEW = "new"
 
 
 def a_session(key: str = "a" * 64, user_id: str = "1", **other: Any) -> StoredSession:
@@ -200,8 +201,8 @@ class JoinedSessionStoreContract(StoreContract):
         opened = a_session(user_id=user_id)
         store.open_session(opened)
         store.find_session_with_account(opened.key)
-        at_once(lambda number: store.set_password_hash(user_id, "new", expected=None), racers=1)
-        assert store.find_session_with_account(opened.key)[2].password_hash == "new"
+        at_once(lambda number: store.set_password_hash(user_id, NEW, expected=None), racers=1)
+        assert store.find_session_with_account(opened.key)[2].password_hash == NEW
         at_once(lambda number: store.end_session(opened.key), racers=1)
         assert store.find_session_with_account(opened.key) is None
 
