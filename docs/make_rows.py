@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.attack.mutate import mutations
 from tests.attack.rows import GROUPS, ROWS, UNTESTED, shown
 
 
 def page() -> str:
-    places = shown()
+    places, broken = shown(), mutations()
     tested = sum(bool(places[row]) for row in ROWS)
     lines = [
         "# What must hold, and the tests that show it",
         "",
         "Made by `python -m docs.make_rows` from `tests/attack/rows.toml` and the names of the tests.",
         f"`pytest tests/attack` prints which rows a run showed. {tested} of {len(ROWS)} rows have a test.",
+        "`python -m tests.attack.mutate` breaks the code once for each row, as its last column says, and every row's tests turn red.",
     ]
     for title, group in GROUPS.items():
         lines += [
             "",
             f"## {title}",
             "",
-            "| row | what must hold | tests (under `tests/`) | status |",
-            "|---|---|---|---|",
+            "| row | what must hold | tests (under `tests/`) | status | red when |",
+            "|---|---|---|---|---|",
         ]
         for row, promise in group.items():
             names = "<br>".join(f"`{place}`" for place in places[row])
             status = "tested" if names else f"not tested: {UNTESTED.get(row, 'no reason given')}"
-            lines.append(f"| {row} | {promise} | {names} | {status} |")
+            red_when = broken[row]["what"] if row in broken else "no mutation"
+            lines.append(f"| {row} | {promise} | {names} | {status} | {red_when} |")
     return "\n".join(lines) + "\n"
 
 
