@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from webtest import TestApp
 
+from nipo_auth_mw.testing import MemoryMailer, link_in
 from nipo_auth_mw.web.identity import auth_url
 from tests.attack.corpora.nexts import EVIL, GOOD, ODD, OWN
 from tests.attack.corpora.texts import HEADER_SPLITS
-from tests.attack.tools import HTTPS, SAFE_LOCATION, Inner, ask, login, session_pair, signed_in
+from tests.attack.tools import HTTPS, SAFE_LOCATION, Answer, Inner, ask, login, session_pair, signed_in
 from tests.kit import PASSWORD, middleware, person
 
 
@@ -100,6 +103,55 @@ def test_rd2_every_other_channel_is_deaf(auth):
     assert ask(auth, "POST", "/auth/logout", cookie=mine, **headers).get("Location") == "/auth/login"
     assert ask(auth, "POST", "/auth/language", form={"lang": "ja"}, **headers).get("Location") == "/auth/login"
     assert ask(auth, path="/auth/login", cookie=signed_in(auth), **headers).get("Location") == "/"
+
+
+def kept_next(answer: Answer) -> str:
+    """What the form of a page carries on as `next`."""
+    return html.unescape(re.search(r'name="next" value="([^"]*)"', answer.text)[1])
+
+
+def test_rd2_pages_that_ask_for_the_password_lead_no_further_than_sign_in():
+    auth = middleware(base_url=HTTPS)
+    person(auth)
+    mine, passwords = signed_in(auth), (PASSWORD, "midori-no-oka-to-kaze")
+    for number, value in enumerate([*EVIL, *ODD]):
+        old, new = passwords[number % 2], passwords[1 - number % 2]
+        confirmed = ask(auth, "POST", "/auth/account/confirm", form={"password": old, "next": value}, cookie=mine)
+        change = {"current_password": old, "password": old, "next": value}
+        refused = ask(auth, "POST", "/auth/account/password", form=change, cookie=mine)
+        changed = ask(auth, "POST", "/auth/account/password", form={**change, "password": new}, cookie=mine)
+        mine = session_pair(changed)
+        assert [answer.status for answer in (confirmed, refused, changed)] == [303, 422, 303]
+        pages = [
+            ask(auth, path=f"/auth/account/{p}", query=as_query(value), cookie=mine) for p in ("confirm", "password")
+        ]
+        ends = [confirmed.get("Location"), changed.get("Location")]
+        kept = [kept_next(page) for page in (*pages, refused)]
+        assert all(SAFE_LOCATION.match(end) for end in (*ends, *filter(None, kept))), value
+        if value in EVIL:
+            assert (ends, kept) == (["/auth/account"] * 2, [""] * 3), value
+
+
+def test_rd2_a_password_that_must_be_changed_leads_no_further():
+    auth = middleware(base_url=HTTPS)
+    person(auth)
+    auth.accounts.set_password("1", PASSWORD, must_change=True)
+    for value in EVIL:
+        url = urlsplit(login(auth, fields={"next": value}).get("Location"))
+        assert (url.netloc, url.path, parse_qs(url.query)) == ("", "/auth/account/password", {"next": ["/"]}), value
+
+
+@pytest.mark.parametrize("value", ["https://evil.example/", "//evil.example", "/\\evil.example"])
+def test_rd2_the_links_of_a_change_of_address_end_at_home(value):
+    mailer = MemoryMailer()
+    auth = middleware(base_url=HTTPS, mailer=mailer)
+    person(auth)
+    new = {"email": "hanako@example.com", "password": PASSWORD}
+    ask(auth, "POST", "/auth/account/email", form={**new, "next": value}, cookie=signed_in(auth))
+    cancel, confirm = (link_in(mail).removeprefix(HTTPS) for mail in mailer.outbox)
+    for path, end in ((confirm, "/auth/login"), (cancel, "/auth/forgot")):
+        answer = ask(auth, "POST", path, query=as_query(value), form={"next": value}, HTTP_REFERER=value)
+        assert (answer.status, answer.get("Location")) == (303, end)
 
 
 @pytest.mark.parametrize("mount", ["", "/app", "//evil.example", "///evil.example/app", "/\\evil.example"])
