@@ -182,7 +182,19 @@ def test_cs4_accept_weakens_no_check(auth, accept, kind):
     assert who(auth, mine) == "1"
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "text/json", "application/json-patch", "application/json, text/plain"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(
+            "text/plain",
+            "text/json",
+            "application/json-patch",
+            "application/json, text/plain",
+            "text/plain, application/json",
+        ),
+        *("application/problem+json", "application/x-json", "application/jsonp", "text/plain; application/json", "*/*"),
+    ],
+)
 def test_cs4_json_is_named_by_its_exact_type(auth, kind):
     body = json.dumps({"email": "tanaka@example.com", "password": PASSWORD}).encode()
     answer = ask(auth, "POST", "/auth/login", body=body, CONTENT_TYPE=kind, HTTP_ACCEPT="application/json")

@@ -205,4 +205,12 @@ OWN = [
     "/../auth/login",
     "/%2e/auth/logout",
     "/x/%2E%2e/auth/login?next=/page",
+    # A server decodes the path before it compares.
+    "/%61uth/logout",
+    "/auth%2flogout",
+    "/auth/log%6fut",
+    "/%41uth/../auth/login",
+    "/x%2F..%2Fauth%2Flogout",
+    "/auth/account%2f..%2flogout",
+    "/auth/account/%2e%2e%2flogout",
 ]
