@@ -206,6 +206,7 @@ def test_se18_two_realms_do_not_share_cookies():
     x, y, plain = (people(middleware(realm=realm)) for realm in ("x", "y", ""))
     mine = signed_in(x)
     assert who(x, mine) == "1"
+    assert who(x, f"{mine}; {signed_in(y)}; {signed_in(plain)}") == "1", "one browser has them side by side"
     value = mine.partition("=")[2]
     for other, name in ((y, "nipo_auth_y"), (plain, "nipo_auth")):
         assert who(other, mine) == ""
