@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 _SAFE = re.compile(r"/(?![/\\])[!-\[\]-~]*\Z")
 # Browsers take dot segments away, so `/./auth/logout` would be our own page by another name.
-_DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|\Z)", re.IGNORECASE)
+_DOT_SEGMENT = re.compile(r"/\.{1,2}(?:/|\Z)")
 LONGEST = 2000
 
 
@@ -28,7 +29,8 @@ def safe_next(text: str | None, *, own: str, default: str, but: Sequence[str] = 
     """
     if not text or len(text) > LONGEST or not _SAFE.match(text):
         return default
-    path = text.split("?", 1)[0].split("#", 1)[0]
+    # As the server will compare it: `/%61uth/logout` is our own page as well.
+    path, own = unquote(text.split("?", 1)[0].split("#", 1)[0]), unquote(own)
     if _DOT_SEGMENT.search(path):
         return default
     if path == own or path.startswith(own + "/"):

@@ -6,7 +6,7 @@ import pytest
 
 from nipo_auth_mw.errors import EmailRejected
 from tests.attack.corpora.addresses import REFUSED
-from tests.attack.tools import ask, login, rows
+from tests.attack.tools import ask, login, rows, signed_in
 from tests.kit import PASSWORD, events, middleware, person
 
 
@@ -35,6 +35,33 @@ def test_ma1_an_odd_address_signs_nobody_in_and_is_a_plain_refusal(auth, typed):
     for row in events(auth, "sign_in_failed"):
         assert row.email.isprintable()
         assert len(row.email) <= 254
+
+
+CONTROLS = [*map(chr, range(32)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029"]
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=ascii)
+def test_ma1_a_control_character_is_never_taken_out_of_an_address(auth, control):
+    mine = signed_in(auth)
+    inside = [f"tan{control}aka@example.com", f"tanaka{control}@example.com", f"tanaka@example{control}.com"]
+    at_an_end = [] if control == "\t" else [f"{control}tanaka@example.com", f"tanaka@example.com{control}"]
+    for number, typed in enumerate([*inside, f"tanaka@{control}example.com", *at_an_end]):
+        address = {"REMOTE_ADDR": f"198.51.100.{number}"}
+        assert login(auth, typed, **address).status == 401
+        ask(auth, "POST", "/auth/forgot", form={"email": typed}, **address)
+        with pytest.raises(EmailRejected):
+            auth.accounts.change_email("1", typed)
+        asked = {"email": typed.replace("tanaka", "hanako"), "password": PASSWORD}
+        assert ask(auth, "POST", "/auth/account/email", form=asked, cookie=mine, **address).status == 422
+    assert auth._services.outbox._mailer.outbox == []
+
+
+@pytest.mark.parametrize("typed", REFUSED)
+def test_ma1_an_odd_address_is_not_changed_to(auth, typed):
+    fields = {"email": typed, "password": PASSWORD}
+    answer = ask(auth, "POST", "/auth/account/email", form=fields, cookie=signed_in(auth))
+    assert answer.status == 422
+    assert auth._services.outbox._mailer.outbox == []
 
 
 @pytest.mark.parametrize(

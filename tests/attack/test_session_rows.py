@@ -9,10 +9,12 @@ import pytest
 import time_machine
 
 from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.models import public_id
 from nipo_auth_mw.parts.signing import Signed
+from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryStore, parts
 from tests.attack.tools import Inner, ask, breakable, rows, session_pair, signed_in, who
-from tests.kit import events, middleware, person
+from tests.kit import PASSWORD, events, middleware, person
 
 DAY = timedelta(days=1)
 B = "suzuki@example.com"
@@ -56,6 +58,20 @@ def test_se10_a_sign_out_that_could_not_be_written_is_not_reported_as_done():
     assert who(auth, mine) == ""
 
 
+@pytest.mark.parametrize("route", ["logout", "account/sessions/end", "account/password"])
+def test_se10_no_page_reports_an_end_that_was_not_written(route):
+    store = MemoryStore()
+    auth = people(middleware(store=store))
+    mine, other = signed_in(auth), signed_in(auth)
+    fields = {"all": "1", "current_password": PASSWORD, "password": "midori-mori-to-siroi-tori"}
+    failing = breakable(store, StoreUnavailable)
+    failing.broken = {"end_session"}
+    answer = ask(auth, "POST", f"/auth/{route}", form=fields, cookie=mine)
+    assert (answer.status, answer.all("Set-Cookie")) == (503, [])
+    failing.broken = set()
+    assert (who(auth, mine), who(auth, other)) == ("1", "1")
+
+
 def test_se11_identity_is_the_rows_and_no_claim_is_read():
     auth = people(middleware())
     mine = signed_in(auth)
@@ -67,6 +83,25 @@ def test_se11_identity_is_the_rows_and_no_claim_is_read():
         assert who(auth, f"{name}={signed.sign(claim)}") == "", claim
     query = "user=2&id=2&REMOTE_USER=2"
     assert who(auth, mine, query=query, HTTP_X_USER="2", HTTP_REMOTE_USER="2") == "1"
+
+
+@pytest.mark.parametrize("ending", ["sign-out", "disabled", "password"])
+def test_se8_what_one_middleware_ends_is_over_for_another_at_once(tmp_path, ending):
+    stores = [SQLStore(f"sqlite:///{tmp_path}/auth.db") for _ in "12"]
+    stores[0].create_schema()
+    one, two = (middleware(store=store) for store in stores)
+    people(one)
+    mine = signed_in(one)
+    assert [who(auth, mine) for auth in (one, two, one, two)] == ["1"] * 4
+    if ending == "sign-out":
+        ask(one, "POST", "/auth/logout", cookie=mine)
+    elif ending == "disabled":
+        one.accounts.set_active("1", False)
+    else:
+        one.accounts.set_password("1", "midori-mori-to-siroi-tori")
+    assert who(two, mine) == ""
+    for store in stores:
+        store.close()
 
 
 def test_se12_each_device_has_a_secret_of_its_own(auth):
@@ -132,6 +167,19 @@ def test_se15_the_account_page_is_ones_own_and_never_shows_a_secret(auth):
     assert who(auth, other) == "2"
 
 
+def test_se15_nobody_ends_anothers_session_by_its_id(auth):
+    mine, theirs = signed_in(auth), signed_in(auth, B)
+    (stored,) = auth._services.session_store.sessions_of("2")
+    for session in (public_id(stored), stored.key, "*", "%", ""):
+        for data in ({"form": {"session": session}}, {"data": {"session": session}}):
+            answer = ask(auth, "POST", "/auth/account/sessions/end", query="user=2", cookie=mine, **data)
+            assert answer.status == 404, session
+    assert (who(auth, mine), who(auth, theirs)) == ("1", "2")
+    own = public_id(auth._services.session_store.sessions_of("1")[0])
+    assert ask(auth, "POST", "/auth/account/sessions/end", form={"session": own}, cookie=mine).status == 303
+    assert who(auth, mine) == "", "an id of one's own is one that works"
+
+
 def test_se17_sending_it_again_keeps_the_value_and_bears_parallel_requests(clock):
     auth = people(middleware())
     mine = signed_in(auth)
@@ -158,6 +206,7 @@ def test_se18_two_realms_do_not_share_cookies():
     x, y, plain = (people(middleware(realm=realm)) for realm in ("x", "y", ""))
     mine = signed_in(x)
     assert who(x, mine) == "1"
+    assert who(x, f"{mine}; {signed_in(y)}; {signed_in(plain)}") == "1", "one browser has them side by side"
     value = mine.partition("=")[2]
     for other, name in ((y, "nipo_auth_y"), (plain, "nipo_auth")):
         assert who(other, mine) == ""

@@ -44,6 +44,7 @@ def test_cs5_a_person_walks_from_the_mailed_link_to_a_new_password(demo, new_bro
     expect(mails.locator("#reset #email")).to_have_value(MEMBER[0])
     mails.locator("#reset [name=password]").fill("aaaaaaaaaaaa")
     mails.locator("#reset button[type=submit]").click()
+    expect(mails.locator("#reset")).to_be_visible()
     expect(mails.get_by_role("alert")).to_be_visible()
     if script:
         expect(mails.locator("#password")).to_be_focused()

@@ -11,7 +11,7 @@ import pytest
 from nipo_auth_mw import LockoutPolicy, StoreUnavailable
 from nipo_auth_mw.flows.signin import Refused, SignedIn, sign_in
 from nipo_auth_mw.models import Client
-from nipo_auth_mw.testing import fast_hasher
+from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
 from tests.kit import PASSWORD, WRONG, SpyHasher, browser, middleware, person, seen
 from tests.kit import sign_in as enter
 
@@ -40,6 +40,23 @@ def test_lk1_the_fifth_wrong_one_sets_a_lock_of_five_minutes(redis_uri):
         assert 299_000 <= client.pttl(key) <= 300_000
         assert b"tanaka" not in b"".join(client.scan_iter())
     assert attempt(auth, PASSWORD).reason == "locked"
+
+
+def test_ck4_redis_holds_nothing_of_a_cookie_or_a_link(redis_uri):
+    import redis
+
+    mailer = MemoryMailer()
+    auth = middleware(lockout=LockoutPolicy(counters=redis_uri), mailer=mailer)
+    person(auth)
+    page = browser(auth)
+    enter(page)
+    page.post("/auth/forgot", {"email": "tanaka@example.com"})
+    token = link_in(mailer.outbox[-1]).rpartition("/")[2]
+    secrets = [part for value in (*page.cookies.values(), token) for part in value.split(".") if len(part) > 16]
+    with redis.Redis.from_url(redis_uri) as client:
+        kept = b" ".join(key + b" " + client.dump(key) for key in client.scan_iter())
+    assert kept, "the limits are counted there"
+    assert not any(secret.encode() in kept for secret in ("tanaka", *secrets))
 
 
 def test_lk1_it_ends_by_redis_own_clock(redis_uri):

@@ -205,4 +205,34 @@ OWN = [
     "/../auth/login",
     "/%2e/auth/logout",
     "/x/%2E%2e/auth/login?next=/page",
+    # A server decodes the path before it compares.
+    "/%61uth/logout",
+    "/auth%2flogout",
+    "/auth/log%6fut",
+    "/%41uth/../auth/login",
+    "/x%2F..%2Fauth%2Flogout",
+    "/auth/account%2f..%2flogout",
+    "/auth/account/%2e%2e%2flogout",
+]
+
+# SCRIPT_NAME and PATH_INFO, of which a `next` is made for whoever has to sign in first (CVE-2020-28724, CVE-2018-14574,
+# CVE-2024-42353).
+MOUNTS = ["", "/app", "//evil.example", "///evil.example/app", "/\\evil.example"]
+
+PATHS = [
+    "//evil.example/..",
+    "//evil.example",
+    "/\\evil.example",
+    "///evil.example/%2f..",
+    "\\\\evil.example",
+    "/\t/evil.example",
+    "/\r\nLocation: https://evil.example",
+    "/\x00/evil.example",
+    "https://evil.example/",
+    "@evil.example",
+    "/\xff//evil.example",
+    "",
+    "/ok\xe6\x97\xa5",
+    "/?//evil.example",
+    "/#//evil.example",
 ]
