@@ -60,7 +60,7 @@ def refusals(auth, times, **kwargs):
     return [attempt(auth, **kwargs) for _ in range(times)]
 
 
-def test_lk1_four_wrong_and_a_right_one_start_counting_afresh(door):
+def test_lk1_lk10_four_wrong_and_a_right_one_start_counting_afresh(door):
     auth, _ = door()
     for _ in range(3):
         refusals(auth, 4)
