@@ -162,6 +162,15 @@ def test_bd5_the_senders_charset_is_not_believed(auth, kind):
     assert ask(auth, "POST", "/auth/login", body=utf16, CONTENT_TYPE=kind).status in {400, 401, 415}
 
 
+@pytest.mark.parametrize("kind", [FORM, f"{FORM}; charset=iso-8859-1", "application/json; charset=iso-8859-1"])
+@pytest.mark.parametrize("odd", ["%ff", "%c0%ae", "%ed%a0%80", "\xff"])
+def test_bd5_what_is_no_utf_8_is_refused_and_counts_for_nobody(auth, kind, odd):
+    text = "email=tanaka%40example.com{}&password=x" if kind.startswith(FORM) else '{{"email": "\xff{}"}}'
+    body = text.format(odd).encode("latin-1")
+    assert ask(auth, "POST", "/auth/login", body=body, CONTENT_TYPE=kind).status == 400
+    assert failures(auth) == 0
+
+
 @pytest.mark.parametrize("body", JSON, ids=range(len(JSON)))
 def test_bd6_json_that_readers_disagree_about_is_refused(auth, body):
     for route in POSTS:

@@ -142,7 +142,7 @@ def test_au3_no_secret_is_in_the_database_a_log_or_an_exception(house: House, ca
     house.store.close()
     stored = b"".join(file.read_bytes() for file in house.folder.iterdir())
     logged = caplog.text + "".join(repr(vars(record)) for record in caplog.records)
-    told = repr(house.heard) + repr(services) + repr(house.auth) + repr(house.auth.config)
+    told = repr(house.heard) + repr(house.mailer.outbox) + repr(services) + repr(house.auth) + repr(house.auth.config)
     for secret in secrets:
         assert secret.encode() not in stored
         assert secret not in logged

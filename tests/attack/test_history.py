@@ -167,7 +167,7 @@ def test_au6_a_changed_or_missing_seal_is_named_first(house: House, change: dict
     assert house.wrong()[0] == ("seal_removed", 1)
 
 
-def test_the_key_that_left_the_configuration_is_told_apart(store: SQLStore) -> None:
+def test_ky1_the_key_that_left_the_configuration_is_told_apart(store: SQLStore) -> None:
     House(store)
     later = middleware(store=store, hasher=fast_hasher(), secret_key=["another key " * 4, KEY])
     later._services.recorder.record(an_event(1))

@@ -182,6 +182,18 @@ def test_ky5_signatures_are_sha_256_and_made_by_no_library_default():
     assert session_pair(login(auth)) != ""
 
 
+def test_ky5_all_of_a_signature_is_compared():
+    auth = middleware(secret_key=OLD)
+    person(auth)
+    mine = signed_in(auth)
+    start = mine.rindex(".") + 1
+    for at in range(start, len(mine)):
+        other = "A" if mine[at] != "A" else "B"
+        assert who(auth, mine[:at] + other + mine[at + 1 :]) == ""
+        assert who(auth, mine[:at]) == ""
+    assert who(auth, mine) == "1"
+
+
 def test_ky5_no_pickle_is_ever_opened(tmp_path):
     mark = tmp_path / "mark"
 

@@ -33,7 +33,7 @@ def tidying_app(ran: list[str]) -> Any:
 
     def app(environ, start_response):
         path = environ["PATH_INFO"].replace("\\", "/").encode("latin-1").decode("utf-8", "ignore")
-        path = re.sub(r"[\x00-\x1f\x7f]", "", re.sub(r";[^/]*", "", path))
+        path = re.sub(r"[\x00-\x1f\x7f]", "", re.sub(r";[^/]*| +(?=/|\Z)", "", path))
         path = posixpath.normpath("/" + path.removeprefix("http://app.example")).strip("/")
         if path in SECRET:
             ran.append("secret")

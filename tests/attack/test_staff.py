@@ -215,8 +215,8 @@ def test_ad6_the_last_active_administrator_stays(store: Any, what: str, fields: 
 
 
 def test_ad6_enabling_revives_no_old_session(house: House) -> None:
+    """Nor one that did not come by in between."""
     assert house.post("active", active="0").status_int == 303
-    assert seen(house.tanaka) == ""
     assert house.post("active", active="1").status_int == 303
     assert seen(house.tanaka) == ""
     assert sign_in(house.tanaka, OTHER).status_int == 303
@@ -366,6 +366,14 @@ def test_au1_disabling_somebody_with_three_devices_is_one_row_and_three_ended_se
     rows = events(house.auth)[before:]
     assert sorted(row.event for row in rows) == ["account_disabled", *["session_ended"] * 3]
     assert len({row.session for row in rows if row.event == "session_ended"}) == 3
+
+
+def test_au1_a_session_that_somebody_else_ended_just_now_has_one_row(house: House) -> None:
+    services = house.auth._services
+    (late,) = services.sessions.of(house.member.id)
+    house.post("active", active="0")
+    assert not services.sessions.end(late, why="by_owner", record=services.recorder.record)
+    assert len(events(house.auth, "session_ended")) == 1
 
 
 class Readonly(MemoryStore):
