@@ -18,7 +18,7 @@ from tests.attack.real_tools.vulnerable import Holes, holes
 MODULES = (
     "sql,xss,permanentxss,exec,file,crlf,redirect,csrf,cookieflags,http_headers,csp,ssrf,xxe,methods,htaccess,upload"
 )
-A_MODULE = 60
+A_MODULE = 30
 OPTIONS = ["-S", "sneaky", "--no-bugreport", "-f", "json", "-dr", "1", "-v", "1"]
 OPTIONS += ["--max-scan-time", "120", "--max-attack-time", str(A_MODULE)]
 MUST_FIND = {
@@ -33,7 +33,7 @@ MUST_FIND = {
 }
 # Sign-out and the end of all sessions would make a visitor of the scanner.
 NOT_TRIED = ("/auth/logout", "/auth/account/sessions/end")
-_SECONDS = 900.0
+_SECONDS = 600.0
 _USUAL = {"GET", "HEAD", "POST", "OPTIONS"}
 
 
