@@ -16,7 +16,7 @@ def page() -> str:
         "",
         "Made by `python -m docs.make_rows` from `tests/attack/rows.toml` and the names of the tests.",
         f"`pytest tests/attack` prints which rows a run showed. {tested} of {len(ROWS)} rows have a test.",
-        "`python -m tests.attack.mutate` breaks the code once for each row, as the last column says; its tests turn red.",
+        "`python -m tests.attack.mutate` breaks the code for each row as the last column says, and its tests turn red.",
     ]
     for title, group in GROUPS.items():
         lines += [
