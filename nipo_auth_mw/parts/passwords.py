@@ -81,12 +81,13 @@ class Passwords:
         (CVE-2024-39329, CVE-2025-13473). The caller holds a slot of the gate.
         """
         known = stored is not None and _parameters(stored) is not None
+        compared = stored if known and stored else self._nobodys
         try:
-            right = bool(self._hasher.verify(stored if known and stored else self._nobodys, _normal(password)))
+            right = bool(self._hasher.verify(compared, _normal(password)))
         except (Argon2Error, InvalidHashError):
             right = False
-        if known and stored and not right:
-            self._make_up_for(stored)
+        if not right:
+            self._make_up_for(compared)
         return right and known
 
     def hash(self, password: str) -> str:
