@@ -5,10 +5,24 @@ from __future__ import annotations
 import os
 
 import pytest
+import redis
 
+from tests._services import address_of
 from tests.attack import rows
 
 pytest.register_assert_rewrite("nipo_auth_mw.testing.contracts", "tests.contract.sql_suites", "tests.contract.races")
+
+
+@pytest.fixture
+def redis_uri():
+    """A database of Redis for this test alone, emptied before and after."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    uri = f"{address_of('redis')}/{int(worker) % 8 + 8}"
+    client = redis.Redis.from_url(uri)
+    client.flushdb()
+    yield uri
+    client.flushdb()
+    client.close()
 
 
 @pytest.hookimpl(wrapper=True)

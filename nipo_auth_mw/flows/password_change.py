@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from nipo_auth_mw.errors import PasswordRejected
 from nipo_auth_mw.flows.signin import Attempt, Refused, check_own_password
 from nipo_auth_mw.models import Client, StoredSession
-from nipo_auth_mw.parts.passwords import Busy
+from nipo_auth_mw.parts.gate import Busy
 from nipo_auth_mw.parts.recorder import event
 from nipo_auth_mw.parts.revocation import end_everything
 from nipo_auth_mw.parts.services import Services

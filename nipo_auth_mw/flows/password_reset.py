@@ -9,8 +9,8 @@ from nipo_auth_mw.errors import PasswordRejected
 from nipo_auth_mw.flows.signin import Refused, count_client
 from nipo_auth_mw.models import AccountNotes, Client
 from nipo_auth_mw.parts import emails
+from nipo_auth_mw.parts.gate import Busy
 from nipo_auth_mw.parts.links import Opened
-from nipo_auth_mw.parts.passwords import Busy
 from nipo_auth_mw.parts.recorder import event
 from nipo_auth_mw.parts.revocation import end_everything, lift_lock
 from nipo_auth_mw.parts.services import Services

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountNotes, Client, Event, StoredSession, public_id
 from nipo_auth_mw.parts import emails
+from nipo_auth_mw.parts.gate import Busy
 from nipo_auth_mw.parts.lockout import Ended, Locked, NoPlace, Place
-from nipo_auth_mw.parts.passwords import Busy
 from nipo_auth_mw.parts.recorder import Record, event, one_line
 from nipo_auth_mw.parts.services import Services
 from nipo_auth_mw.parts.sessions import Live

@@ -8,7 +8,7 @@ from nipo_auth_mw.errors import AccountError
 from nipo_auth_mw.flows.signin import Refused
 from nipo_auth_mw.flows.staff import Actor, create_account
 from nipo_auth_mw.models import User
-from nipo_auth_mw.parts.passwords import Busy
+from nipo_auth_mw.parts.gate import Busy
 from nipo_auth_mw.parts.services import Services
 
 MOST = 50

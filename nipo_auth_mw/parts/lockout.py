@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
@@ -247,6 +248,15 @@ class Lockout:
             if self._counters.incr(f"{name}:minute", 60) != 1:
                 return False
             return any(self._counters.incr(f"{name}:{number}", 3600) == 1 for number in range(an_hour))
+
+    def now(self) -> float | None:
+        """The clock of the counters' own server, in seconds since the epoch; None where it is this machine's."""
+        server: Any = getattr(self._counters, "storage", None)
+        if not hasattr(server, "time"):
+            return None
+        with _outages():
+            seconds, microseconds = server.time()
+        return float(seconds + microseconds / 1e6)
 
     def _client(self, client_address: str) -> str | None:
         """One counter an IPv4 address, one a /64 of IPv6 (what one customer is given). No address, no shared bucket."""

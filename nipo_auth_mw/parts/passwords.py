@@ -7,19 +7,16 @@ anything else is done with the text, because Unicode normalisation is quadratic 
 
 from __future__ import annotations
 
-import os
 import secrets
-import threading
 import time
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import argon2
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from nipo_auth_mw.config import PasswordPolicy
 from nipo_auth_mw.errors import ConfigError, PasswordRejected
+from nipo_auth_mw.parts.gate import Gate, apart
 from nipo_auth_mw.protocols import PasswordHasher
 
 MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1
@@ -27,10 +24,6 @@ _ZXCVBN_LONGEST = 72
 # Without what is mistaken for something else: 0 o, 1 i l.
 _EASY = "abcdefghjkmnpqrstuvwxyz23456789"
 _NOBODYS_PASSWORD = "nobody's password"  # noqa: S105
-
-
-class Busy(Exception):
-    """No slot for hashing came free in time; nothing was checked."""
 
 
 class FastHasher(argon2.PasswordHasher):
@@ -41,25 +34,6 @@ class FastHasher(argon2.PasswordHasher):
 
     def __init__(self) -> None:
         super().__init__(time_cost=1, memory_cost=8, parallelism=1, hash_len=33, salt_len=17)
-
-
-class Gate:
-    """Bounds how many hashes run at once to the number of cores, so that a flood of sign-ins costs slots x 19 MiB and
-    leaves the processor to signed-in people (ASVS 5 15.2.2)."""
-
-    def __init__(self, slots: int | None = None) -> None:
-        self.slots = slots or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._free = threading.BoundedSemaphore(self.slots)
-
-    @contextmanager
-    def slot(self, deadline: float) -> Iterator[None]:
-        """Hold one slot. Raises `Busy` when none is free by `deadline` (on `time.monotonic`)."""
-        if not self._free.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise Busy
-        try:
-            yield
-        finally:
-            self._free.release()
 
 
 class Passwords:
@@ -83,7 +57,7 @@ class Passwords:
         known = stored is not None and _parameters(stored) is not None
         compared = stored if known and stored else self._nobodys
         try:
-            right = bool(self._hasher.verify(compared, _normal(password)))
+            right = bool(apart(self._hasher.verify, compared, _normal(password)))
         except (Argon2Error, InvalidHashError):
             right = False
         if not right:
@@ -93,7 +67,7 @@ class Passwords:
     def hash(self, password: str) -> str:
         """A new hash with the parameters of today, under a salt of its own."""
         with self.gate.slot(time.monotonic() + 5):
-            return self._hasher.hash(_normal(password))
+            return apart(self._hasher.hash, _normal(password))
 
     def outdated(self, stored: str) -> bool:
         """Whether a right password should be hashed anew, since the parameters have risen."""
@@ -129,7 +103,7 @@ class Passwords:
         saved = today.memory_cost * today.time_cost - then.memory_cost * then.time_cost
         if saved > today.memory_cost // 4:
             memory = min(saved, today.memory_cost)
-            argon2.PasswordHasher(round(saved / memory), memory, 1).hash(_NOBODYS_PASSWORD)
+            apart(argon2.PasswordHasher(round(saved / memory), memory, 1).hash, _NOBODYS_PASSWORD)
 
 
 def _normal(password: str) -> str:

@@ -64,14 +64,18 @@ class Seals:
         sealed = 0
         while True:
             last = self._log.last_seal()
-            start = max(0, last.last - _LATE) if last else 0
-            named = {number for seal in self._all(above=start) for number, _ in seal.entries}
-            rows = [row for row in self._log.numbered_events(start, limit=_LATE + _BATCH) if row[0] not in named]
             # A row that is not ours stays without a seal, and is named by every verification.
-            good = tuple((number, event.digest) for number, event in rows if self._fits(event))
+            good = tuple((number, event.digest) for number, event in self._without_seal(last) if self.fits(event))
             if not good or not self._log.add_seal(self._made(last, good)):
                 return sealed
             sealed += len(good)
+
+    def unsealed(self, *, before: float) -> list[Event]:
+        """Rows of ours that no seal names yet and that happened before this time; the first thousand or so."""
+        if self._log is None:
+            return []
+        rows = self._without_seal(self._log.last_seal())
+        return [event for _, event in rows if event.time.timestamp() < before and self.fits(event)]
 
     def remove_old(self) -> None:
         """Remove the batches that were sealed longer ago than the history is kept, and leave a proof that it was us."""
@@ -98,9 +102,9 @@ class Seals:
             verdict.rows += 1
             expected = sealed.pop(number, None)
             verdict.unsealed += expected is None
-            if expected is None and (not self._fits(event) or event.digest in copies):
+            if expected is None and (not self.fits(event) or event.digest in copies):
                 verdict.wrong.append(("slipped_in", number))
-            elif expected is not None and (event.digest != expected or not self._fits(event)):
+            elif expected is not None and (event.digest != expected or not self.fits(event)):
                 verdict.wrong.append(("changed", number))
             elif event.digest in seen:
                 verdict.wrong.append(("slipped_in", number))
@@ -146,7 +150,15 @@ class Seals:
     def _proof(self, seal: Seal) -> str:
         return self._chains.digest("removed", seal.number, seal.last, seal.chain)
 
-    def _fits(self, event: Event) -> bool:
+    def _without_seal(self, last: Seal | None) -> list[tuple[int, Event]]:
+        if self._log is None:
+            return []
+        start = max(0, last.last - _LATE) if last else 0
+        named = {number for seal in self._all(above=start) for number, _ in seal.entries}
+        return [row for row in self._log.numbered_events(start, limit=_LATE + _BATCH) if row[0] not in named]
+
+    def fits(self, event: Event) -> bool:
+        """Whether the row was written with one of our secrets, and is as it was written."""
         salt, mac = event.digest[:8], event.digest[8:]
         return len(mac) == 32 and self._rows.begins(mac, salt, *_facts(event))
 

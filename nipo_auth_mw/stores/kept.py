@@ -81,6 +81,15 @@ class Kept:
         self.close()
 
 
+class _Nobodys:
+    """Stands in for a thread's values where none may be used."""
+
+    __slots__ = ()
+
+
+_NOBODYS: Any = _Nobodys()
+
+
 class KeptConnections:
     """A `Kept` for each thread that asks, closed when the thread ends.
 
@@ -92,6 +101,7 @@ class KeptConnections:
     def __init__(self, opened: Callable[[], sa.Connection]) -> None:
         self._opened = opened
         self._local = threading.local()
+        self._is_child = False
         self._guard = threading.Lock()
         self._all: weakref.WeakSet[Kept] = weakref.WeakSet()
         self._inherited: list[sa.Connection] = []
@@ -103,8 +113,10 @@ class KeptConnections:
         try:
             kept: Kept = self._local.kept
         except AttributeError:
-            kept = self._local.kept = Kept(self._opened, self._inherited)
             with self._guard:
+                if self._is_child:
+                    self._local, self._is_child = threading.local(), False
+                kept = self._local.kept = Kept(self._opened, self._inherited)
                 self._all.add(kept)
         return kept
 
@@ -133,6 +145,9 @@ class KeptConnections:
         for kept in list(self._all):
             kept.close()
             kept.within = False
+        # A server that forks workers may put greenlets in the place of threads only afterwards: what is kept apart by
+        # thread must then be kept apart by greenlet.
+        self._local, self._is_child = _NOBODYS, True
         self._after_fork()
 
 

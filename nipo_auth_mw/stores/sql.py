@@ -22,6 +22,10 @@ from nipo_auth_mw.stores.sql_counters import SQLCounters
 from nipo_auth_mw.stores.sql_sessions import SQLSessions
 
 _LOCK_NAME = "nipo_auth_schema"
+_CLOCKS = {
+    "postgresql": "SELECT EXTRACT(EPOCH FROM clock_timestamp())",
+    "mariadb": "SELECT UNIX_TIMESTAMP(NOW(6))",
+}
 
 
 class SQLStore(SQLAccounts, SQLSessions, SQLEmailChanges, SQLAudit):
@@ -81,6 +85,11 @@ class SQLStore(SQLAccounts, SQLSessions, SQLEmailChanges, SQLAudit):
             problem = f"the tables have version {found}, older than {schema.VERSION}" if found else "has no tables yet"
             # Without user and password, which must not get into a log.
             raise ConfigError("store", problem, f"Run: nipo-auth --store {engines.shown(self._db.engine.url)} init")
+
+    def now(self) -> float | None:
+        """The database server's clock, in seconds since the epoch; None for a file, which has none of its own."""
+        sql = _CLOCKS.get(self._db.engine.dialect.name)
+        return float(self._db.fetch(sql, ())[0][0]) if sql else None
 
     def close(self) -> None:
         """Close all connections. A closed store opens them again when it is used again."""

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
+import re
+from urllib.parse import urlencode
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.attack.tools import FORM, Inner, ask, rows
+from nipo_auth_mw import LockoutPolicy
+from nipo_auth_mw.web import routes
+from tests.attack.tools import FORM, Inner, ask, rows, signed_in, who
 from tests.kit import middleware, person
 
 SETTINGS = settings(
@@ -17,7 +23,8 @@ SETTINGS = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
-ROUTES = ["login", "logout", "account", "session", "language", "static/auth.css", "static/", "", "nothing", "login/x"]
+ROUTES = [re.sub("<[a-z]+>", value, route.path) for route in routes.ROUTES for value in ("1", "2", "auth.css")]
+ROUTES = [*dict.fromkeys(ROUTES), "static/", "", "nothing", "login/x"]
 WORDS = [
     "nipo_auth=",
     "nipo_auth",
@@ -168,3 +175,58 @@ def test_no_cookie_header_is_an_identity(before, after):
     ):
         fuzzed(auth, inner, "GET", "/page", {"HTTP_COOKIE": header}, b"", None)
         assert ask(auth, path="/auth/session", cookie=header).status == 401
+
+
+NAMES = [
+    *("email", "password", "current_password", "remember", "next", "notify_email", "language", "lang", "session"),
+    *("all", "name", "role", "must_change", "memo", "emails", "active", "q", "after", "from", "to", "event"),
+]
+VALUES = st.sampled_from(["", "0", "1", "2", "admin", "ja", "boss@example.com", "tanaka@example.com", "/"]) | MIXED
+FIELDS = st.dictionaries(st.sampled_from(NAMES) | MIXED, VALUES | st.booleans(), max_size=8)
+
+
+def encoded(fields, as_json):
+    """A body of these fields and its type; what no form can carry is left to JSON."""
+    if as_json:
+        return json.dumps(fields).encode(), "application/json"
+    return urlencode({name: str(value) for name, value in fields.items()}, errors="replace").encode(), FORM
+
+
+def accounts(auth):
+    """What nobody may change here: no word of the fuzz is anybody's password."""
+    return [
+        (one.id, one.email, one.password_hash, one.active, one.role)
+        for one in auth._services.directory.search("", after=None, limit=100)
+    ]
+
+
+@pytest.mark.parametrize("role", ["staff", "admin"])
+def test_whatever_a_signed_in_person_sends_they_stay_who_they_are_or_nobody(role):
+    auth = middleware(lockout=LockoutPolicy(address_failures=1_000_000))
+    person(auth, "boss@example.com", role="admin")
+    own = person(auth, role=role)
+    cookies = [signed_in(auth)]
+
+    @SETTINGS
+    @given(st.sampled_from(["GET", "POST", "POST"]), st.sampled_from(ROUTES), FIELDS, st.booleans(), ENVIRONS)
+    def send(method, route, fields, as_json, environ):
+        body, kind = encoded(fields, as_json)
+        sent = {"CONTENT_TYPE": kind, "CONTENT_LENGTH": str(len(body)), **environ, "wsgi.input": io.BytesIO(body)}
+        query = urlencode(fields, errors="replace")
+        before = accounts(auth)
+        answer = ask(auth, method, f"/auth/{route}", query=query, **{**sent, "HTTP_COOKIE": cookies[0]})
+        assert answer.status < 500
+        assert not {name for name, value in answer.cookies.items() if name.startswith("nipo_auth")}
+        assert "$argon2" not in answer.text
+        if role == "staff":
+            assert accounts(auth) == before
+        else:
+            mine = [one for one in accounts(auth) if one[0] == own.id]
+            assert mine == [one for one in before if one[0] == own.id]
+        seen = who(auth, cookies[0])
+        assert seen in {own.id, ""}
+        if not seen:
+            auth.accounts.unlock(own.id)
+            cookies[0] = signed_in(auth)
+
+    send()

@@ -11,7 +11,8 @@ import pytest
 from nipo_auth_mw import ConfigError, PasswordPolicy, PasswordRejected
 from nipo_auth_mw.flows.signin import Refused, SignedIn, sign_in
 from nipo_auth_mw.models import Client
-from nipo_auth_mw.parts.passwords import Busy, Gate, Passwords
+from nipo_auth_mw.parts.gate import Busy, Gate
+from nipo_auth_mw.parts.passwords import Passwords
 from nipo_auth_mw.testing import fast_hasher
 from tests.kit import PASSWORD, WRONG, SpyHasher, events, middleware, person
 

@@ -10,9 +10,8 @@ import sys
 import time
 
 import pytest
-import redis
 
-from tests._services import absent, address_of
+from tests._services import absent
 
 
 def answers(host, port):
@@ -21,18 +20,6 @@ def answers(host, port):
     except OSError:
         return False
     return True
-
-
-@pytest.fixture
-def redis_uri():
-    """A database of Redis for this test alone, emptied before and after."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    uri = f"{address_of('redis')}/{int(worker) % 8 + 8}"
-    client = redis.Redis.from_url(uri)
-    client.flushdb()
-    yield uri
-    client.flushdb()
-    client.close()
 
 
 def free_port():
@@ -82,9 +69,9 @@ def gunicorn(tmp_path):
     """Starts `tests.processes.served:app` under gunicorn; returns its URL; `stop()` ends it as an operator would."""
     started = []
 
-    def start(workers=4, threads=4, **settings):
+    def start(workers=4, threads=4, kind="gthread", **settings):
         port = free_port()
-        command = [sys.executable, "-m", "gunicorn", "-w", str(workers), "--threads", str(threads)]
+        command = [sys.executable, "-m", "gunicorn", "-k", kind, "-w", str(workers), "--threads", str(threads)]
         command += ["-b", f"127.0.0.1:{port}", "--preload", "--graceful-timeout", "1", "tests.processes.served:app"]
         environ = {**os.environ, **settings, "SERVED_FOLDER": str(tmp_path)}
         server = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -31,6 +31,16 @@ class WritingMailer:
             file.write(f"{message.to} {os.getpid() != PARENT}\n".encode())
 
 
+def slow_or_echo(environ, start_response):
+    """Below /slow it answers when somebody has written the file `go`."""
+    if environ["PATH_INFO"] == "/slow":
+        (FOLDER / "inside").touch()
+        ends = time.monotonic() + 20
+        while not (FOLDER / "go").exists() and time.monotonic() < ends:
+            time.sleep(0.01)
+    return echo(environ, start_response)
+
+
 def build() -> AuthMiddleware:
     store = SQLStore(os.environ.get("SERVED_STORE") or f"sqlite:///{FOLDER / 'auth.db'}")
     store.create_schema()
@@ -39,7 +49,9 @@ def build() -> AuthMiddleware:
         base_url="http://127.0.0.1",
         lockout=LockoutPolicy(counters=os.environ.get("SERVED_COUNTERS", "store"), address_failures=1000),
     )
-    auth = AuthMiddleware(echo, config, store=store, hasher=WritingHasher(fast_hasher()), mailer=WritingMailer())
+    auth = AuthMiddleware(
+        slow_or_echo, config, store=store, hasher=WritingHasher(fast_hasher()), mailer=WritingMailer()
+    )
     if auth.accounts.find("tanaka@example.com") is None:
         auth.accounts.create(email="tanaka@example.com", password=PASSWORD)
     return auth

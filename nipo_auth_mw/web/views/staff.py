@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw.errors import AccountError, PasswordRejected
 from nipo_auth_mw.flows import staff
 from nipo_auth_mw.flows.staff import Actor
-from nipo_auth_mw.parts.passwords import Busy
+from nipo_auth_mw.parts.gate import Busy
 from nipo_auth_mw.web import detours
 from nipo_auth_mw.web.request import Request
 from nipo_auth_mw.web.shapes import person_data, user_data

@@ -1,0 +1,65 @@
+"""How many passwords are hashed at once, and on which thread."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, TypeVarTuple
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Busy(Exception):
+    """No slot for hashing came free in time; nothing was checked."""
+
+
+class Gate:
+    """Bounds how many hashes run at once to the number of cores, so that a flood of sign-ins costs slots x 19 MiB and
+    leaves the processor to signed-in people (ASVS 5 15.2.2).
+
+    Each process has slots of its own: those that were taken at a fork are nobody's in the child.
+    """
+
+    def __init__(self, slots: int | None = None) -> None:
+        self.slots = slots or _cores()
+        self._guard = threading.Lock()
+        self._open()
+
+    def _open(self) -> None:
+        self._free = threading.BoundedSemaphore(self.slots)
+        self._pid = os.getpid()
+
+    @contextmanager
+    def slot(self, deadline: float) -> Iterator[None]:
+        """Hold one slot. Raises `Busy` when none is free by `deadline` (on `time.monotonic`)."""
+        if self._pid != os.getpid():
+            with self._guard:
+                if self._pid != os.getpid():
+                    self._open()
+        free = self._free
+        if not free.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise Busy
+        try:
+            yield
+        finally:
+            free.release()
+
+
+def apart(call: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    """What `call` returns or raises. Where gevent has put greenlets in the place of threads, it runs on one of gevent's
+    real threads: a hash of 20 ms on the hub's would hold up every other request of the process."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("threading"):
+        return call(*arguments)
+    threads: Any = sys.modules["gevent"].get_hub().threadpool
+    result: T = threads.apply(call, arguments)
+    return result
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
