@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -212,3 +213,43 @@ def test_pw15_a_full_gate_is_busy_and_counts_nothing():
     for _ in range(4):
         assert not attempt(auth).began
     assert isinstance(attempt(auth, password=PASSWORD), SignedIn)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        ("4@8({[<369&#!1/|0$5+7%2" * 4)[:72],
+        "4@8({[<369!1|0$5+7%2aeiostlzxbgc" * 2,
+        "12/31/1999pass1!|$5(<4@+7" * 2,
+        "0918273645" * 7,
+        "ab" * 36,
+    ],
+)
+def test_pw8_no_password_is_dear_to_judge(password):
+    """zxcvbn alone takes 11 seconds of the whole process for the first of these; anybody who may set a password could
+    stop every page with it. Bounded generously: it is some 20 ms."""
+    started = time.process_time()
+    with contextlib.suppress(PasswordRejected):
+        Passwords(PasswordPolicy(), fast_hasher()).check(password, about=("tanaka@example.com", "Tanaka"))
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("password", "good"),
+    [
+        ("abc" * 24, False),
+        ("!@#$%^&*()" * 7, False),
+        ("a" * 45 + "midori-no-oka-to-kaze", True),
+        ("midori-no-oka-to-kaze" + "a" * 45, True),
+        ("a.very.long.address.of.a.person.in.the.north@department.example.com", False),
+    ],
+)
+def test_pw8_long_ones_are_judged_by_both_ends(password, good):
+    passwords = Passwords(PasswordPolicy(), fast_hasher())
+    about = ("a.very.long.address.of.a.person.in.the.north@department.example.com", "")
+    if good:
+        passwords.check(password, about=about)
+    else:
+        with pytest.raises(PasswordRejected) as refused:
+            passwords.check(password, about=about)
+        assert refused.value.reason == "guessable"
