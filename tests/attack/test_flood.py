@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -152,6 +153,16 @@ def test_pw15_hashes_are_made_on_as_many_threads_as_there_are_slots():
         for _ in server.map(lambda _: gate.apart(lambda: seen.add(threading.get_ident())), range(200)):
             pass
     assert 1 <= len(seen) <= 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities are of whole processes here")
+def test_pw15_pages_go_before_hashes():
+    def priority():
+        return os.getpriority(os.PRIO_PROCESS, 0)
+
+    before = priority()
+    assert Gate(1).apart(priority) == min(19, before + 9)
+    assert priority() == before, "of the thread that asks nothing changes"
 
 
 def test_pw15_a_sign_in_hashes_on_such_a_thread(tmp_path):
