@@ -11,6 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar, TypeVarTuple
 
+_REMEMBERED = 8
+"""Over how many hashes the time that one takes is averaged."""
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -28,12 +31,14 @@ class Gate:
 
     def __init__(self, slots: int | None = None) -> None:
         self.slots = slots or _cores()
+        self._takes = 0.0
         self._guard = threading.Lock()
         self._open()
 
     def _open(self) -> None:
         self._free = threading.BoundedSemaphore(self.slots)
         self._threads = ThreadPoolExecutor(self.slots, "nipo_auth_mw hash", _step_back)
+        self._waiting = 0
         self._pid = os.getpid()
 
     def _renew(self) -> None:
@@ -47,12 +52,28 @@ class Gate:
         """Hold one slot. Raises `Busy` when none is free by `deadline` (on `time.monotonic`)."""
         self._renew()
         free = self._free
-        if not free.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise Busy
+        with self._guard:
+            self._waiting += 1
+        try:
+            if not free.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                raise Busy
+        finally:
+            with self._guard:
+                self._waiting -= 1
+        started = time.monotonic()
         try:
             yield
         finally:
             free.release()
+            self._takes += (time.monotonic() - started - self._takes) / _REMEMBERED
+
+    def is_hopeless(self, wait: float) -> bool:
+        """Whether so many wait that one more would not get a slot within `wait` seconds, by what hashes took lately.
+
+        Whoever is told so at once costs the server next to nothing, and in a flood they are most.
+        """
+        self._renew()
+        return self._waiting * self._takes > wait * self.slots
 
     def apart(self, call: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """What `call` returns or raises, on one of as many threads as there are slots.
