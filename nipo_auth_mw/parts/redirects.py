@@ -28,7 +28,7 @@ def safe_next(text: str | None, *, own: str, default: str, but: Sequence[str] = 
     """
     if not text or len(text) > LONGEST or not _SAFE.match(text):
         return default
-    path = text.split("?", 1)[0].split("#", 1)[0]
+    path = text.partition("?")[0].partition("#")[0]
     if _DOT_SEGMENT.search(path):
         return default
     if path == own or path.startswith(own + "/"):
