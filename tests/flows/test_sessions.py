@@ -12,6 +12,7 @@ from nipo_auth_mw import SessionPolicy, StoreUnavailable
 from nipo_auth_mw.flows.signin import SignedIn, sign_in
 from nipo_auth_mw.models import Client, Session
 from nipo_auth_mw.testing import fast_hasher
+from tests.downstream.suite.reports_users import DictUsers
 from tests.kit import PASSWORD, SpyHasher, events, middleware, person
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -396,3 +397,23 @@ def test_both_limits_end_a_session_on_the_second_and_the_row_says_which_it_was(k
     assert [row.details["last_seen"] for row in rows[:2]] == [int(START.timestamp())] * 2
     assert {row.session for row in rows} == ids
     assert {(row.user_id, row.client_address) for row in rows} == {(user.id, "192.0.2.1")}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda rows: rows.update(u0=rows["u0"]._replace(active=False)), "account_disabled"),
+        (lambda rows: rows.update(u0=rows["u0"]._replace(email="new@example.com")), "account_changed"),
+        (lambda rows: rows.clear(), "account_deleted"),
+    ],
+)
+def test_over_a_hosts_own_table_a_session_lives_and_ends_with_the_row(change, why):
+    users = DictUsers()
+    users.add("tanaka@example.com", fast_hasher().hash(PASSWORD))
+    auth = middleware(users=users)
+    cookie = enter(auth).session
+    assert auth._services.sessions.find(cookie).user.name == "own"
+    change(users.rows)
+    assert not alive(auth, cookie)
+    (row,) = events(auth, "session_ended")
+    assert (row.user_id, row.details) == ("u0", {"why": why})
