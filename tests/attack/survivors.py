@@ -58,6 +58,7 @@ MODULES = {
         "web/test_account.py",
     ],
     "parts/lockout": [
+        "flows/test_limits.py",
         "attack/test_lockout.py",
         "attack/test_client_addresses.py",
         "attack/test_outages.py",

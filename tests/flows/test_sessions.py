@@ -417,3 +417,12 @@ def test_over_a_hosts_own_table_a_session_lives_and_ends_with_the_row(change, wh
     assert not alive(auth, cookie)
     (row,) = events(auth, "session_ended")
     assert (row.user_id, row.details) == ("u0", {"why": why})
+
+
+def test_the_person_behind_a_session_is_the_account_as_it_is(auth):
+    facts = {"name": "鈴木", "role": "admin", "language": "ja", "notify_email": "notices@example.net"}
+    user = person(auth, "suzuki@example.com", **facts)
+    cookie = enter(auth, "suzuki@example.com").session
+    found = auth._services.sessions.find(cookie).user
+    assert found == user == auth.accounts.get(user.id)
+    assert (found.name, found.role, found.language, found.notify_email, found.active) == (*facts.values(), True)
