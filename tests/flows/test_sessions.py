@@ -13,7 +13,7 @@ from nipo_auth_mw.flows.signin import SignedIn, sign_in
 from nipo_auth_mw.models import Client, Session
 from nipo_auth_mw.testing import fast_hasher
 from tests.downstream.suite.reports_users import DictUsers
-from tests.kit import PASSWORD, SpyHasher, events, middleware, person
+from tests.kit import PASSWORD, SpyHasher, browser, events, middleware, person, seen
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -416,7 +416,7 @@ def test_over_a_hosts_own_table_a_session_lives_and_ends_with_the_row(change, wh
     change(users.rows)
     assert not alive(auth, cookie)
     (row,) = events(auth, "session_ended")
-    assert (row.user_id, row.details) == ("u0", {"why": why})
+    assert (row.user_id, row.actor, row.details) == ("u0", "", {"why": why})
 
 
 def test_the_person_behind_a_session_is_the_account_as_it_is(auth):
@@ -426,3 +426,25 @@ def test_the_person_behind_a_session_is_the_account_as_it_is(auth):
     found = auth._services.sessions.find(cookie).user
     assert found == user == auth.accounts.get(user.id)
     assert (found.name, found.role, found.language, found.notify_email, found.active) == (*facts.values(), True)
+
+
+def test_of_two_who_end_one_session_one_does(auth):
+    enter(auth)
+    sessions = auth._services.sessions
+    (stored,) = sessions.of("1")
+    record = auth._services.recorder.record
+    assert [sessions.end(stored, why="by_owner", record=record) for _ in "12"] == [True, False]
+    assert not sessions.confirm(stored)
+    assert not sessions.send_again(stored)
+    assert len(events(auth, "session_ended")) == 1
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_new_password_keeps_a_session_as_long_as_it_was_to_be_kept(auth, kept):
+    page = browser(auth)
+    page.post(
+        "/auth/login", {"email": "tanaka@example.com", "password": PASSWORD, **({"remember": "1"} if kept else {})}
+    )
+    page.post("/auth/account/password", {"current_password": PASSWORD, "password": "midori-no-oka-to-kaze"}, status=303)
+    assert [stored.kept for stored in auth._services.sessions.of("1")] == [kept]
+    assert seen(page) == "1"
