@@ -40,6 +40,7 @@ OPTIONS += ["-p", "no:unraisableexception", "-k", "not test_lk15_a_flood_of_addr
 MODULES = {
     "web/guard": ["web/test_challenge.py", "web/test_passive.py", "attack/test_paths.py"],
     "web/request": [
+        "web/test_requests.py",
         "web/test_signin.py",
         "web/test_challenge.py",
         "attack/test_hosts.py",

@@ -14,6 +14,7 @@ from nipo_auth_mw.models import Client, Session
 from nipo_auth_mw.testing import fast_hasher
 from tests.downstream.suite.reports_users import DictUsers
 from tests.kit import PASSWORD, SpyHasher, browser, events, middleware, person, seen
+from tests.kit import sign_in as kit_sign_in
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -415,6 +416,7 @@ def test_over_a_hosts_own_table_a_session_lives_and_ends_with_the_row(change, wh
     assert auth._services.sessions.find(cookie).user.name == "own"
     change(users.rows)
     assert not alive(auth, cookie)
+    assert not alive(auth, cookie)
     (row,) = events(auth, "session_ended")
     assert (row.user_id, row.actor, row.details) == ("u0", "", {"why": why})
 
@@ -429,14 +431,15 @@ def test_the_person_behind_a_session_is_the_account_as_it_is(auth):
 
 
 def test_of_two_who_end_one_session_one_does(auth):
-    enter(auth)
+    enter(auth, client=Client("192.0.2.9", "Firefox"))
     sessions = auth._services.sessions
     (stored,) = sessions.of("1")
     record = auth._services.recorder.record
     assert [sessions.end(stored, why="by_owner", record=record) for _ in "12"] == [True, False]
     assert not sessions.confirm(stored)
     assert not sessions.send_again(stored)
-    assert len(events(auth, "session_ended")) == 1
+    (row,) = events(auth, "session_ended")
+    assert (row.session, row.client_address, row.user_agent) == (Session(stored).id, "192.0.2.9", "Firefox")
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -448,3 +451,36 @@ def test_a_new_password_keeps_a_session_as_long_as_it_was_to_be_kept(auth, kept)
     page.post("/auth/account/password", {"current_password": PASSWORD, "password": "midori-no-oka-to-kaze"}, status=303)
     assert [stored.kept for stored in auth._services.sessions.of("1")] == [kept]
     assert seen(page) == "1"
+
+
+def test_the_row_of_an_ended_session_names_who_ended_it(auth):
+    enter(auth)
+    auth.accounts.acting_as("cli").set_active("1", False)
+    assert [row.actor for row in events(auth, "account_disabled", "session_ended")] == ["cli", "cli"]
+
+
+def test_signing_out_is_a_row_without_a_reason(auth):
+    page = browser(auth)
+    kit_sign_in(page)
+    page.post("/auth/logout")
+    (row,) = events(auth, "signed_out")
+    assert (row.user_id, dict(row.details)) == ("1", {})
+
+
+def test_of_two_sweeps_at_once_one_counts_a_session(auth, clock):
+    enter(auth)
+    sessions, store = auth._services.sessions, auth._services.session_store
+    read, other = store.expired_sessions, []
+
+    def overtaken(**limits):
+        found = read(**limits)
+        if not other:
+            other.append("sweeps")
+            other.append(sessions.sweep())
+        return found
+
+    store.expired_sessions = overtaken
+    clock.shift(91 * DAY)
+    assert sessions.sweep() == 0
+    assert other == ["sweeps", 1]
+    assert len(events(auth, "session_expired")) == 1
