@@ -175,7 +175,7 @@ class Sessions:
         )
         return True
 
-    def end_all(self, user_id: str, *, why: str, record: Record, actor: str, but: str) -> None:
+    def end_all(self, user_id: str, *, why: str, record: Record, actor: str = "", but: str = "") -> None:
         """End every session of an account, but the one with the key `but`."""
         for stored in self._store.sessions_of(user_id):
             if stored.key != but:

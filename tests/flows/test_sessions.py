@@ -484,3 +484,11 @@ def test_of_two_sweeps_at_once_one_counts_a_session(auth, clock):
     assert sessions.sweep() == 0
     assert other == ["sweeps", 1]
     assert len(events(auth, "session_expired")) == 1
+
+
+def test_an_account_without_a_name_is_a_person_whose_name_is_empty():
+    users = DictUsers()
+    users.add("tanaka@example.com", fast_hasher().hash(PASSWORD))
+    users.rows["u0"] = users.rows["u0"]._replace(name=None)
+    auth = middleware(users=users)
+    assert auth._services.sessions.find(enter(auth).session).user.name == ""

@@ -39,6 +39,7 @@ from nipo_auth_mw.parts.cookies import LONGEST_HEADER, Cookie, read
         ("ours-x; ours=v", "v"),
         ("broken; ours=v; =", "v"),
         ("x\xa0=1; ours=v", "v"),
+        ("ours=v; x=abc", "v"),
     ],
 )
 def test_the_one_cookie_of_a_name_is_read_whatever_stands_beside_it(header, value):
@@ -58,6 +59,7 @@ def test_the_one_cookie_of_a_name_is_read_whatever_stands_beside_it(header, valu
         "oursv",
         "ours2=v",
         "yours=v",
+        "Xours=v",
         "a=1; yours=v",
         "a; yours=v",
         "a=ours=v",
