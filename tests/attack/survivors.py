@@ -98,8 +98,8 @@ def mutants(source: str) -> Iterator[Mutant]:
 
 
 def _walk(node: cst.CSTNode, where: str) -> Iterator[tuple[str, cst.CSTNode]]:
-    """Every node that runs, with the function it stands in."""
-    if isinstance(node, (cst.Annotation, cst.Import, cst.ImportFrom)):
+    """Every node that does something, with the function it stands in."""
+    if isinstance(node, (cst.Annotation, cst.Decorator, cst.Import, cst.ImportFrom)):
         return
     yield where, node
     if isinstance(node, (cst.FunctionDef, cst.ClassDef)):
