@@ -154,6 +154,22 @@ def test_the_row_of_an_ended_lock_says_how_many_it_turned_away_and_is_written_on
     assert len(events(auth, "unlocked")) == 2
 
 
+def test_lk13_on_a_shared_tablet_each_person_has_a_lock_of_their_own(clock):
+    auth = door()
+    person(auth, "suzuki@example.com")
+    device = None
+    for email in ("tanaka@example.com", "suzuki@example.com"):
+        entered = sign_in(auth._services, email, PASSWORD, remember=True, client=HERE, device_cookie=device)
+        device = entered.device
+    answers = [
+        sign_in(auth._services, email, password, remember=True, client=HERE, device_cookie=device)
+        for email, password in [("tanaka@example.com", WRONG)] * 5
+        + [("tanaka@example.com", PASSWORD), ("suzuki@example.com", PASSWORD)]
+    ]
+    assert answers[-2].reason == "locked"
+    assert isinstance(answers[-1], SignedIn)
+
+
 # Places.
 
 

@@ -367,3 +367,9 @@ def test_the_route_is_what_follows_the_prefix():
     assert Request({"PATH_INFO": "/auth/reset/a.b"}, SECURE).route == "reset/a.b"
     assert Request({"PATH_INFO": "/auth"}, SECURE).route == ""
     assert Request({}, SECURE).route == ""
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_a_link_on_another_site_leads_to_our_pages(method):
+    answer = ask(middleware(), method, "/auth/login", HTTP_SEC_FETCH_SITE="cross-site")
+    assert answer.status in {200, 204}
