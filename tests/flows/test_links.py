@@ -68,3 +68,11 @@ def test_a_link_finds_its_account_by_any_id(mailer, id):
     assert browser(auth).post(path, {"password": NEW}).status_int == 303
     assert sign_in(browser(auth), password=NEW).status_int == 303
     assert sign_in(browser(auth), "suzuki@example.com").status_int == 303
+
+
+@pytest.mark.parametrize(("asked", "begins"), [("ja", "パスワード"), ("en", "")])
+def test_a_mail_to_an_account_without_a_language_speaks_the_pages(auth, mailer, asked, begins):
+    browser(auth, HTTP_ACCEPT_LANGUAGE=asked).post("/auth/forgot", {"email": "tanaka@example.com"})
+    (mail,) = mailer.outbox
+    assert begins in mail.subject
+    assert mail.subject.isascii() is (asked == "en")
