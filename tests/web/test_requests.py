@@ -195,6 +195,7 @@ def test_a_server_may_leave_out_what_is_empty():
     absent = dict.fromkeys(("SCRIPT_NAME", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_ACCEPT"))
     assert ask(auth, path="/auth/login", **absent).status == 200
     assert ask(auth, path="/page", **absent).status == 200
+    assert ask(middleware(), path="/page", **absent).get("Location") == "/auth/login?next=/page"
     assert ask(middleware(), path="/page", **absent, PATH_INFO=None).get("Location") == "/auth/login"
     assert login(auth, SCRIPT_NAME=None, QUERY_STRING=None).get("Location") == "/"
 
