@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from nipo_auth_mw import ConfigError, LockoutPolicy
+from nipo_auth_mw import ConfigError, LockoutPolicy, StoreUnavailable
 from nipo_auth_mw.flows.signin import Refused, SignedIn, sign_in
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.parts.lockout import Locked, NoPlace, open_counters
@@ -40,7 +40,9 @@ def attempt(auth, password=WRONG, email="tanaka@example.com", client=HERE):
 
 def lock(auth):
     """Five wrong passwords; how long the lock is that they begin."""
-    return [attempt(auth) for _ in range(5)][-1].retry_after
+    last = [attempt(auth) for _ in range(5)][-1]
+    assert last.began
+    return last.retry_after
 
 
 def lockout_of(auth):
@@ -301,8 +303,13 @@ def test_counters_are_the_stores_unless_the_policy_names_others():
 @pytest.mark.parametrize(
     ("counters", "own", "field", "mend"),
     [
-        ("store", None, "store", 'lockout.counters to a "redis://" address'),
-        ("memory://", MemoryStore().counters, "lockout.counters", 'Use "store" or a "redis://" address'),
+        ("store", None, "store", 'Set lockout.counters to a "redis://" address.'),
+        (
+            "memory://",
+            MemoryStore().counters,
+            "lockout.counters",
+            'Use "store" or a "redis://" address; memory:// goes with MemoryStore only.',
+        ),
         ("redis://127.0.0.1:port", None, "lockout.counters", "Install nipo_auth_mw[redis] and check the address."),
     ],
 )
@@ -310,5 +317,11 @@ def test_counters_that_cannot_be_opened_are_an_error_that_names_the_mend(counter
     with pytest.raises(ConfigError) as caught:
         open_counters(LockoutPolicy(counters=counters), own, memory_allowed=False)
     assert caught.value.field == field
-    assert mend in caught.value.mend
+    assert caught.value.mend == mend
     assert "port" not in str(caught.value), "the address may hold a password"
+
+
+def test_fa3_a_redis_that_is_not_there_is_an_outage_and_no_password_is_checked():
+    auth = door(counters="redis://127.0.0.1:1")
+    with pytest.raises(StoreUnavailable):
+        attempt(auth, PASSWORD)
