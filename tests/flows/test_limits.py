@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -325,3 +326,12 @@ def test_fa3_a_redis_that_is_not_there_is_an_outage_and_no_password_is_checked()
     auth = door(counters="redis://127.0.0.1:1")
     with pytest.raises(StoreUnavailable):
         attempt(auth, PASSWORD)
+
+
+def test_fa5_a_redis_that_never_answers_costs_seconds_not_minutes():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        auth = door(counters=f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            attempt(auth, PASSWORD)
+        assert time.monotonic() - began < 6
