@@ -154,9 +154,7 @@ class Sessions:
             return None
         return self.open(account, notes, client, kept=old.kept, record=record)
 
-    def end(
-        self, stored: StoredSession, *, why: str, record: Record, name: str = "session_ended", actor: str = ""
-    ) -> bool:
+    def end(self, stored: StoredSession, *, why: str, record: Record, actor: str = "") -> bool:
         """Remove it; one event however many do so at once. False if it had ended before."""
         ended = self._store.end_session(stored.key)
         if ended is None:
@@ -164,13 +162,13 @@ class Sessions:
         device = Client(stored.client_address, stored.user_agent)
         record(
             event(
-                name,
+                "session_ended",
                 time=time.time(),
                 client=device,
                 user_id=stored.user_id,
                 session=public_id(stored),
                 actor=actor,
-                details={"why": why} if why else {},
+                details={"why": why},
             )
         )
         return True
