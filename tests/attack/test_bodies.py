@@ -162,6 +162,19 @@ def test_bd5_the_senders_charset_is_not_believed(auth, kind):
     assert ask(auth, "POST", "/auth/login", body=utf16, CONTENT_TYPE=kind).status in {400, 401, 415}
 
 
+@pytest.mark.parametrize("byte", [b"\xff", b"\xc0\xae", b"\xed\xa0\x80", b"\xe3\x81", b"\x8a\xa0"])
+def test_bd5_what_is_no_utf8_is_refused_and_never_mended(auth, byte):
+    spelt = "".join(f"%{number:02x}" for number in byte).encode()
+    for kind, body in (
+        (FORM, b"password=x&email=tanaka" + byte),
+        (FORM, b"password=x&email=tanaka" + spelt),
+        ("application/x-www-form-urlencoded; charset=iso-8859-1", b"password=x&email=tanaka" + spelt),
+        ("application/json", b'{"password": "x", "email": "tanaka' + byte + b'"}'),
+    ):
+        assert ask(auth, "POST", "/auth/login", body=body, CONTENT_TYPE=kind).status == 400
+    assert failures(auth) == 0
+
+
 @pytest.mark.parametrize("body", JSON, ids=range(len(JSON)))
 def test_bd6_json_that_readers_disagree_about_is_refused(auth, body):
     for route in POSTS:
