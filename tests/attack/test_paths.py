@@ -125,6 +125,14 @@ def test_pa2_public_and_protect_are_matched_below_the_mount():
         assert len(inner.seen) == reached, path
 
 
+def status_of(auth: Any, *request: Any, **environ: Any) -> int:
+    """What a server makes of the answer: an exception that leaves the app is a 500."""
+    try:
+        return ask(auth, *request, **environ).status
+    except Exception:
+        return 500
+
+
 @pytest.mark.parametrize("path", BROKEN)
 def test_pa4_a_broken_path_is_no_error_and_no_entrance(path):
     inner = Inner()
@@ -138,7 +146,7 @@ def test_pa4_a_broken_path_is_no_error_and_no_entrance(path):
             {"QUERY_STRING": "\xff\x00"},
             {"QUERY_STRING": "\ud800=日"},
         ):
-            assert ask(auth, method, path, **more).status < 500
+            assert status_of(auth, method, path, **more) < 500
     assert inner.seen == []
-    assert ask(auth, path=path, cookie=mine).status < 500
-    assert ask(auth, path=path, PATH_INFO=None).status in {303, 401}
+    assert status_of(auth, "GET", path, cookie=mine) < 500
+    assert status_of(auth, "GET", path, PATH_INFO=None) in {303, 401}
