@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
 
+from nipo_auth_mw import LockoutPolicy
+from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import sign_in as put_cookie
+from nipo_auth_mw.web.routes import ROUTES
+from tests.attack.tools import ask, login, session_pair, signed_in
 from tests.kit import browser, echo, middleware, person
 
 TEXT = [("Content-Type", "text/plain")]
@@ -174,6 +183,60 @@ def test_ws3_close_reaches_a_lazy_apps_generator_once(serve):
     assert ends == [1]
 
 
+class Failing(Closing):
+    """An iterable that breaks down after its chunks."""
+
+    def __iter__(self):
+        yield from self.chunks
+        raise OSError("the app's file is gone")
+
+
+def test_ws3_close_is_called_once_after_a_failure_and_after_head(serve):
+    def app(environ, start_response):
+        start_response("200 OK", TEXT)
+        return body
+
+    body = Failing(b"one")
+    answer = serve(app).call()
+    with pytest.raises(OSError, match="gone"):
+        list(answer)
+    answer.close()
+    assert body.closed == 1
+    body = Closing()
+    answer = serve(app, REQUEST_METHOD="HEAD").call()
+    assert list(answer) == []
+    answer.close()
+    assert body.closed == 1
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_ws3_the_iterable_of_a_replaced_401_is_closed_once(lazy):
+    body = Closing(b"own")
+
+    class Refusing:
+        def __init__(self, start_response):
+            self.start_response = start_response
+
+        def __iter__(self):
+            self.start_response("401 Unauthorized", TEXT)
+            yield b"own"
+
+        def close(self):
+            body.close()
+
+    def app(environ, start_response):
+        if lazy:
+            return Refusing(start_response)
+        start_response("401 Unauthorized", TEXT)
+        return body
+
+    server = Server(middleware(app, public=["/public"]), HTTP_ACCEPT="text/html")
+    answer = server.call()
+    assert b"own" not in b"".join(answer)
+    answer.close()
+    assert (server.started[-1][0][:3], body.closed) == ("303", 1)
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_ws4_the_apps_exceptions_pass_unchanged_and_the_next_request_is_clean(serve, late):
     class OwnError(Exception):
@@ -269,3 +332,90 @@ def test_ws1_the_app_inside_sees_a_valid_request_and_the_server_a_valid_answer()
     put_cookie(auth, test_app, user)
     assert "user=1" in test_app.get("/private").text
     assert "sent=report" in test_app.post("/private", "report").text
+
+
+PATHS = sorted({route.path.replace("<token>", "broken").replace("<id>", "2") for route in ROUTES})
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+@pytest.mark.parametrize("role", ["", "staff", "admin"])
+def test_ws1_every_route_passes_the_validator_for_everybody_and_with_every_method(role, kind):
+    auth = middleware(validator(echo))
+    user = person(auth, role=role or "staff")
+    person(auth, "suzuki@example.com", role="admin")
+    sent = b"email=x%40example.com&password=aoi-umi-to-shiroi-kumo&current_password=x&lang=ja&role=staff"
+    for method in ("GET", "HEAD", "OPTIONS", "PUT", "POST"):
+        for path in PATHS:
+            test_app = browser(validator(auth), HTTP_ACCEPT=kind)
+            if role:
+                put_cookie(auth, test_app, user)
+            body = sent if method in {"PUT", "POST"} else b""
+            answer = test_app.request(
+                f"/auth/{path}",
+                method=method,
+                body=body,
+                content_type="application/x-www-form-urlencoded",
+                expect_errors=True,
+            )
+            assert answer.status_int < 500, (method, path)
+
+
+def test_ws5_thirty_two_threads_on_one_file_meet_no_error(tmp_path):
+    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    store.create_schema()
+    auth = middleware(store=store, lockout=LockoutPolicy(address_failures=10_000))
+    people = [person(auth, f"p{n}@example.com").email for n in range(32)]
+    seen = []
+
+    def live(email):
+        for _ in range(3):
+            entered = login(auth, email)
+            cookie = session_pair(entered)
+            page = ask(auth, cookie=cookie)
+            left = ask(auth, "POST", "/auth/logout", cookie=cookie)
+            wrong = login(auth, email, "a wrong password")
+            seen.extend((entered.status, page.status, left.status, wrong.status))
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(live, people))
+    store.close()
+    assert Counter(seen) == {200: 96, 303: 192, 401: 96}
+
+
+def of_file(path):
+    """How many descriptors this process has open on the database file and its neighbours, where the system tells."""
+    found = Path("/proc/self/fd")
+    return sum(os.path.realpath(one).startswith(str(path)) for one in found.iterdir()) if found.is_dir() else 0
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_ws6_a_child_inherits_no_connection_and_makes_secrets_of_its_own(tmp_path):
+    path = tmp_path / "auth.db"
+    store = SQLStore(f"sqlite:///{path}")
+    store.create_schema()
+    auth = middleware(store=store)
+    person(auth)
+    mine = signed_in(auth)
+    reading, writing = os.pipe()
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if child == 0:
+            try:
+                inherited = of_file(path)
+                found = [inherited, ask(auth, cookie=mine).status, session_pair(login(auth))]
+                os.write(writing, json.dumps(found).encode() + b"\n")
+            finally:
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        found = [json.loads(line) for line in told]
+    assert [inherited for inherited, _, _ in found] == [0] * 4
+    assert [status for _, status, _ in found] == [200] * 4
+    cookies = {cookie for _, _, cookie in found}
+    assert len(cookies - {"", mine}) == 4
+    assert [ask(auth, cookie=cookie).status for cookie in (mine, *cookies)] == [200] * 5
+    store.close()

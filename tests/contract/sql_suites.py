@@ -358,7 +358,7 @@ class TestThreads:
         assert [kept for kept in sql_store._db._kept._all if kept.is_open] == []
         assert [kept for kept in sql_store._counting._kept._all if kept.is_open] == []
 
-    def test_a_forked_child_shares_no_connection(self, sql_store: SQLStore) -> None:
+    def test_ws6_a_forked_child_shares_no_connection(self, sql_store: SQLStore) -> None:
         sql_store.open_session(a_session())
         assert workers.in_children(lambda: [sql_store.find_session("a" * 64)[0].key, sql_store.raise_epoch("1")]) == 4
         assert sql_store.notes_of("1").epoch == 4
