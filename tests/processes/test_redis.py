@@ -61,7 +61,7 @@ def test_a_right_password_clears_the_count(redis_uri):
         assert isinstance(attempt(auth, PASSWORD), SignedIn)
 
 
-def test_redis_out_of_reach_checks_no_password_and_ends_no_session(own_redis):
+def test_fa3_redis_out_of_reach_checks_no_password_ends_no_session_and_recovers(own_redis):
     spy = SpyHasher(fast_hasher())
     auth = middleware(lockout=LockoutPolicy(counters=f"redis://127.0.0.1:{own_redis.port}/0"), hasher=spy)
     person(auth)
