@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from nipo_auth_mw.testing import MemoryMailer, link_in
+from nipo_auth_mw.web.routes import ROUTES
 from tests.attack.corpora.texts import LANGUAGES, MARKUP
 from tests.attack.tools import HTTPS, Answer, ask, login, signed_in
 from tests.kit import middleware, person
@@ -102,6 +103,47 @@ def test_pg1_names_and_devices_are_text_on_the_account_page(text):
     assert "49<" not in pages[1].text
 
 
+def shown_to_administrators(word: str) -> list[tuple[int, list[tuple[str, ...]]]]:
+    """Statuses and outlines of pages that hold `word` as a name, a note, a search and part of other people's requests,
+    and its text nowhere evaluated."""
+    auth = middleware(base_url=HTTPS)
+    person(auth, "kanri@example.com", role="admin")
+    person(auth, name=word)
+    admin = signed_in(auth, "kanri@example.com")
+    latin, query = word.encode().decode("latin-1"), quote(word)
+    login(auth, word, HTTP_USER_AGENT=latin, REMOTE_ADDR=latin)
+    signed_in(auth, HTTP_USER_AGENT=latin, REMOTE_ADDR=latin)
+    note = {"name": word, "memo": word}
+    assert ask(auth, "POST", "/auth/staff/2/profile", form=note, cookie=admin).status == 303
+    asked = [
+        (path, "") for path in ("staff", "staff/2", "staff/2/delete", "history", "staff/" + latin.replace("/", ""))
+    ]
+    asked += [("staff", f"q={query}"), ("history", f"email={query}"), ("history", "email=tanaka@example.com")]
+    answers = [ask(auth, path=f"/auth/{path}", query=query, cookie=admin) for path, query in asked]
+    assert not any("49<" in answer.text for answer in answers)
+    return [(answer.status, outline(answer)) for answer in answers]
+
+
+@pytest.fixture(scope="module")
+def plainly_shown():
+    return shown_to_administrators("Plain")
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_pg1_names_notes_and_searches_are_text_to_administrators(text, plainly_shown):
+    assert shown_to_administrators(text.replace("\u2028", "")) == plainly_shown
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_pg1_a_token_is_never_shown(text):
+    auth = middleware(base_url=HTTPS, mailer=MemoryMailer())
+    latin = text.replace("/", "").encode().decode("latin-1")
+    for route in ("reset", "email/confirm", "email/cancel"):
+        for method in ("GET", "POST"):
+            plain, odd = (ask(auth, method, f"/auth/{route}/{token}", form={}) for token in ("x", latin))
+            assert (odd.status, outline(odd)) == (plain.status, outline(plain)) == (410, outline(plain))
+
+
 @pytest.mark.parametrize("wish", LANGUAGES, ids=range(len(LANGUAGES)))
 def test_pg2_an_odd_language_is_the_default_one(auth, wish):
     began = time.process_time()
@@ -143,16 +185,21 @@ def test_pg2_many_different_wishes_leave_nothing_behind(auth):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 3 * 1024, "11 MB of headers came in"
 
 
-def test_pg3_pages_ask_for_nothing_of_another_origin(auth):
-    mine = signed_in(auth)
+def test_pg3_pages_ask_for_nothing_of_another_origin():
+    auth = middleware(base_url=HTTPS, mailer=MemoryMailer())
+    person(auth)
+    person(auth, "kanri@example.com", role="admin")
+    routes = [route.path.replace("<token>", "x").replace("<id>", "1") for route in ROUTES if "GET" in route.views]
     pages = [
         ask(auth, path=f"/auth/{route}", cookie=cookie)
-        for route in ("login", "logout", "account", "x")
-        for cookie in ("", mine)
+        for route in (*routes, "nothing")
+        for cookie in ("", signed_in(auth), signed_in(auth, "kanri@example.com"))
     ]
-    pages += [login(auth, password="wrong"), ask(auth, "POST", "/page", form={})]
-    urls = [url for page in pages for url in Outline(page.text).urls]
-    assert len(urls) > 20
+    ask(auth, "POST", "/auth/forgot", form={"email": "tanaka@example.com"})
+    link = link_in(auth._services.outbox._mailer.outbox[-1]).removeprefix(HTTPS)
+    pages += [ask(auth, path=link), login(auth, password="wrong"), ask(auth, "POST", "/page", form={})]
+    urls = [url for page in pages if "html" in page.get("Content-Type") for url in Outline(page.text).urls]
+    assert len(urls) > 200
     assert all(re.match(r"/(?![/\\])", url) for url in urls), urls
     for url in {url for url in urls if "/static/" in url}:
         text = ask(auth, path=url).text
