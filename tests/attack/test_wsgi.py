@@ -12,6 +12,7 @@ from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
+import time_machine
 
 from nipo_auth_mw import LockoutPolicy
 from nipo_auth_mw.stores import SQLStore
@@ -254,6 +255,27 @@ def test_ws4_the_apps_exceptions_pass_unchanged_and_the_next_request_is_clean(se
         list(server.call())
     again = serve(app, PATH_INFO="/public/good")
     assert b"user=" in b"".join(again.call())
+
+
+def test_ws4_an_app_that_fails_before_it_answers_uses_up_no_cookie_that_was_due():
+    down = [False]
+
+    def app(environ, start_response):
+        if down[0]:
+            raise OSError("as it was")
+        return echo(environ, start_response)
+
+    auth = middleware(app)
+    person(auth)
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        mine = signed_in(auth)
+        clock.shift(31 * 86400)
+        down[0] = True
+        with pytest.raises(OSError, match="as it was"):
+            ask(auth, cookie=mine)
+        down[0] = False
+        assert session_pair(ask(auth, cookie=mine)) == mine
+        assert session_pair(ask(auth, cookie=mine)) == ""
 
 
 def test_a_body_sent_to_the_app_is_not_touched(serve):
