@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -387,10 +388,11 @@ def test_ws5_thirty_two_threads_on_one_file_meet_no_error(tmp_path):
     store.create_schema()
     auth = middleware(store=store, lockout=LockoutPolicy(address_failures=10_000))
     people = [person(auth, f"p{n}@example.com").email for n in range(32)]
-    seen = []
+    seen, together = [], threading.Barrier(32)
 
     def live(email):
         for _ in range(3):
+            together.wait(30)
             entered = login(auth, email)
             cookie = session_pair(entered)
             page = ask(auth, cookie=cookie)
