@@ -111,6 +111,8 @@ def check_password(services: Services, attempt: Attempt, password: str) -> Accou
     _report_ended(services, attempt, services.lockout.ended(attempt.subject))
     if refused := _limited(services, attempt):
         return refused
+    if services.passwords.gate.is_hopeless(_WAIT):
+        return Refused("busy", retry_after=1)
     deadline = time.monotonic() + _WAIT
     try:
         place = services.lockout.take(attempt.subject, deadline)

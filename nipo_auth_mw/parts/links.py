@@ -29,7 +29,7 @@ class Opened(NamedTuple):
 
     account: Account
     notes: AccountNotes
-    about: str = ""
+    about: str
 
 
 class Links:

@@ -22,6 +22,9 @@ _log = logging.getLogger("nipo_auth_mw")
 _PAUSES = (5.0, 30.0, 120.0, 600.0)
 _MOST = 1000
 _LAST_SECONDS = 5.0
+# Composing and sending take the processor for milliseconds. By then the answer has left, so its time does not tell
+# whether there is somebody to write to.
+_MOMENT = 0.1
 
 Compose = Callable[[], Message | None]
 
@@ -59,7 +62,7 @@ class Outbox:
         elif len(self._worker) >= _MOST:
             _log.error("gave up on a mail: %d are waiting already", _MOST)
         else:
-            self._worker.submit(lambda: self._make(compose))
+            self._worker.submit(lambda: self._make(compose), after=_MOMENT)
 
     def flush(self, timeout: float) -> bool:
         """Try everything that waits once, now; False if anything is left after that or after `timeout` seconds."""

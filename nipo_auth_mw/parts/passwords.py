@@ -17,7 +17,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 from nipo_auth_mw.config import PasswordPolicy
 from nipo_auth_mw.errors import ConfigError, PasswordRejected
-from nipo_auth_mw.parts.gate import Gate, apart
+from nipo_auth_mw.parts.gate import Gate
 from nipo_auth_mw.protocols import PasswordHasher
 
 MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1
@@ -62,18 +62,19 @@ class Passwords:
         (CVE-2024-39329, CVE-2025-13473). The caller holds a slot of the gate.
         """
         known = stored is not None and _parameters(stored) is not None
+        compared = stored if known and stored else self._nobodys
         try:
-            right = bool(apart(self._hasher.verify, stored if known and stored else self._nobodys, _normal(password)))
+            right = bool(self.gate.apart(self._hasher.verify, compared, _normal(password)))
         except (Argon2Error, InvalidHashError):
             right = False
-        if known and stored and not right:
-            self._make_up_for(stored)
+        if not right:
+            self._make_up_for(compared)
         return right and known
 
     def hash(self, password: str) -> str:
         """A new hash with the parameters of today, under a salt of its own."""
         with self.gate.slot(time.monotonic() + 5):
-            return apart(self._hasher.hash, _normal(password))
+            return self.gate.apart(self._hasher.hash, _normal(password))
 
     def outdated(self, stored: str) -> bool:
         """Whether a right password should be hashed anew, since the parameters have risen."""
@@ -109,7 +110,7 @@ class Passwords:
         saved = today.memory_cost * today.time_cost - then.memory_cost * then.time_cost
         if saved > today.memory_cost // 4:
             memory = min(saved, today.memory_cost)
-            apart(argon2.PasswordHasher(round(saved / memory), memory, 1).hash, _NOBODYS_PASSWORD)
+            self.gate.apart(argon2.PasswordHasher(round(saved / memory), memory, 1).hash, _NOBODYS_PASSWORD)
 
 
 def _normal(password: str) -> str:

@@ -18,19 +18,19 @@ LONGEST = 2000
 
 
 # Our pages that people may be sent to after they have signed in or confirmed; none of them changes anything by itself.
-_LANDED_ON = ("account", "account/", "staff", "staff/", "history")
+_LANDED_ON = ("account/", "staff/", "history")
 
 
 def safe_next(text: str | None, *, own: str, default: str, but: Sequence[str] = _LANDED_ON) -> str:
     """`text` itself when it is a path of our origin, else `default`.
 
     `own` is the path of our own pages as people see it. They are not landed on (a `next` of `logout` would ask people
-    whether to sign out, one of `login` would loop), but for those in `but`, where `account/` is all that begins so.
+    whether to sign out, one of `login` would loop), but for those in `but`, where `account/` is that page too.
     """
     if not text or len(text) > LONGEST or not _SAFE.match(text):
         return default
     # As the server will compare it: `/%61uth/logout` is our own page as well.
-    path, own = unquote(text.split("?", 1)[0].split("#", 1)[0]), unquote(own)
+    path, own = unquote(text.partition("?")[0].partition("#")[0]), unquote(own)
     if _DOT_SEGMENT.search(path):
         return default
     if path == own or path.startswith(own + "/"):

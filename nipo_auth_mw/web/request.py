@@ -256,13 +256,9 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
-
-
 def _json_fields(body: bytes) -> dict[str, str | bool]:
     try:
-        data = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+        data = json.loads(body.decode("utf-8"), object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise BadRequest(400, "bad_request") from None
     if not isinstance(data, dict):

@@ -422,6 +422,34 @@ def test_pw15_a_full_gate_is_busy_and_counts_nothing():
     assert isinstance(attempt(auth, password=PASSWORD), SignedIn)
 
 
+def test_pw15_who_would_wait_in_vain_is_told_so_at_once():
+    """In a flood they are most: without it each of them costs a place, a wait and the place given back."""
+    spy = SpyHasher(fast_hasher())
+    auth = middleware(hasher=spy)
+    person(auth)
+    spy.verified.clear()
+    gate = auth._services.passwords.gate
+    gate._takes = 1.5  # seconds that a hash took lately
+    for _ in range(gate.slots):
+        gate._free.acquire()
+    waiting = [threading.Thread(target=attempt, args=(auth, f"p{number}@example.com")) for number in range(2)]
+    waiting += [threading.Thread(target=attempt, args=(auth, f"q{number}@example.com")) for number in range(gate.slots)]
+    for thread in waiting:
+        thread.start()
+    ends = time.monotonic() + 5
+    while not gate.is_hopeless(2.0) and time.monotonic() < ends:
+        pass
+    started = time.monotonic()
+    assert attempt(auth) == Refused("busy", 1)
+    assert time.monotonic() - started < 1
+    for _ in range(gate.slots):
+        gate._free.release()
+    for thread in waiting:
+        thread.join()
+    assert gate.is_hopeless(2.0) is False
+    assert isinstance(attempt(auth, password=PASSWORD), SignedIn)
+
+
 @pytest.mark.parametrize(
     "password",
     [

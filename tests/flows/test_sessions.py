@@ -11,9 +11,11 @@ import time_machine
 
 from nipo_auth_mw import SessionPolicy, StoreUnavailable
 from nipo_auth_mw.flows.signin import Refused, SignedIn, sign_in
-from nipo_auth_mw.models import Client
+from nipo_auth_mw.models import Client, Session
 from nipo_auth_mw.testing import fast_hasher
-from tests.kit import PASSWORD, WRONG, SpyHasher, events, middleware, person
+from tests.downstream.suite.reports_users import DictUsers
+from tests.kit import PASSWORD, WRONG, SpyHasher, browser, events, middleware, person, seen
+from tests.kit import sign_in as kit_sign_in
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -311,3 +313,184 @@ def test_a_child_process_writes_its_own_last_seen(auth):
     assert os.read(read, 1) == b"1"
     os.close(read)
     os.close(write)
+
+
+def test_cl1_a_clock_set_back_by_five_minutes_ends_nothing_and_by_more_it_does(auth, clock):
+    borne, ended = enter(auth).session, enter(auth).session
+    clock.shift(-300)
+    assert alive(auth, borne)
+    clock.shift(-1)
+    assert not alive(auth, ended)
+
+
+def test_the_cookie_of_a_kept_session_is_due_again_after_thirty_days_and_no_other_ever(auth, clock):
+    kept, unkept = enter(auth).session, enter(auth, remember=False).session
+    sessions = auth._services.sessions
+    for _ in range(60):
+        clock.shift(timedelta(hours=12))
+        assert not sessions.find(kept).cookie_due
+        assert not alive(auth, unkept)
+    clock.shift(1)
+    assert sessions.find(kept).cookie_due
+    assert sessions.send_again(sessions.find(kept).stored)
+    assert not sessions.find(kept).cookie_due
+
+
+def test_a_session_tells_where_it_began_in_one_short_line_each(auth, clock):
+    enter(auth, client=Client("192.0.2.7\n" + "x" * 100, "Browser\r\n\x1b[2J" + "y" * 5000))
+    (stored,) = auth._services.sessions.of("1")
+    assert stored.client_address.startswith("192.0.2.7\\nx")
+    assert stored.user_agent.startswith("Browser\\r\\n\\x1b[2Jy")
+    assert len(stored.client_address) == 64
+    assert len(stored.user_agent) <= 1000
+    assert [stored.created_at, stored.seen_at, stored.sent_at, stored.confirmed_at] == [START.timestamp()] * 4
+
+
+def test_a_sweep_ends_any_number_and_what_is_overdue_is_counted_up_to_five_hundred(auth, clock):
+    sessions, store = auth._services.sessions, auth._services.session_store
+    enter(auth)
+    (one,) = sessions.of("1")
+    for number in range(1001):
+        store.open_session(one._replace(key=f"{number:064}", user_id=str(number % 11 + 1)))
+    assert sessions.overdue() == 0
+    clock.shift(91 * DAY)
+    assert sessions.overdue() == 500
+    assert sessions.sweep() == 1002
+    assert sessions.overdue() == 0
+    assert len(events(auth, "session_expired")) == 1002
+
+
+def test_what_is_delicate_bears_a_clock_five_minutes_behind_and_lasts_its_quarter_of_an_hour(auth, clock):
+    enter(auth)
+    sessions = auth._services.sessions
+    (stored,) = sessions.of("1")
+    for after, fresh in ((-301, False), (-300, True), (0, True), (899, True), (900, False)):
+        clock.move_to(START + timedelta(seconds=after))
+        assert sessions.fresh(stored) is fresh, after
+    assert sessions.confirm(stored)
+    (stored,) = sessions.of("1")
+    assert sessions.fresh(stored)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_both_limits_end_a_session_on_the_second_and_the_row_says_which_it_was(kept, clock):
+    policy = SessionPolicy(idle=3 * DAY, browser_idle=2 * DAY, absolute=4 * DAY)
+    auth = middleware(session=policy)
+    user = person(auth)
+    idle = (3 if kept else 2) * DAY
+    disused, used, _ = (enter(auth, remember=kept).session for _ in "123")
+    ids = {Session(stored).id for stored in auth._services.sessions.of(user.id)}
+    clock.move_to(START + idle - timedelta(seconds=1))
+    assert alive(auth, used)
+    assert auth.sweep() == 0
+    clock.shift(1)
+    assert not alive(auth, disused)
+    assert alive(auth, used)
+    clock.shift(1)
+    assert auth.sweep() == 1
+    clock.move_to(START + 3.5 * DAY)
+    assert alive(auth, used)
+    clock.move_to(START + 4 * DAY - timedelta(seconds=1))
+    assert alive(auth, used)
+    assert auth.sweep() == 0
+    clock.shift(1)
+    assert not alive(auth, used)
+    rows = events(auth, "session_expired")
+    assert [(row.time - START, row.details["limit"]) for row in rows] == [(idle, "idle")] * 2 + [(4 * DAY, "absolute")]
+    assert [row.details["last_seen"] for row in rows[:2]] == [int(START.timestamp())] * 2
+    assert {row.session for row in rows} == ids
+    assert {(row.user_id, row.client_address) for row in rows} == {(user.id, "192.0.2.1")}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda rows: rows.update(u0=rows["u0"]._replace(active=False)), "account_disabled"),
+        (lambda rows: rows.update(u0=rows["u0"]._replace(email="new@example.com")), "account_changed"),
+        (lambda rows: rows.clear(), "account_deleted"),
+    ],
+)
+def test_over_a_hosts_own_table_a_session_lives_and_ends_with_the_row(change, why):
+    users = DictUsers()
+    users.add("tanaka@example.com", fast_hasher().hash(PASSWORD))
+    auth = middleware(users=users)
+    cookie = enter(auth).session
+    assert auth._services.sessions.find(cookie).user.name == "own"
+    change(users.rows)
+    assert not alive(auth, cookie)
+    assert not alive(auth, cookie)
+    (row,) = events(auth, "session_ended")
+    assert (row.user_id, row.actor, row.details) == ("u0", "", {"why": why})
+
+
+def test_the_person_behind_a_session_is_the_account_as_it_is(auth):
+    facts = {"name": "鈴木", "role": "admin", "language": "ja", "notify_email": "notices@example.net"}
+    user = person(auth, "suzuki@example.com", **facts)
+    cookie = enter(auth, "suzuki@example.com").session
+    found = auth._services.sessions.find(cookie).user
+    assert found == user == auth.accounts.get(user.id)
+    assert (found.name, found.role, found.language, found.notify_email, found.active) == (*facts.values(), True)
+
+
+def test_of_two_who_end_one_session_one_does(auth):
+    enter(auth, client=Client("192.0.2.9", "Firefox"))
+    sessions = auth._services.sessions
+    (stored,) = sessions.of("1")
+    record = auth._services.recorder.record
+    assert [sessions.end(stored, why="by_owner", record=record) for _ in "12"] == [True, False]
+    assert not sessions.confirm(stored)
+    assert not sessions.send_again(stored)
+    (row,) = events(auth, "session_ended")
+    assert (row.session, row.client_address, row.user_agent) == (Session(stored).id, "192.0.2.9", "Firefox")
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_new_password_keeps_a_session_as_long_as_it_was_to_be_kept(auth, kept):
+    page = browser(auth)
+    page.post(
+        "/auth/login", {"email": "tanaka@example.com", "password": PASSWORD, **({"remember": "1"} if kept else {})}
+    )
+    page.post("/auth/account/password", {"current_password": PASSWORD, "password": "midori-no-oka-to-kaze"}, status=303)
+    assert [stored.kept for stored in auth._services.sessions.of("1")] == [kept]
+    assert seen(page) == "1"
+
+
+def test_the_row_of_an_ended_session_names_who_ended_it(auth):
+    enter(auth)
+    auth.accounts.acting_as("cli").set_active("1", False)
+    assert [row.actor for row in events(auth, "account_disabled", "session_ended")] == ["cli", "cli"]
+
+
+def test_signing_out_is_a_row_without_a_reason(auth):
+    page = browser(auth)
+    kit_sign_in(page)
+    page.post("/auth/logout")
+    (row,) = events(auth, "signed_out")
+    assert (row.user_id, dict(row.details)) == ("1", {})
+
+
+def test_of_two_sweeps_at_once_one_counts_a_session(auth, clock):
+    enter(auth)
+    sessions, store = auth._services.sessions, auth._services.session_store
+    read, other = store.expired_sessions, []
+
+    def overtaken(**limits):
+        found = read(**limits)
+        if not other:
+            other.append("sweeps")
+            other.append(sessions.sweep())
+        return found
+
+    store.expired_sessions = overtaken
+    clock.shift(91 * DAY)
+    assert sessions.sweep() == 0
+    assert other == ["sweeps", 1]
+    assert len(events(auth, "session_expired")) == 1
+
+
+def test_an_account_without_a_name_is_a_person_whose_name_is_empty():
+    users = DictUsers()
+    users.add("tanaka@example.com", fast_hasher().hash(PASSWORD))
+    users.rows["u0"] = users.rows["u0"]._replace(name=None)
+    auth = middleware(users=users)
+    assert auth._services.sessions.find(enter(auth).session).user.name == ""

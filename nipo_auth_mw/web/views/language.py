@@ -8,7 +8,7 @@ from nipo_auth_mw.parts import redirects
 from nipo_auth_mw.web.request import Request
 from nipo_auth_mw.web.site import Site
 
-_PAGES = ("login", "forgot", "reset/", "email/", "help", "account", "account/", "staff", "staff/", "history")
+_PAGES = ("login", "forgot", "reset/", "email/", "help", "account/", "staff/", "history")
 
 
 def submit(site: Site, request: Request) -> Response:

@@ -1,0 +1,192 @@
+"""Rows BD2, PW14, PW15, LK14, LK15, PG2: what a flood may take, counted rather than timed.
+
+`benchmarks.flood` prints the figures of the real thing.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import _lru_cache_wrapper
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from nipo_auth_mw.parts.gate import Gate
+from nipo_auth_mw.stores import SQLStore, schema
+from nipo_auth_mw.testing import fast_hasher
+from tests.attack.tools import FORM, ask, login
+from tests.kit import PASSWORD, WRONG, SpyHasher, events, middleware, person
+
+START = 1_800_000_000
+CAP = 64 * 1024
+
+
+class Counting(io.RawIOBase):
+    """A body of 100 MB that nobody made; it counts what is read of it."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def read(self, size: int = -1) -> bytes:
+        assert size >= 0
+        self.taken += size
+        return b"a" * size
+
+
+@pytest.fixture
+def spy():
+    return SpyHasher(fast_hasher())
+
+
+@pytest.fixture
+def auth(tmp_path, spy):
+    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    store.create_schema()
+    auth = middleware(store=store, hasher=spy)
+    person(auth)
+    spy.verified.clear()
+    yield auth
+    store.close()
+
+
+def counters(auth) -> int:
+    count = sa.select(sa.func.count()).select_from(schema.counter)
+    return auth._services.session_store._db.ask(lambda connection: connection.execute(count).scalar())
+
+
+@pytest.mark.parametrize("kind", [FORM, "application/json"])
+@pytest.mark.parametrize("route", ["login", "forgot", "logout", "language", "reset/x", "account/password"])
+def test_bd2_of_a_body_of_100_mb_nothing_beyond_the_cap_is_read(auth, route, kind):
+    body = Counting()
+    answer = ask(auth, "POST", f"/auth/{route}", CONTENT_TYPE=kind, CONTENT_LENGTH=str(10**8), **{"wsgi.input": body})
+    assert body.taken <= CAP + 1
+    assert answer.status in {401, 404, 413}
+
+
+def test_pw14_a_password_of_10_mb_is_not_hashed(auth, spy):
+    for password, status in (("x" * 10_000_000, 413), ("é" * 5_000_000, 413), ("x" * 60_000, 401), ("x" * 129, 401)):
+        assert login(auth, "nobody@example.com", password).status == status
+        assert ask(auth, "POST", "/auth/login", data={"email": "x@example.com", "password": password}).status == status
+    assert spy.verified == []
+
+
+def test_lk14_lk15_three_hundred_addresses_from_one_client_leave_what_its_limit_lets(auth, spy):
+    limit = auth.config.lockout.address_failures
+    with time_machine.travel(START, tick=False):
+        for number in range(300):
+            answer = login(auth, f"nobody{number}@example.com", WRONG)
+        assert answer.status == 429
+        assert len(spy.verified) == limit
+        assert counters(auth) <= limit + 1
+        assert len(events(auth, "sign_in_failed")) == limit
+        assert len(events(auth)) <= limit + 5
+
+
+def test_lk15_rows_of_many_clients_are_gone_after_the_window(auth):
+    def wave(start: int, many: int) -> int:
+        for number in range(start, start + many):
+            client = f"10.0.{number >> 8}.{number & 255}"
+            login(auth, f"nobody{number}@example.com", WRONG, REMOTE_ADDR=client)
+        return counters(auth)
+
+    with time_machine.travel(START, tick=False) as clock:
+        first = wave(0, 300)
+        assert 300 <= first <= 2 * 300 + 512
+        clock.shift(timedelta(minutes=15, seconds=1))
+        assert wave(300, 300) <= first + 512
+        clock.shift(timedelta(minutes=15, seconds=1))
+        assert wave(600, 100) <= 512
+
+
+def caches() -> Iterator[_lru_cache_wrapper[Any]]:
+    """Every cache of ours that is filled by calls."""
+    for thing in gc.get_objects():
+        if type(thing) is _lru_cache_wrapper and str(thing.__module__).startswith("nipo_auth_mw"):
+            yield thing
+
+
+def test_pg2_no_cache_grows_with_what_a_sender_makes_up(auth):
+    def odd(number: int) -> None:
+        word = f"x{number:06}"
+        headers = {
+            "HTTP_ACCEPT_LANGUAGE": f"{word}-{word};q=0.5",
+            "HTTP_USER_AGENT": word * 20,
+            "HTTP_ACCEPT": f"text/html;{word}",
+            "HTTP_HOST": f"{word}.localhost",
+        }
+        ask(auth, path="/auth/login", query=f"next=/{word}", cookie=f"nipo_auth={word}; nipo_lang={word}", **headers)
+        ask(auth, path=f"/auth/{word}", **headers)
+        ask(auth, path=f"/auth/reset/{word}", **headers)
+
+    def entries() -> int:
+        queries = len(auth._services.session_store._db._queries)
+        return queries + sum(cache.cache_info().currsize for cache in caches())
+
+    for number in range(20):
+        odd(number)
+    before = entries()
+    for number in range(20, 220):
+        odd(number)
+    assert entries() == before
+    assert len(auth._services.sessions._touched) == 0
+
+
+def test_pg2_every_cache_is_bounded_or_keyed_by_us():
+    # `_newest` is keyed by which filters are given, not by what they say.
+    unbounded = {cache.__name__ for cache in caches() if cache.cache_info().maxsize is None}
+    assert unbounded <= {"_newest"}
+
+
+def test_pw15_hashes_are_made_on_as_many_threads_as_there_are_slots():
+    """glibc keeps what a hash took for its thread: on hundreds of a server's own that would be 19 MiB each."""
+    gate, seen = Gate(2), set()
+    with ThreadPoolExecutor(40) as server:
+        for _ in server.map(lambda _: gate.apart(lambda: seen.add(threading.get_ident())), range(200)):
+            pass
+    assert 1 <= len(seen) <= 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities are of whole processes here")
+def test_pw15_pages_go_before_hashes():
+    def priority():
+        return os.getpriority(os.PRIO_PROCESS, 0)
+
+    before = priority()
+    assert Gate(1).apart(priority) == min(19, before + 9)
+    assert priority() == before, "of the thread that asks nothing changes"
+
+
+def test_pw15_a_sign_in_hashes_on_such_a_thread(tmp_path):
+    threads = []
+
+    class Where(SpyHasher):
+        def verify(self, hash, password):
+            threads.append(threading.current_thread().name)
+            return super().verify(hash, password)
+
+    auth = middleware(hasher=Where(fast_hasher()))
+    person(auth)
+    assert login(auth, password=PASSWORD).status == 303
+    assert login(auth, password=WRONG).status == 401
+    assert len(threads) == 2
+    assert threading.current_thread().name not in threads
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_ws6_a_child_hashes_on_threads_of_its_own():
+    gate = Gate(2)
+    assert gate.apart(lambda: 1) == 1
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if gate.apart(lambda: 7) == 7 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
