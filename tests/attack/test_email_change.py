@@ -213,16 +213,6 @@ def test_em7_after_seven_days_it_is_too_late(house: House) -> None:
     assert house.address() == NEW
 
 
-def test_cl1_a_link_that_is_not_made_yet_opens_nothing(house: House) -> None:
-    house.ask()
-    with time_machine.travel(time.time() - 86400, tick=True):
-        assert house.confirm().status_int == 410
-    with time_machine.travel(time.time() + 31 * 86400, tick=True):
-        assert house.confirm().status_int == 410
-        assert house.cancel().status_int == 410
-    assert house.address() == OLD
-
-
 def test_em7_an_address_that_somebody_else_got_meanwhile_is_not_taken_back(house: House) -> None:
     house.ask()
     cancel = house.mail(OLD, "cancel")

@@ -8,10 +8,11 @@ import time
 
 import pytest
 
-from nipo_auth_mw import StoreUnavailable
-from nipo_auth_mw.stores import SQLStore
-from nipo_auth_mw.testing import fast_hasher
-from tests.kit import PASSWORD, SpyHasher, browser, middleware, person, sign_in
+from nipo_auth_mw import LockoutPolicy, StoreUnavailable
+from nipo_auth_mw.stores import MemoryStore, SQLStore
+from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
+from tests.attack.tools import HTTPS, ask, breakable, login, signed_in, who
+from tests.kit import PASSWORD, WRONG, SpyHasher, browser, middleware, person, sign_in
 
 
 def refusing(*args, **kwargs):
@@ -80,6 +81,42 @@ def test_fa2_fa3_counters_out_of_reach_check_no_password(auth, where):
         assert spy.verified == []
 
 
+@pytest.mark.parametrize("where", ["get", "incr"])
+def test_fa2_fa3_no_other_door_checks_a_password_either(auth, where):
+    cookie, spy = signed_in(auth), auth._services.passwords._hasher
+    setattr(auth._services.lockout._counters, where, refusing)
+    spy.verified.clear()
+    for password in (PASSWORD, WRONG):
+        forms = {
+            "confirm": {"password": password},
+            "password": {"current_password": password, "password": "midori-no-oka-to-kaze"},
+            "email": {"email": "new@example.com", "password": password},
+        }
+        for route, form in forms.items():
+            assert ask(auth, "POST", f"/auth/account/{route}", form=form, cookie=cookie).status == 503, route
+    assert spy.verified == []
+    assert who(auth, cookie) != ""
+
+
+def test_fa2_a_table_that_takes_no_more_counts_checks_no_password(tmp_path):
+    store, spy = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}"), SpyHasher(fast_hasher())
+    store.create_schema()
+    auth = middleware(store=store, hasher=spy)
+    person(auth)
+    cookie = signed_in(auth)
+    spy.verified.clear()
+    with store._db.writing() as connection:
+        for act in ("INSERT", "UPDATE"):
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER full_{act} BEFORE {act} ON nipo_auth_counter "
+                "BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+            )
+    assert [login(auth, password=password).status for password in (PASSWORD, WRONG)] == [503, 503]
+    assert spy.verified == []
+    assert who(auth, cookie) == "1"
+    store.close()
+
+
 def test_fa3_live_sessions_go_on_without_counters(auth):
     test_app = browser(auth)
     sign_in(test_app)
@@ -108,11 +145,55 @@ def test_hd6_au3_an_error_shows_and_logs_nothing_of_what_was_typed(auth, caplog)
     assert PASSWORD not in caplog.text
 
 
+@pytest.fixture
+def silent():
+    """The port of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
 @pytest.mark.parametrize("kind", ["postgresql+psycopg", "mariadb+pymysql"])
-def test_fa5_a_database_that_never_answers_costs_seconds(kind):
+def test_fa5_a_database_that_never_answers_costs_seconds(kind, silent):
     pytest.importorskip(kind.partition("+")[2])
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        auth = middleware(store=SQLStore(f"{kind}://127.0.0.1:{silent.getsockname()[1]}/auth"), hasher=fast_hasher())
-        began = time.monotonic()
-        assert sign_in(browser(auth)).status_int == 503
-        assert time.monotonic() - began < 6
+    auth = middleware(store=SQLStore(f"{kind}://nobody@127.0.0.1:{silent}/auth"))
+    began = time.monotonic()
+    assert login(auth).status == 503
+    assert time.monotonic() - began < 6
+
+
+def test_fa5_a_redis_that_never_answers_costs_seconds(silent):
+    pytest.importorskip("redis")
+    auth = middleware(lockout=LockoutPolicy(counters=f"redis://127.0.0.1:{silent}/0"))
+    began = time.monotonic()
+    assert login(auth).status == 503
+    assert time.monotonic() - began < 6
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request, tmp_path):
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    store.create_schema()
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("step", ["raise_epoch", "sessions_of", "end_session", "set_change_by", "append_event"])
+def test_fa6_a_reset_that_fails_half_way_leaves_the_old_state_whole(store, step):
+    mailer, new = MemoryMailer(), "midori-no-oka-to-kaze"
+    failing = breakable(store, StoreUnavailable)
+    failing.wrap("set_change_by")
+    auth = middleware(store=store, mailer=mailer, base_url=HTTPS)
+    person(auth)
+    cookie = signed_in(auth)
+    ask(auth, "POST", "/auth/forgot", form={"email": "tanaka@example.com"})
+    link = link_in(mailer.outbox[-1]).removeprefix(HTTPS)
+    failing.broken = {step}
+    assert ask(auth, "POST", link, form={"password": new}).status == 503
+    failing.broken = set()
+    assert who(auth, cookie) == "1"
+    assert [login(auth, password=password).status for password in (new, PASSWORD)] == [401, 303]
+    assert ask(auth, "POST", link, form={"password": new}).status == 303
+    assert who(auth, cookie) == ""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
+from urllib.parse import urlencode
 from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
+import time_machine
 
 from nipo_auth_mw.stores import SQLStore
-from nipo_auth_mw.testing import fast_hasher
 from nipo_auth_mw.testing import sign_in as put_cookie
-from tests.attack.tools import login as log_in
-from tests.attack.tools import session_pair, signed_in, who
+from nipo_auth_mw.web.routes import ROUTES
+from tests.attack.tools import ask, login, session_pair, signed_in, who
 from tests.contract import workers
-from tests.kit import browser, echo, middleware, person
+from tests.kit import PASSWORD, browser, echo, middleware, person
 
 TEXT = [("Content-Type", "text/plain")]
 
@@ -180,6 +182,60 @@ def test_ws3_close_reaches_a_lazy_apps_generator_once(serve):
     assert ends == [1]
 
 
+class Failing(Closing):
+    """An iterable that breaks down after its chunks."""
+
+    def __iter__(self):
+        yield from self.chunks
+        raise OSError("the app's file is gone")
+
+
+def test_ws3_close_is_called_once_after_a_failure_and_after_head(serve):
+    def app(environ, start_response):
+        start_response("200 OK", TEXT)
+        return body
+
+    body = Failing(b"one")
+    answer = serve(app).call()
+    with pytest.raises(OSError, match="gone"):
+        list(answer)
+    answer.close()
+    assert body.closed == 1
+    body = Closing()
+    answer = serve(app, REQUEST_METHOD="HEAD").call()
+    assert list(answer) == []
+    answer.close()
+    assert body.closed == 1
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_ws3_the_iterable_of_a_replaced_401_is_closed_once(lazy):
+    body = Closing(b"own")
+
+    class Refusing:
+        def __init__(self, start_response):
+            self.start_response = start_response
+
+        def __iter__(self):
+            self.start_response("401 Unauthorized", TEXT)
+            yield b"own"
+
+        def close(self):
+            body.close()
+
+    def app(environ, start_response):
+        if lazy:
+            return Refusing(start_response)
+        start_response("401 Unauthorized", TEXT)
+        return body
+
+    server = Server(middleware(app, public=["/public"]), HTTP_ACCEPT="text/html")
+    answer = server.call()
+    assert b"own" not in b"".join(answer)
+    answer.close()
+    assert (server.started[-1][0][:3], body.closed) == ("303", 1)
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_ws4_the_apps_exceptions_pass_unchanged_and_the_next_request_is_clean(serve, late):
     class OwnError(Exception):
@@ -197,6 +253,27 @@ def test_ws4_the_apps_exceptions_pass_unchanged_and_the_next_request_is_clean(se
         list(server.call())
     again = serve(app, PATH_INFO="/public/good")
     assert b"user=" in b"".join(again.call())
+
+
+def test_ws4_an_app_that_fails_before_it_answers_uses_up_no_cookie_that_was_due():
+    down = [False]
+
+    def app(environ, start_response):
+        if down[0]:
+            raise OSError("as it was")
+        return echo(environ, start_response)
+
+    auth = middleware(app)
+    person(auth)
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        mine = signed_in(auth)
+        clock.shift(31 * 86400)
+        down[0] = True
+        with pytest.raises(OSError, match="as it was"):
+            ask(auth, cookie=mine)
+        down[0] = False
+        assert session_pair(ask(auth, cookie=mine)) == mine
+        assert session_pair(ask(auth, cookie=mine)) == ""
 
 
 def test_a_body_sent_to_the_app_is_not_touched(serve):
@@ -225,45 +302,39 @@ def test_an_input_that_cannot_be_read_is_left_alone(serve):
     assert list(server.call()) == [b"fine"]
 
 
-OWN = [
-    ("GET", "login", ""),
-    ("GET", "login", "next=/reports"),
-    ("POST", "login", "email=tanaka@example.com&password=wrong"),
-    ("POST", "login", "email=tanaka@example.com&password=aoi-umi-to-shiroi-kumo"),
-    ("GET", "logout", ""),
-    ("POST", "logout", ""),
-    ("GET", "account", ""),
-    ("GET", "session", ""),
-    ("POST", "language", "lang=ja"),
-    ("POST", "language", "lang=xx"),
-    ("GET", "static/nothing.css", ""),
-    ("GET", "nowhere", ""),
-    ("PUT", "login", ""),
-]
+PATHS = sorted({route.path.replace("<token>", "broken").replace("<id>", "2") for route in ROUTES} | {"nowhere"})
+SENT = {
+    "good": {"email": "tanaka@example.com", "password": PASSWORD, "current_password": PASSWORD, "lang": "ja"},
+    "wrong": {"email": "x@example.com", "password": "x", "current_password": "x", "lang": "xx"},
+}
 
 
-@pytest.mark.parametrize(("method", "route", "sent"), OWN)
-@pytest.mark.parametrize("signed_in", [False, True])
 @pytest.mark.parametrize("kind", ["text/html", "application/json"])
-def test_ws1_our_own_answers_pass_the_validator_on_both_sides(method, route, sent, signed_in, kind):
+@pytest.mark.parametrize("role", ["", "staff", "admin"])
+@pytest.mark.parametrize("sent", SENT)
+def test_ws1_every_route_passes_the_validator_with_every_method_and_for_everybody(role, kind, sent):
     auth = middleware(validator(echo))
-    user = person(auth)
-    strict = validator(auth)
-    test_app = browser(strict, HTTP_ACCEPT=kind, HTTP_ACCEPT_LANGUAGE="ja")
-    if signed_in:
-        put_cookie(auth, test_app, user)
-    options = {"method": method, "expect_errors": True}
-    if method == "GET":
-        head = test_app.request(f"/auth/{route}?{sent}", method="HEAD", expect_errors=True)
-        page = test_app.request(f"/auth/{route}?{sent}", expect_errors=True)
-        assert (head.status, head.body) == (page.status, b"")
-    else:
-        page = test_app.request(
-            f"/auth/{route}", body=sent.encode(), content_type="application/x-www-form-urlencoded", **options
+    user = person(auth, role=role or "staff")
+    person(auth, "suzuki@example.com", role="admin")
+
+    def answer_to(method, path):
+        test_app = browser(validator(auth), HTTP_ACCEPT=kind, HTTP_ACCEPT_LANGUAGE="ja")
+        if role:
+            put_cookie(auth, test_app, user)
+        body = urlencode({**SENT[sent], "role": "staff"}).encode() if method in {"PUT", "POST"} else b""
+        return test_app.request(
+            f"/auth/{path}?next=/reports",
+            method=method,
+            body=body,
+            content_type="application/x-www-form-urlencoded",
+            expect_errors=True,
         )
-    assert page.status_int < 500
-    allowed = test_app.options(f"/auth/{route}", expect_errors=True)
-    assert allowed.status_int < 500
+
+    for path in PATHS:
+        page, head = answer_to("GET", path), answer_to("HEAD", path)
+        assert (head.status, head.body) == (page.status, b""), path
+        for answer in (page, *(answer_to(method, path) for method in ("OPTIONS", "PUT", "POST"))):
+            assert answer.status_int < 500, path
 
 
 def test_ws1_the_app_inside_sees_a_valid_request_and_the_server_a_valid_answer():
@@ -277,16 +348,25 @@ def test_ws1_the_app_inside_sees_a_valid_request_and_the_server_a_valid_answer()
     assert "sent=report" in test_app.post("/private", "report").text
 
 
-def test_ws6_children_forked_after_a_request_all_work_and_make_secrets_of_their_own(tmp_path):
-    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+def of_file(path):
+    """How many descriptors this process has open on the database file and its neighbours, where the system tells."""
+    found = Path("/proc/self/fd")
+    return sum(os.path.realpath(one).startswith(str(path)) for one in found.iterdir()) if found.is_dir() else 0
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_ws6_children_forked_after_a_request_share_no_connection_and_make_secrets_of_their_own(tmp_path):
+    path = tmp_path / "auth.db"
+    store = SQLStore(f"sqlite:///{path}")
     store.create_schema()
-    auth = middleware(store=store, hasher=fast_hasher())
+    auth = middleware(store=store)
     person(auth)
     before = signed_in(auth)
 
     def child():
+        assert of_file(path) == 0
         assert who(auth, before) == "1"
-        (tmp_path / f"{os.getpid()}.cookie").write_text(session_pair(log_in(auth)))
+        (tmp_path / f"{os.getpid()}.cookie").write_text(session_pair(login(auth)))
 
     assert workers.in_children(child) == 4
     cookies = {file.read_text() for file in tmp_path.glob("*.cookie")}

@@ -82,7 +82,7 @@ def test_fa4_a_failing_mailer_is_invisible_and_is_tried_again(caplog, problem):
     assert "reset/" not in caplog.text
 
 
-def test_what_fails_for_good_is_given_up_with_a_word(caplog):
+def test_fa4_what_fails_for_good_is_given_up_with_a_word(caplog):
     caplog.set_level(logging.WARNING, "nipo_auth_mw")
     mailer = Failing(99)
     outbox = Outbox(mailer)

@@ -7,7 +7,6 @@ import threading
 import pytest
 import time_machine
 
-from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer, link_in
 from tests.kit import PASSWORD, WRONG, SpyHasher, browser, events, middleware, person, seen, sign_in
@@ -255,29 +254,6 @@ def test_a_weak_password_is_refused_with_advice_and_the_link_stays_good(auth, ma
     japanese = set_new(auth, path, "aaaaaaaaaaaa", HTTP_ACCEPT_LANGUAGE="ja")
     assert "繰り返し" in japanese.text
     assert set_new(auth, path).status_int == 303
-
-
-def test_fa6_the_history_fails_and_the_old_state_is_whole(mailer):
-    class Broken(MemoryStore):
-        down = False
-
-        def end_session(self, key):
-            if self.down:
-                raise StoreUnavailable("full")
-            return super().end_session(key)
-
-    store = Broken()
-    auth = middleware(mailer=mailer, store=store, public=["/"])
-    tanaka = person(auth)
-    here = browser(auth)
-    sign_in(here)
-    ask(auth)
-    store.down = True
-    assert set_new(auth, mailed_path(mailer)).status_int == 503
-    store.down = False
-    assert seen(here) == tanaka.id
-    assert sign_in(browser(auth)).status_int == 303
-    assert set_new(auth, mailed_path(mailer)).status_int == 303
 
 
 def test_ma5_an_account_gets_a_mail_a_minute_and_five_an_hour(auth, mailer):

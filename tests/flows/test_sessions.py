@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from datetime import UTC, datetime, timedelta
 
 import argon2
@@ -267,12 +266,6 @@ def test_signing_in_over_a_live_session_ends_that_one(auth):
     assert alive(auth, second.session)
 
 
-def test_cl1_a_clock_set_back_lengthens_no_session(auth, clock):
-    cookie = enter(auth).session
-    clock.shift(-DAY)
-    assert not alive(auth, cookie)
-
-
 def test_the_history_out_of_reach_keeps_nobody_out(auth):
     def broken(event):
         raise StoreUnavailable
@@ -292,30 +285,6 @@ def test_an_administrators_act_that_cannot_be_recorded_does_not_happen(auth):
         auth.accounts.set_active("1", False)
     assert auth.accounts.get("1").active
     assert alive(auth, cookie)
-
-
-@pytest.fixture
-def move_to(monkeypatch):
-    """Sets the time zone of the server."""
-
-    def move(zone):
-        monkeypatch.setenv("TZ", zone)
-        time.tzset()
-
-    yield move
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/New_York"])
-def test_cl2_the_time_zone_of_the_server_changes_nothing(auth, clock, zone, move_to):
-    """The 90 days span the end of winter time in New York."""
-    cookie = enter(auth).session
-    move_to(zone)
-    clock.shift(90 * DAY - timedelta(seconds=1))
-    assert alive(auth, cookie, prolong=False)
-    clock.shift(1)
-    assert not alive(auth, cookie)
 
 
 def test_the_shortest_policies_still_touch_often_enough(clock):

@@ -42,8 +42,14 @@ def live(folder, goes_on):
     return seen
 
 
-def test_ws5_thirty_two_threads_meet_no_error(tmp_path):
-    assert live(tmp_path, lambda number: number < 3) == {200: 96, 303: 192, 401: 96}
+def test_ws5_thirty_two_threads_that_begin_together_meet_no_error(tmp_path):
+    together = threading.Barrier(32)
+
+    def goes_on(number):
+        together.wait(30)
+        return number < 3
+
+    assert live(tmp_path, goes_on) == {200: 96, 303: 192, 401: 96}
 
 
 @pytest.mark.long
