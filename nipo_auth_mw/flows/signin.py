@@ -108,11 +108,18 @@ def confirm_password(
 def check_password(services: Services, attempt: Attempt, password: str) -> Account | Refused:
     """Take a place, verify, and count: the account for its right password. Every password check goes through here, so
     that no second door has a count of its own (CVE-2025-64102)."""
+    try:
+        with services.passwords.gate.queue(_WAIT):
+            return _check(services, attempt, password)
+    except Busy:
+        return Refused("busy", retry_after=1)
+
+
+def _check(services: Services, attempt: Attempt, password: str) -> Account | Refused:
+    """Raises `Busy` where no slot came free in time."""
     _report_ended(services, attempt, services.lockout.ended(attempt.subject))
     if refused := _limited(services, attempt):
         return refused
-    if services.passwords.gate.is_hopeless(_WAIT):
-        return Refused("busy", retry_after=1)
     deadline = time.monotonic() + _WAIT
     try:
         place = services.lockout.take(attempt.subject, deadline)
@@ -133,7 +140,7 @@ def check_password(services: Services, attempt: Attempt, password: str) -> Accou
             right = services.passwords.verify(_usable_hash(attempt), password)
     except Busy:
         services.lockout.give_back(place, checked=False)
-        return Refused("busy", retry_after=1)
+        raise
     if account is None or not right:
         return _wrong(services, attempt, place)
     # A known device clears its own count only: its owner's sign-ins must give a stranger's guesses no fresh one.

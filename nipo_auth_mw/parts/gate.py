@@ -38,7 +38,7 @@ class Gate:
     def _open(self) -> None:
         self._free = threading.BoundedSemaphore(self.slots)
         self._threads = ThreadPoolExecutor(self.slots, "nipo_auth_mw hash", _step_back)
-        self._waiting = 0
+        self._in_line = 0
         self._pid = os.getpid()
 
     def _renew(self) -> None:
@@ -48,32 +48,37 @@ class Gate:
                     self._open()
 
     @contextmanager
+    def queue(self, wait: float) -> Iterator[None]:
+        """Stand in line for a slot, from before the first thing that a check costs until after the last.
+
+        Raises `Busy` at once where so many stand there that one more would wait longer than `wait` seconds, by what
+        hashes took lately. In a flood they are most, and so they cost next to nothing.
+        """
+        self._renew()
+        with self._guard:
+            if self._in_line * self._takes > wait * self.slots:
+                raise Busy
+            self._in_line += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._in_line -= 1
+
+    @contextmanager
     def slot(self, deadline: float) -> Iterator[None]:
         """Hold one slot. Raises `Busy` when none is free by `deadline` (on `time.monotonic`)."""
         self._renew()
         free = self._free
-        with self._guard:
-            self._waiting += 1
-        try:
-            if not free.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                raise Busy
-        finally:
-            with self._guard:
-                self._waiting -= 1
+        if not free.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise Busy
         started = time.monotonic()
         try:
             yield
         finally:
             free.release()
-            self._takes += (time.monotonic() - started - self._takes) / _REMEMBERED
-
-    def is_hopeless(self, wait: float) -> bool:
-        """Whether so many wait that one more would not get a slot within `wait` seconds, by what hashes took lately.
-
-        Whoever is told so at once costs the server next to nothing, and in a flood they are most.
-        """
-        self._renew()
-        return self._waiting * self._takes > wait * self.slots
+            took = time.monotonic() - started
+            self._takes += (took - self._takes) / (_REMEMBERED if self._takes else 1)
 
     def apart(self, call: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """What `call` returns or raises, on one of as many threads as there are slots.

@@ -51,7 +51,8 @@ class Passwords:
         self._hasher = hasher or argon2.PasswordHasher(PASSES, MEMORY_KIB, LANES)
         self._site_words = [word for word in site_name.split() if word]
         self.gate = Gate()
-        self._nobodys = self._hasher.hash(_NOBODYS_PASSWORD)
+        with self.gate.slot(time.monotonic()):
+            self._nobodys = self._hasher.hash(_NOBODYS_PASSWORD)
         _check_parameters(self._nobodys)
 
     def verify(self, stored: str | None, password: str) -> bool:
