@@ -99,7 +99,7 @@ class Gate:
 def _step_back() -> None:
     """Let signed-in people's pages go first where they and hashes both want the processor."""
     if sys.platform == "linux":  # where this is of one thread, not of the process
-        os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + 9))
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
 
 
 def _cores() -> int:
