@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
-import json
 import secrets
 import socket
 import ssl
@@ -95,7 +94,7 @@ def _proxies(services: Services) -> Iterator[Finding]:
     config, word = services.config, f"nipo-auth check {secrets.token_hex(8)}"
     headers = {"Content-Type": "application/json", "X-Forwarded-For": _FORGED, "User-Agent": word}
     try:
-        answer, _ = _ask(config, "POST", "login", headers, json.dumps({"email": "", "password": ""}))
+        answer, _ = _ask(config, "POST", "login", headers, "{}")
         newest = services.audit.events(event="sign_in_failed", limit=50)
     except (OSError, http.client.HTTPException, StoreUnavailable) as problem:
         yield "error", "trusted_proxies", f"could not be tried ({type(problem).__name__})"
