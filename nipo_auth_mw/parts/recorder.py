@@ -47,7 +47,7 @@ def event(
         client_address=one_line(client.address, 64) if client else "",
         user_agent=one_line(client.user_agent) if client else "",
         actor=one_line(actor, 64),
-        details=dict(details or {}),
+        details={key: one_line(value) if isinstance(value, str) else value for key, value in (details or {}).items()},
     )
 
 
