@@ -167,6 +167,18 @@ def test_au6_a_changed_or_missing_seal_is_named_first(house: House, change: dict
     assert house.wrong()[0] == ("seal_removed", 1)
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", ["history", "history.csv", "history/4", "history/4/delete", "staff/1/history"])
+def test_au6_no_page_changes_or_removes_a_row(house: House, method: str, path: str) -> None:
+    person(house.auth, role="admin")
+    boss = browser(house.auth)
+    assert sign_in(boss).status_int == 303
+    before = events(house.auth)
+    answer = boss.request(f"/auth/{path}", method=method, expect_errors=True)
+    assert answer.status_int in {404, 405}
+    assert events(house.auth) == before
+
+
 def test_the_key_that_left_the_configuration_is_told_apart(store: SQLStore) -> None:
     House(store)
     later = middleware(store=store, hasher=fast_hasher(), secret_key=["another key " * 4, KEY])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -17,7 +20,7 @@ from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, fast_hasher
 from nipo_auth_mw.web.routes import ROUTES
-from tests.kit import PASSWORD, browser, events, middleware, person, seen, sign_in
+from tests.kit import PASSWORD, WRONG, browser, events, middleware, person, seen, sign_in
 
 NEXT = "midori-no-kaze-no-oto"
 ADMIN, OTHER = "kanri@example.com", "tanaka@example.com"
@@ -43,6 +46,28 @@ class House:
 @pytest.fixture
 def house() -> House:
     return House()
+
+
+@pytest.fixture
+def store(tmp_path: Any) -> Any:
+    made = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    made.create_schema()
+    yield made
+    made.close()
+
+
+def link_of(house: House, to: str, part: str) -> str:
+    """The path of the newest link of this kind that was mailed there."""
+    texts = [m.text for m in house.mailer.outbox if m.to == to]
+    return re.findall(rf"https?://[^/\s]+(/auth/{part}/\S+)", "\n".join(texts))[-1]
+
+
+def breaks(store: SQLStore, when: str, table: str) -> None:
+    """Let the database fail at such a statement, with an error that is no constraint's."""
+    with store._db.writing() as connection:
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER broken BEFORE {when} ON nipo_auth_{table} BEGIN INSERT INTO missing VALUES (1); END"
+        )
 
 
 def _paths(user_id: str) -> list[tuple[str, str]]:
@@ -136,6 +161,64 @@ def test_ad3_a_demoted_or_disabled_administrator_loses_power_at_once(house: Hous
     assert house.auth.accounts.get(house.member.id).active
 
 
+_ELSEWHERE = "import sys; from nipo_auth_mw.stores import SQLStore; SQLStore(sys.argv[1]).update(sys.argv[2], {})"
+
+
+@pytest.mark.parametrize(("change", "status"), [("role='staff'", 403), ("active=False", 401)])
+def test_ad3_what_another_process_wrote_counts_at_the_next_request(store: Any, change: str, status: int) -> None:
+    house = House(store=store, hasher=fast_hasher())
+    house.boss.get("/auth/staff", status=200)
+    assert house.post("profile", memo="before").status_int == 303
+    url = str(store._db.engine.url)
+    subprocess.run([sys.executable, "-c", _ELSEWHERE.format(change), url, house.admin.id], check=True)
+    assert house.post("active", active="0").status_int == status
+    assert house.boss.get("/auth/staff", headers={"Accept": "application/json"}, status=status)
+    assert house.auth.accounts.get(house.member.id).active
+
+
+_OWN_FORMS = {
+    "account/profile": {"language": "ja"},
+    "account/email": {"email": "new@example.net", "password": PASSWORD},
+    "account/password": {"current_password": PASSWORD, "password": NEXT},
+    "account/confirm": {"password": PASSWORD},
+    "language": {"lang": "ja"},
+    "forgot": {"email": OTHER},
+    "login": {"email": OTHER, "password": PASSWORD},
+}
+_MORE = {
+    **{"role": "admin", "active": "0", "enabled": "1", "is_admin": "1", "name": "Root", "id": "1", "user_id": "1"},
+    **{"memo": "x", "must_change": "1", "password_hash": "x", "epoch": "0"},
+}
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["form", "json"])
+@pytest.mark.parametrize("path", _OWN_FORMS)
+def test_ad4_no_form_of_ones_own_takes_what_is_not_in_it(house: House, path: str, as_json: bool) -> None:
+    before = [house.auth.accounts.get(user.id) for user in (house.admin, house.member)]
+    send = house.tanaka.post_json if as_json else house.tanaka.post
+    flags = {"active": False, "must_change": True} if as_json else {}
+    assert send(f"/auth/{path}", _MORE | flags | _OWN_FORMS[path], expect_errors=True).status_int in {200, 303}
+    admin, member = (house.auth.accounts.get(user.id) for user in (house.admin, house.member))
+    assert admin == before[0]
+    for name in ("id", "email", "role", "active", "name"):
+        assert getattr(member, name) == getattr(before[1], name)
+    assert house.auth._services.session_store.memos_of([house.member.id]) == {}
+    assert house.auth._services.session_store.notes_of(house.member.id).change_by is None
+    assert house.tanaka.get("/auth/staff", expect_errors=True).status_int == 403
+
+
+@pytest.mark.parametrize(
+    ("what", "changed"), [("active", "active"), ("role", "role"), ("email", "email"), ("password", ""), ("unlock", "")]
+)
+def test_ad4_each_form_of_the_staff_pages_changes_its_own_field(house: House, what: str, changed: str) -> None:
+    before = house.auth.accounts.get(house.member.id)
+    assert house.post(what, **FIELDS).status_int == 303
+    after = house.auth.accounts.get(house.member.id)
+    names = ("id", "email", "role", "active", "name", "language", "notify_email")
+    assert [name for name in names if getattr(after, name) != getattr(before, name)] == [changed][: bool(changed)]
+    assert sign_in(browser(house.auth), ADMIN).status_int == 303
+
+
 def test_ad4_nothing_more_is_taken_than_the_form_has(house: House) -> None:
     house.post("profile", **FIELDS)
     after = house.auth.accounts.get(house.member.id)
@@ -149,6 +232,31 @@ def test_ad5_an_id_that_is_sent_is_ignored(house: House) -> None:
     house.boss.post("/auth/staff/create", fields, status=303)
     assert house.auth.accounts.find("new@example.net").id not in {house.admin.id, house.member.id}
     assert house.auth.accounts.get(house.admin.id).email == ADMIN
+
+    house.boss.post_json("/auth/staff/create", fields | {"email": "json@example.net"}, status=200)
+    assert house.auth.accounts.get(house.admin.id).email == ADMIN
+    assert len(house.auth.accounts.search()) == 4
+
+
+@pytest.mark.parametrize(
+    ("what", "fields"),
+    [
+        ("profile", {"name": "x", "memo": "y"}),
+        ("active", {"active": "0"}),
+        ("role", {"role": "admin"}),
+        ("email", {"email": "new@example.net"}),
+        ("password", {"password": NEXT}),
+        ("delete", {}),
+    ],
+)
+def test_ad5_an_id_in_the_form_never_stands_for_the_one_in_the_path(
+    house: House, what: str, fields: dict[str, str]
+) -> None:
+    other = person(house.auth, "other@example.com", name="佐藤")
+    assert house.post(what, **fields, id=other.id, user_id=other.id).status_int == 303
+    assert house.auth.accounts.get(other.id) == other
+    assert sign_in(browser(house.auth), "other@example.com").status_int == 303
+    assert {row.user_id for row in events(house.auth) if row.actor == house.admin.id} == {house.member.id}
 
 
 @pytest.mark.parametrize("what", ["active", "role", "password", "email", "delete"])
@@ -202,6 +310,27 @@ def test_ad6_enabling_revives_no_old_session(house: House) -> None:
     assert house.post("active", active="1").status_int == 303
     assert seen(house.tanaka) == ""
     assert sign_in(house.tanaka, OTHER).status_int == 303
+
+
+@pytest.mark.parametrize("by_page", [True, False], ids=["by the page", "by the host's own SQL"])
+def test_ad6_enabling_revives_no_session_device_or_link(house: House, by_page: bool) -> None:
+    house.tanaka.post("/auth/account/email", {"email": "new@example.net", "password": PASSWORD}, status=303)
+    house.tanaka.post("/auth/forgot", {"email": OTHER})
+    links = [link_of(house, OTHER, "reset"), link_of(house, OTHER, "email/cancel")]
+    links.append(link_of(house, "new@example.net", "email/confirm"))
+    for link in links:
+        browser(house.auth).get(link, status=200)
+    if by_page:
+        assert house.post("active", active="0").status_int == 303
+    else:
+        house.auth._services.directory.update(house.member.id, active=False)
+    assert house.post("active", active="1").status_int == 303
+    assert seen(house.tanaka) == ""
+    for link in links:
+        assert browser(house.auth).get(link, expect_errors=True).status_int == 410, link
+    for _ in range(5):
+        sign_in(browser(house.auth), OTHER, WRONG)
+    assert sign_in(house.tanaka, OTHER).status_int == 429, "the device is no longer known"
 
 
 def test_ad6_two_administrators_who_demote_each_other_at_once_do_not_both_succeed(tmp_path: Any) -> None:
@@ -275,9 +404,66 @@ def test_ad8_no_page_shows_a_hash_or_a_token(house: House) -> None:
             assert not [secret for secret in secrets if secret in text], path
 
 
-def test_ad8_a_search_does_not_look_into_hashes(house: House) -> None:
+@pytest.mark.parametrize("kind", ["memory", "sql"])
+def test_ad8_a_search_does_not_look_into_hashes(kind: str, request: Any) -> None:
+    house = House(hasher=fast_hasher(), **({"store": request.getfixturevalue("store")} if kind == "sql" else {}))
+    hashed = house.auth._services.users.get(house.member.id).password_hash
+    for text in (hashed, hashed[:9], hashed[-12:], hashed.split("$")[-2]):
+        found = house.boss.get("/auth/staff", {"q": text}, headers={"Accept": "application/json"})
+        assert found.json["users"] == [], text
+        assert house.auth.accounts.search(text) == []
     assert "田中" not in house.boss.get("/auth/staff?q=argon2").text.replace("田中</option", "")
     assert "田中" in house.boss.get("/auth/staff", {"q": "田中"}).text
+
+
+@pytest.mark.parametrize(
+    ("when", "path", "fields"),
+    [
+        ("INSERT", "create", {"email": "new@example.net", "password": NEXT}),
+        ("INSERT", "bulk", {"emails": "new@example.net", "password": NEXT}),
+        ("UPDATE OF password_hash", "2/password", {"password": NEXT}),
+        ("UPDATE", "2/email", {"email": "new@example.net"}),
+        ("DELETE", "2/delete", {}),
+    ],
+)
+def test_ad8_au3_an_error_of_the_database_shows_and_logs_no_hash(
+    store: Any, when: str, path: str, fields: dict[str, str], caplog: Any, capfd: Any
+) -> None:
+    house = House(store=store, hasher=fast_hasher())
+    breaks(store, when, "account")
+    for answer in (
+        house.boss.post(f"/auth/staff/{path}", fields, status=503),
+        house.boss.post_json(f"/auth/staff/{path}", fields, status=503),
+    ):
+        assert "$argon2" not in answer.text
+        assert NEXT not in answer.text
+    printed = capfd.readouterr()
+    assert "503" in caplog.text
+    for text in (caplog.text, printed.out, printed.err, repr([vars(record) for record in caplog.records])):
+        assert "$argon2" not in text
+        assert NEXT not in text
+    assert sign_in(browser(house.auth), OTHER).status_int == 303
+
+
+GUESSES = [
+    *(("admin", "admin"), ("admin", "password"), ("admin@example.com", "admin"), ("admin@example.com", "")),
+    *(("admin@app.example", "changeme"), ("root", "root"), ("root@localhost", "toor"), ("", "")),
+    *(("admin@localhost", "admin"), ("test@example.com", "test"), ("nipo@example.com", "nipo")),
+]
+
+
+def test_ad9_new_tables_let_nobody_in_until_the_command_line_makes_the_first(store: Any) -> None:
+    auth = middleware(store=store, hasher=fast_hasher())
+    for number, (email, password) in enumerate(GUESSES):
+        assert sign_in(browser(auth, f"192.0.2.{number}"), email, password).status_int == 401
+    assert auth.accounts.search() == []
+    settings = {"NIPO_AUTH_STORE": str(store._db.engine.url), "NIPO_AUTH_SECRET_KEY": "k" * 40}
+    command = [sys.executable, "-m", "nipo_auth_mw.cli", "init", "--email", ADMIN, "--password-stdin"]
+    subprocess.run(command, input=PASSWORD, text=True, check=True, env=os.environ | settings, capture_output=True)
+    assert [user.email for user in auth.accounts.search()] == [ADMIN]
+    first = browser(auth)
+    assert sign_in(first, ADMIN).status_int == 303
+    first.get("/auth/staff", status=200)
 
 
 def test_ad9_a_fresh_database_lets_nobody_in() -> None:
@@ -310,6 +496,22 @@ def test_au1_au2_each_act_is_one_row_with_actor_subject_and_address(house: House
     assert {row.client_address for row in rows if row.event != "session_ended"} == {"192.0.2.1"}
 
 
+def test_au1_ending_three_devices_with_the_account_makes_four_rows(house: House) -> None:
+    for address in ("198.51.100.1", "198.51.100.2"):
+        sign_in(browser(house.auth, address), OTHER)
+    before = len(events(house.auth))
+    heard: list[Any] = []
+    house.auth._services.recorder._listeners = (heard.append,)
+    house.post("active", active="0")
+    rows = events(house.auth)[before:]
+    assert sorted(row.event for row in rows) == ["account_disabled", *["session_ended"] * 3]
+    assert sorted(row.event for row in heard) == ["account_disabled", *["session_ended"] * 3]
+    ended = [row for row in rows if row.event == "session_ended"]
+    assert len({row.session for row in ended}) == 3
+    assert {(row.user_id, row.actor, row.details["why"]) for row in ended} == {("2", "1", "account_disabled")}
+    assert {row.client_address for row in ended} == {"192.0.2.1", "198.51.100.1", "198.51.100.2"}
+
+
 class Readonly(MemoryStore):
     """A history that cannot be written to."""
 
@@ -319,6 +521,23 @@ class Readonly(MemoryStore):
         if self.broken:
             raise StoreUnavailable("read only")
         super().append_event(event)
+
+
+def test_au7_a_database_that_takes_no_more_rows_stops_administrators_and_nobody_else(store: Any) -> None:
+    house = House(store=store, hasher=fast_hasher())
+    breaks(store, "INSERT", "event")
+    created = {"email": "new@example.net", "password": NEXT, "role": "staff"}
+    house.boss.post("/auth/staff/create", created, status=503)
+    house.boss.post("/auth/staff/bulk", {"emails": "new@example.net", "password": NEXT}, status=503)
+    for what, fields in (("active", {"active": "0"}), ("role", {"role": "admin"}), ("delete", {})):
+        assert house.post(what, **fields).status_int == 503
+    assert [(user.email, user.active, user.role) for user in house.auth.accounts.search()] == [
+        (ADMIN, True, "admin"),
+        (OTHER, True, "staff"),
+    ]
+    assert seen(house.tanaka) == "2"
+    assert sign_in(browser(house.auth), OTHER).status_int == 303
+    assert sign_in(browser(house.auth), OTHER, WRONG).status_int == 401
 
 
 def test_au7_what_cannot_be_recorded_is_not_done_and_people_still_sign_in() -> None:
