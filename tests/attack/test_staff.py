@@ -153,6 +153,7 @@ def test_ad2_a_sent_password_is_shown_by_no_page(house: House) -> None:
 
 
 def test_ad3_a_demoted_or_disabled_administrator_loses_power_at_once(house: House) -> None:
+    house.boss.get("/auth/staff", status=200)
     house.auth._services.directory.update(house.admin.id, role="staff")
     assert house.boss.get("/auth/staff", expect_errors=True).status_int == 403
     assert house.post("active", active="0").status_int == 403
