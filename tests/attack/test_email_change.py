@@ -119,6 +119,7 @@ def test_em4_a_link_that_we_signed_is_of_no_use_for_the_change_of_another_accoun
     (change,) = house.auth._services.session_store._changes.values()
     account, notes = house.auth._services.users.get(other.id), house.auth._services.session_store.notes_of(other.id)
     forged = house.auth._services.email_links.make(account, notes, change.key)
+    assert browser(house.auth).get(f"/auth/email/confirm/{forged}", expect_errors=True).status_int == 410
     assert house.cancel(f"/auth/email/confirm/{forged}").status_int == 410
     assert house.address() == OLD
     assert house.auth.accounts.get(other.id).email == "suzuki@example.com"

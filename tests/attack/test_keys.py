@@ -130,6 +130,17 @@ def test_ky2_each_signed_value_is_good_in_its_own_place_and_in_no_other(places):
         assert login(auth, cookie=f"nipo_device={values[own]}").status == (303 if own == "device" else 429), own
 
 
+def test_ky2_no_two_purposes_share_a_key(places):
+    auth, values = places
+    services = auth._services
+    signers = {"session": services.sessions._signed, "device": services.devices._signed}
+    signers |= {"reset": services.reset_links._signed, "email/confirm": services.email_links._signed}
+    signers |= {"email/cancel": services.cancel_links}
+    for purpose, signed in signers.items():
+        for own, value in values.items():
+            assert (signed.open(value) is not None) == (own == purpose), (own, purpose)
+
+
 def test_ky1_mailed_links_go_on_when_the_key_is_replaced(places):
     before, values = places
     mails = MemoryMailer()

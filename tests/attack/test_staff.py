@@ -116,10 +116,19 @@ def test_ad2_a_set_password_ends_all_at_once_and_must_be_changed(house: House) -
     assert len(generated.replace("-", "")) == 16
     answer = form.submit(status=303)
     assert generated not in answer.follow().text
+    assert [row.user_id for row in events(house.auth, "session_ended")] == [house.member.id]
+    assert house.auth._services.session_store.sessions_of(house.member.id) == []
     assert seen(house.tanaka) == ""
     assert sign_in(house.tanaka, OTHER).status_int == 401
     assert sign_in(house.tanaka, OTHER, generated).location.partition("?")[0].endswith("/auth/account/password")
     assert seen(house.tanaka) == ""
+    for path in ("account", "account/email", "account/confirm"):
+        assert "/auth/account/password" in house.tanaka.get(f"/auth/{path}", status=303).location
+    elsewhere = {"email": "new@example.net", "password": generated}
+    assert (
+        house.tanaka.post_json("/auth/account/email", elsewhere, status=403).json["code"] == "password_change_required"
+    )
+    assert house.tanaka.get("/auth/session", status=403).json["code"] == "password_change_required"
     change = {"current_password": generated, "password": NEXT}
     assert house.tanaka.post("/auth/account/password", change).status_int == 303
     assert seen(house.tanaka) == house.member.id
