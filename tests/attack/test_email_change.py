@@ -52,8 +52,11 @@ def house() -> House:
 
 
 def test_em1_the_password_is_needed_and_wrong_ones_count(house: House) -> None:
-    for password in ("", WRONG, WRONG, WRONG):
+    assert house.browser.post("/auth/account/email", {"email": NEW}, expect_errors=True).status_int == 403
+    for password in (WRONG, WRONG):
         assert house.ask(password=password).status_int == 403
+    as_json = house.browser.post_json("/auth/account/email", {"email": NEW, "password": WRONG}, status=403)
+    assert as_json.json["code"] == "wrong_password"
     fifth = house.ask(password=WRONG)
     assert fifth.status_int == 403
     assert "Retry-After" in fifth.headers
@@ -110,6 +113,18 @@ def test_em4_a_link_of_one_account_is_worth_nothing_for_another(house: House) ->
     assert house.address() == OLD
 
 
+def test_em4_a_link_that_we_signed_is_of_no_use_for_the_change_of_another_account(house: House) -> None:
+    other = person(house.auth, "suzuki@example.com")
+    house.ask()
+    (change,) = house.auth._services.session_store._changes.values()
+    account, notes = house.auth._services.users.get(other.id), house.auth._services.session_store.notes_of(other.id)
+    forged = house.auth._services.email_links.make(account, notes, change.key)
+    assert browser(house.auth).get(f"/auth/email/confirm/{forged}", expect_errors=True).status_int == 410
+    assert house.cancel(f"/auth/email/confirm/{forged}").status_int == 410
+    assert house.address() == OLD
+    assert house.auth.accounts.get(other.id).email == "suzuki@example.com"
+
+
 @pytest.fixture
 def on_disk(tmp_path: Any) -> Any:
     store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
@@ -132,6 +147,17 @@ def at_once(*posts: Any) -> list[int]:
     for thread in threads:
         thread.join()
     return sorted(statuses)
+
+
+def test_em4_of_two_changes_asked_for_at_once_no_link_confirms_the_others_address(on_disk: Any) -> None:
+    asked = {"evil@example.net", "victim@example.org"}
+    house = on_disk()
+    statuses = at_once(*(lambda email=email: house.ask(email) for email in asked))
+    assert statuses in ([303, 303], [303, 429])
+    mailed = [m for m in house.mailer.outbox if m.to in asked]
+    assert len(mailed) == statuses.count(303)
+    assert house.cancel(house.mail(mailed[0].to, "confirm")).status_int == 303
+    assert house.address() == mailed[0].to
 
 
 def test_em5_of_two_who_confirm_one_address_at_once_one_wins(on_disk: Any) -> None:

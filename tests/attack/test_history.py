@@ -167,6 +167,18 @@ def test_au6_a_changed_or_missing_seal_is_named_first(house: House, change: dict
     assert house.wrong()[0] == ("seal_removed", 1)
 
 
+def test_au6_no_page_changes_or_removes_a_row(house: House) -> None:
+    person(house.auth, role="admin")
+    boss = browser(house.auth)
+    assert sign_in(boss).status_int == 303
+    before = events(house.auth)
+    for path in ("history", "history.csv", "history/4", "history/4/delete", "staff/1/history"):
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            answer = boss.request(f"/auth/{path}", method=method, expect_errors=True)
+            assert answer.status_int in {404, 405}, (method, path)
+    assert events(house.auth) == before
+
+
 def test_ky1_the_key_that_left_the_configuration_is_told_apart(store: SQLStore) -> None:
     House(store)
     later = middleware(store=store, hasher=fast_hasher(), secret_key=["another key " * 4, KEY])

@@ -7,15 +7,16 @@ import hashlib
 import hmac
 import os
 import pickle
+import re
 
 import pytest
 from itsdangerous import Signer, URLSafeSerializer, URLSafeTimedSerializer
 
 from nipo_auth_mw import AuthConfig, ConfigError
 from nipo_auth_mw.parts.signing import Signed
-from nipo_auth_mw.testing import MemoryStore
+from nipo_auth_mw.testing import MemoryMailer, MemoryStore, link_in
 from tests.attack.tools import ask, login, session_pair, signed_in, who
-from tests.kit import WRONG, middleware, person
+from tests.kit import PASSWORD, WRONG, middleware, person
 
 OLD = "the old secret of this set-up, 0123456789"
 NEW = "the new secret of this set-up, 9876543210"
@@ -54,22 +55,6 @@ def test_ky1_a_known_device_stays_known_when_the_key_is_replaced():
     assert login(both, cookie=device).status == 303
 
 
-def test_ky2_a_value_is_worth_nothing_for_another_purpose_or_realm():
-    store = MemoryStore()
-    auth = with_keys(store, OLD)
-    person(auth)
-    cookies = login(auth).cookies
-    session, device = cookies["nipo_auth"], cookies["nipo_device"]
-    assert who(auth, f"nipo_auth={device}") == ""
-    for _ in range(5):
-        login(auth, password=WRONG)
-    assert login(auth, cookie=f"nipo_device={session}").status == 429, "a session is no known device"
-    realm = with_keys(store, OLD, realm="r")
-    assert who(realm, f"nipo_auth_r={session}") == ""
-    assert login(realm, cookie=f"nipo_device_r={device}").status in {303, 429}
-    assert who(auth, f"nipo_auth={session}") == "1"
-
-
 def test_ky2_a_device_of_another_realm_or_person_is_not_known():
     store = MemoryStore()
     auth, realm = with_keys(store, OLD), with_keys(store, OLD, realm="r")
@@ -95,6 +80,60 @@ def test_ky2_each_purpose_realm_and_secret_has_a_key_of_its_own():
             assert text == ("text" if made == opened else None), (made, opened)
 
 
+@pytest.fixture
+def places():
+    """A middleware, and one value for each thing that is signed: what its owner's browser and mailbox hold."""
+    mailer = MemoryMailer()
+    auth = with_keys(MemoryStore(), OLD, mailer=mailer)
+    person(auth)
+    cookies = login(auth).cookies
+    ask(auth, "POST", "/auth/forgot", form={"email": "tanaka@example.com"})
+    change = {"email": "new@example.net", "password": PASSWORD}
+    ask(auth, "POST", "/auth/account/email", form=change, cookie=f"nipo_auth={cookies['nipo_auth']}")
+    links = [re.fullmatch(r"\S+/auth/(\S+)/(\S+)", link_in(mail)) for mail in mailer.outbox]
+    mailed = {link[1]: link[2] for link in links if link}
+    assert sorted(mailed) == ["email/cancel", "email/confirm", "reset"]
+    return auth, mailed | {"session": cookies["nipo_auth"], "device": cookies["nipo_device"]}
+
+
+def test_ky2_each_signed_value_is_good_in_its_own_place_and_in_no_other(places):
+    auth, values = places
+    other_realm = with_keys(auth._services.session_store, OLD, realm="r", mailer=MemoryMailer())
+    for own, value in values.items():
+        for place in ("reset", "email/confirm", "email/cancel"):
+            assert ask(auth, path=f"/auth/{place}/{value}").status == (200 if own == place else 410), (own, place)
+            assert ask(other_realm, path=f"/auth/{place}/{value}").status == 410, (own, place)
+            if own != place:
+                answer = ask(auth, "POST", f"/auth/{place}/{value}", form={"password": "midori-no-kaze-no-oto"})
+                assert answer.status == 410, (own, place)
+        assert who(auth, f"nipo_auth={value}") == ("1" if own == "session" else ""), own
+        assert who(other_realm, f"nipo_auth_r={value}") == "", own
+    for _ in range(5):
+        login(auth, password=WRONG)
+    for own in ("session", "reset", "email/confirm", "email/cancel", "device"):
+        assert login(auth, cookie=f"nipo_device={values[own]}").status == (303 if own == "device" else 429), own
+
+
+def test_ky2_no_two_purposes_share_a_key(places):
+    auth, values = places
+    services = auth._services
+    signers = {"session": services.sessions._signed, "device": services.devices._signed}
+    signers |= {"reset": services.reset_links._signed, "email/confirm": services.email_links._signed}
+    signers |= {"email/cancel": services.cancel_links}
+    for purpose, signed in signers.items():
+        for own, value in values.items():
+            assert (signed.open(value) is not None) == (own == purpose), (own, purpose)
+
+
+def test_ky1_mailed_links_go_on_when_the_key_is_replaced(places):
+    before, values = places
+    mails = MemoryMailer()
+    both, new = (with_keys(before._services.session_store, *keys, mailer=mails) for keys in ((NEW, OLD), (NEW,)))
+    for place in ("reset", "email/confirm", "email/cancel"):
+        assert ask(both, path=f"/auth/{place}/{values[place]}").status == 200, place
+        assert ask(new, path=f"/auth/{place}/{values[place]}").status == 410, place
+
+
 def test_ky3_nothing_that_is_signed_for_a_client_verifies_as_a_session():
     auth = middleware(secret_key=OLD)
     person(auth)
@@ -106,6 +145,8 @@ def test_ky3_nothing_that_is_signed_for_a_client_verifies_as_a_session():
             login(auth, wanted),
             ask(auth, "POST", "/auth/language", form={"lang": "ja", "next": wanted}),
             ask(auth, path="/auth/login", query=f"next={wanted}", cookie=f"nipo_lang={secret}; nipo_device={secret}"),
+            login(auth, cookie=f"nipo_lang={secret}; nipo_device={secret}"),
+            login(auth, cookie=f"nipo_auth={secret}; nipo_device={secret}.{'A' * 43}"),
         ):
             for name, value in answer.cookies.items():
                 if name != "nipo_auth":
@@ -122,6 +163,7 @@ BAD = [
     "dev",
     "a" * 31,
     "x" * 31,
+    OLD[:31],
     "changeme" * 5,
     "change-this-to-something-secret-please",
     None,

@@ -340,16 +340,6 @@ def test_rs4_a_token_is_bound_to_its_purpose(auth):
     assert auth.accounts.get(auth.tanaka.id).email == "tanaka@example.com"
 
 
-def test_ky2_no_other_signed_value_is_a_token_and_no_token_is_a_session(auth):
-    cookies = login(auth).cookies
-    forgot(auth)
-    token = path_of(auth).rpartition("/")[2]
-    for value in cookies.values():
-        assert ask(auth, "GET", f"/auth/reset/{value}").status == 410
-    for name in cookies:
-        assert who(auth, f"{name}={token}") == "-" or who(auth, f"{name}={token}") == ""
-
-
 def test_rs5_no_step_can_be_skipped(auth):
     asked = forgot(auth)
     token = path_of(auth).rpartition("/")[2]

@@ -257,14 +257,6 @@ def test_bad_details_are_refused_and_what_was_typed_stays(auth: Any, tanaka: Tes
     assert tanaka.post_json("/auth/account/profile", {"language": "xx"}, status=422).json["code"] == "unknown_language"
 
 
-def test_ad4_nothing_else_can_be_set_there(auth: Any, tanaka: TestApp) -> None:
-    before = auth.accounts.find("tanaka@example.com")
-    extra = {"role": "admin", "active": "1", "name": "Root", "email": "evil@example.net", "id": "1"}
-    tanaka.post("/auth/account/profile", {"language": "en", **extra}, status=303)
-    after = auth.accounts.find("tanaka@example.com")
-    assert (after.role, after.name, after.email) == (before.role, before.name, before.email)
-
-
 # Devices
 
 

@@ -52,6 +52,27 @@ LANGUAGES = [
     "i-klingon",
 ]
 
+# What would begin a new line of a log or steer a terminal: CVE-2025-48432, CVE-2021-42250; OWASP, "Log Injection".
+LOG_FORGERIES = [
+    "a\nsigned_in",
+    "a\r\nb",
+    "a\rb",
+    "a\u2028b",
+    "a\u2029b",
+    "a\x85b",
+    "a\x0b\x0cb",
+    "\x1b[2Ja",
+    "\x1b]0;title\x07",
+    "\x9b2J",
+    "a\x00b",
+    "a\x08\x08b",
+    "x" * 30_000,
+    "\u202eabc",
+    "\u2066a\u2069",
+    "\ufeff\u200ba",
+    "a\tb",
+]
+
 HEADER_SPLITS = [
     "/x\r\nX-Evil: y",
     "x\nX-Evil: y",
