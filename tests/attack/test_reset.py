@@ -127,7 +127,8 @@ def test_en5_a_mail_server_that_hangs_or_fails_shows_in_no_answer(broken):
     assert mailer.asked.wait(10), "it was tried in the background"
     mailer.broken = False
     mailer.go.set()
-    assert auth.flush_mail(10)
+    # The try that was going on may still have met the broken server, and each flush tries once.
+    assert auth.flush_mail(10) or auth.flush_mail(10)
     assert [mail.to for mail in mailer.outbox] == ["tanaka@example.com"] * 2
 
 
