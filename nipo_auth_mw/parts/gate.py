@@ -92,6 +92,9 @@ class Gate:
             threads: Any = sys.modules["gevent"].get_hub().threadpool
             result: T = threads.apply(call, arguments)
             return result
+        if threading.current_thread() is threading.main_thread():
+            # A server that answers there has one request at a time, and one thread to keep memory for.
+            return call(*arguments)
         self._renew()
         return self._threads.submit(call, *arguments).result()
 
