@@ -202,6 +202,8 @@ def test_the_staff_pages_need_no_mouse(demo, new_browser):
 def test_the_account_page_needs_no_mouse(demo, new_browser):
     page = signed_in(new_browser(), demo, MEMBER)
     page.goto(f"{demo.url}/auth/account/password")
+    # The browser moves the focus when it draws, which may be after the page has loaded.
+    expect(page.locator("#current_password")).to_be_focused()
     page.keyboard.type(MEMBER[1])
     tab_to(page, "#password")
     page.keyboard.type(NEW)
