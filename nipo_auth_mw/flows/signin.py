@@ -68,12 +68,10 @@ def sign_in(
     A place in the lock is taken before anything is verified. An unknown address costs what a known one does. That an
     account is disabled is told after the right password only. Raises `StoreUnavailable` during an outage.
     """
-    attempt = attempt_of(services, email, client, device_cookie)
-    if attempt is None:
-        return _no_such_form(services, email, client)
-    account = check_password(services, attempt, password)
-    if isinstance(account, Refused):
-        return account
+    checked = check_password(services, email, password, client=client, device_cookie=device_cookie)
+    if isinstance(checked, Refused):
+        return checked
+    attempt, account = checked
     if not account.active:
         services.recorder.record(_event(services, "refused_disabled", attempt))
         return Refused("account_disabled")
@@ -86,13 +84,11 @@ def check_own_password(
 ) -> tuple[Attempt, Account] | Refused:
     """Ask a signed-in person for their password once more. It counts where a sign-in from this browser would
     (CVE-2026-9798), and its refusal of a wrong one is `wrong_password`."""
-    attempt = attempt_of(services, live.user.email, client, device_cookie)
-    if attempt is None or attempt.account is None or attempt.account.id != live.user.id:
-        return Refused("sign_in_required")
-    account = check_password(services, attempt, password)
-    if not isinstance(account, Refused):
-        return attempt, account
-    return replace(account, reason="wrong_password") if account.reason == "invalid_credentials" else account
+    email, owner = live.user.email, live.user.id
+    checked = check_password(services, email, password, client=client, device_cookie=device_cookie, owner=owner)
+    if isinstance(checked, Refused) and checked.reason == "invalid_credentials":
+        return replace(checked, reason="wrong_password")
+    return checked
 
 
 def confirm_password(
@@ -105,12 +101,29 @@ def confirm_password(
     return None if services.sessions.confirm(live.stored) else Refused("sign_in_required")
 
 
-def check_password(services: Services, attempt: Attempt, password: str) -> Account | Refused:
-    """Take a place, verify, and count: the account for its right password. Every password check goes through here, so
-    that no second door has a count of its own (CVE-2025-64102)."""
+def check_password(
+    services: Services,
+    email: str,
+    password: str,
+    *,
+    client: Client,
+    device_cookie: str | None,
+    owner: str | None = None,
+) -> tuple[Attempt, Account] | Refused:
+    """Take a place, verify, and count: the account for its right password, which is `owner`'s where that is given.
+
+    Every password check goes through here, so that no second door has a count of its own (CVE-2025-64102). In a crowd
+    it is refused before the store is asked for anything.
+    """
     try:
         with services.passwords.gate.queue(_WAIT):
-            return _check(services, attempt, password)
+            attempt = attempt_of(services, email, client, device_cookie)
+            if owner is not None and (attempt is None or attempt.account is None or attempt.account.id != owner):
+                return Refused("sign_in_required")
+            if attempt is None:
+                return _no_such_form(services, email, client)
+            account = _check(services, attempt, password)
+            return account if isinstance(account, Refused) else (attempt, account)
     except Busy:
         return Refused("busy", retry_after=1)
 
