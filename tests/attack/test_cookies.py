@@ -14,7 +14,6 @@ import pytest
 import time_machine
 
 from nipo_auth_mw import AuthConfig, ConfigError
-from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, link_in
 from tests.attack.corpora.cookies import BROKEN_NEIGHBOURS, FOREIGN
 from tests.attack.tools import HTTPS, Inner, ask, login, rows, session_pair, signed_in, who
@@ -90,9 +89,7 @@ def test_ck3_the_value_is_random_opaque_and_small(auth):
             assert b"example" not in told
 
 
-def test_ck4_the_store_keeps_only_a_hash_of_the_secret(tmp_path):
-    store = SQLStore(f"sqlite:///{tmp_path}/auth.db")
-    store.create_schema()
+def test_ck4_the_store_keeps_only_a_hash_of_the_secret(store, tmp_path):
     mailer = MemoryMailer()
     auth = middleware(store=store, mailer=mailer)
     person(auth)
@@ -109,7 +106,6 @@ def test_ck4_the_store_keeps_only_a_hash_of_the_secret(tmp_path):
     for secret in secrets:
         for file in tmp_path.iterdir():
             assert secret.encode() not in file.read_bytes(), file.name
-    store.close()
 
 
 def test_ck5_two_cookies_of_our_name_are_none(auth):

@@ -126,11 +126,8 @@ def test_em4_a_link_that_we_signed_is_of_no_use_for_the_change_of_another_accoun
 
 
 @pytest.fixture
-def on_disk(tmp_path: Any) -> Any:
-    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
-    store.create_schema()
-    yield lambda **given: House(store=store, hasher=fast_hasher(), **given)
-    store.close()
+def on_disk(store: SQLStore) -> Any:
+    return lambda **given: House(store=store, hasher=fast_hasher(), **given)
 
 
 def at_once(*posts: Any) -> list[int]:

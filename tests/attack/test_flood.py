@@ -21,7 +21,7 @@ import sqlalchemy as sa
 import time_machine
 
 from nipo_auth_mw.parts.gate import Gate
-from nipo_auth_mw.stores import SQLStore, schema
+from nipo_auth_mw.stores import schema
 from nipo_auth_mw.testing import fast_hasher
 from tests.attack.tools import FORM, ask, login
 from tests.kit import PASSWORD, WRONG, SpyHasher, events, middleware, person
@@ -48,14 +48,11 @@ def spy():
 
 
 @pytest.fixture
-def auth(tmp_path, spy):
-    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
-    store.create_schema()
+def auth(store, spy):
     auth = middleware(store=store, hasher=spy)
     person(auth)
     spy.verified.clear()
-    yield auth
-    store.close()
+    return auth
 
 
 def counters(auth) -> int:

@@ -20,14 +20,6 @@ from tests.kit import WRONG, browser, events, middleware, person, sign_in
 KEY = "one secret key of many characters " * 2
 
 
-@pytest.fixture
-def store(tmp_path: Any) -> Any:
-    made = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
-    made.create_schema()
-    yield made
-    made.close()
-
-
 class House:
     """A middleware on a file, with rows in two seals and a few that have none yet."""
 

@@ -11,7 +11,6 @@ import pytest
 
 from nipo_auth_mw.errors import EmailRejected, EmailTaken
 from nipo_auth_mw.parts import emails
-from nipo_auth_mw.stores import MemoryStore, SQLStore
 from tests.attack.corpora.addresses import ACCEPTED, LOOK_ALIKES, REFUSED
 from tests.attack.tools import ask, login, rows, session_pair, signed_in, who
 from tests.kit import PASSWORD, events, middleware, person
@@ -49,19 +48,8 @@ def test_id1_an_account_made_in_any_spelling_is_kept_in_the_canonical_one():
         assert login(auth, "victim@site.example").status == 303
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request, tmp_path):
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
-    store.create_schema()
-    yield store
-    store.close()
-
-
-def test_id1_of_many_who_take_one_address_at_once_the_store_lets_one(store):
-    auth = middleware(store=store)
+def test_id1_of_many_who_take_one_address_at_once_the_store_lets_one(each_store):
+    auth = middleware(store=each_store)
     ready, made = threading.Barrier(len(SPELLINGS)), []
 
     def take(typed):

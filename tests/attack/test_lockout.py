@@ -14,7 +14,7 @@ from nipo_auth_mw import LockoutPolicy
 from nipo_auth_mw.flows.password_reset import Reset, reset_password
 from nipo_auth_mw.flows.signin import Refused, SignedIn, sign_in
 from nipo_auth_mw.models import Client
-from nipo_auth_mw.stores import MemoryStore, SQLStore, schema
+from nipo_auth_mw.stores import MemoryStore, schema
 from nipo_auth_mw.testing import fast_hasher
 from tests.kit import PASSWORD, WRONG, SpyHasher, events, middleware, person
 
@@ -22,24 +22,13 @@ START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 HERE = Client("192.0.2.1", "test")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request, tmp_path):
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
-    store.create_schema()
-    yield store
-    store.close()
-
-
 @pytest.fixture
-def door(store):
+def door(each_store):
     """A middleware, a spy on its hasher, and one account."""
 
     def build(spy=None, **policy):
         spy = spy or SpyHasher(fast_hasher())
-        auth = middleware(store=store, hasher=spy, lockout=LockoutPolicy(**policy))
+        auth = middleware(store=each_store, hasher=spy, lockout=LockoutPolicy(**policy))
         person(auth)
         spy.verified.clear()
         return auth, spy
@@ -109,14 +98,14 @@ def test_lk15_attempts_while_locked_neither_hash_nor_prolong(door):
 
 
 @pytest.mark.parametrize("many", [2_000, pytest.param(100_000, marks=pytest.mark.long)])
-def test_lk15_a_flood_of_addresses_leaves_bounded_rows(door, store, many):
+def test_lk15_a_flood_of_addresses_leaves_bounded_rows(door, each_store, many):
     auth, _ = door(address_failures=1_000_000)
     kept = []
     with time_machine.travel(START, tick=False) as clock:
         for flood in "12":
             for number in range(many // 2):
                 attempt(auth, email=f"nobody{number}-{flood}@example.com")
-            kept.append(counter_rows(store))
+            kept.append(counter_rows(each_store))
             clock.shift(timedelta(minutes=15, seconds=1))
     assert kept[0] >= many // 2
     assert kept[1] < 1.5 * kept[0], "the second flood takes the place of the first"

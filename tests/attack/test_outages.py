@@ -9,7 +9,7 @@ import time
 import pytest
 
 from nipo_auth_mw import LockoutPolicy, StoreUnavailable
-from nipo_auth_mw.stores import MemoryStore, SQLStore
+from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
 from tests.attack.tools import HTTPS, ask, breakable, login, signed_in, who
 from tests.kit import PASSWORD, WRONG, SpyHasher, browser, middleware, person, sign_in
@@ -98,9 +98,8 @@ def test_fa2_fa3_no_other_door_checks_a_password_either(auth, where):
     assert who(auth, cookie) != ""
 
 
-def test_fa2_a_table_that_takes_no_more_counts_checks_no_password(tmp_path):
-    store, spy = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}"), SpyHasher(fast_hasher())
-    store.create_schema()
+def test_fa2_a_table_that_takes_no_more_counts_checks_no_password(store):
+    spy = SpyHasher(fast_hasher())
     auth = middleware(store=store, hasher=spy)
     person(auth)
     cookie = signed_in(auth)
@@ -114,7 +113,6 @@ def test_fa2_a_table_that_takes_no_more_counts_checks_no_password(tmp_path):
     assert [login(auth, password=password).status for password in (PASSWORD, WRONG)] == [503, 503]
     assert spy.verified == []
     assert who(auth, cookie) == "1"
-    store.close()
 
 
 def test_fa3_live_sessions_go_on_without_counters(auth):
@@ -169,23 +167,12 @@ def test_fa5_a_redis_that_never_answers_costs_seconds(silent):
     assert time.monotonic() - began < 6
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request, tmp_path):
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
-    store.create_schema()
-    yield store
-    store.close()
-
-
 @pytest.mark.parametrize("step", ["raise_epoch", "sessions_of", "end_session", "set_change_by", "append_event"])
-def test_fa6_a_reset_that_fails_half_way_leaves_the_old_state_whole(store, step):
+def test_fa6_a_reset_that_fails_half_way_leaves_the_old_state_whole(each_store, step):
     mailer, new = MemoryMailer(), "midori-no-oka-to-kaze"
-    failing = breakable(store, StoreUnavailable)
+    failing = breakable(each_store, StoreUnavailable)
     failing.wrap("set_change_by")
-    auth = middleware(store=store, mailer=mailer, base_url=HTTPS)
+    auth = middleware(store=each_store, mailer=mailer, base_url=HTTPS)
     person(auth)
     cookie = signed_in(auth)
     ask(auth, "POST", "/auth/forgot", form={"email": "tanaka@example.com"})

@@ -49,14 +49,6 @@ def house() -> House:
     return House()
 
 
-@pytest.fixture
-def store(tmp_path: Any) -> Any:
-    made = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
-    made.create_schema()
-    yield made
-    made.close()
-
-
 def on(kind: str, request: Any) -> dict[str, Any]:
     """The arguments for a store of this kind."""
     return {"store": request.getfixturevalue("store")} if kind == "sql" else {}
