@@ -47,7 +47,8 @@ def copy(folder: Path) -> None:
         (folder / "tests" / "browser" / "node_modules").symlink_to(modules)
 
 
-def turns_red(folder: Path, row: str, mutation: dict[str, str], places: list[str]) -> bool:
+def seen_red(folder: Path, row: str, mutation: dict[str, str], places: list[str]) -> str:
+    """How the row's tests turned red, in pytest's words; "" when they did not."""
     path = folder / "nipo_auth_mw" / mutation["file"]
     whole = path.read_text("utf-8")
     assert whole.count(mutation["old"]) == 1, f"{row}: its text is not exactly once in {mutation['file']}"
@@ -66,14 +67,14 @@ def turns_red(folder: Path, row: str, mutation: dict[str, str], places: list[str
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return True
+        return f"no end in {TIMEOUT} s"
     finally:
         path.write_text(whole, "utf-8")
-    # 1: tests failed; 2: the mutated package cannot even be collected, which shows nothing about the row.
-    if done.returncode not in {0, 1} or not re.search(r"\d+ (passed|failed|error)", done.stdout):
+    failed = re.search(r"\d+ failed", done.stdout)
+    # An error, or a package that cannot even be collected, shows nothing about the row.
+    if done.returncode and not failed:
         print(f"{row}: pytest could not run\n{done.stdout[-800:]}", flush=True)
-        return False
-    return done.returncode == 1
+    return failed[0] if failed else ""
 
 
 def main(wanted: list[str]) -> int:
@@ -87,17 +88,17 @@ def main(wanted: list[str]) -> int:
             copy(folder)
             folders.put(folder)
 
-        def one(row: str) -> tuple[str, bool]:
+        def one(row: str) -> tuple[str, str]:
             folder = folders.get()
             try:
-                red = turns_red(folder, row, known[row], places[row])
+                how = seen_red(folder, row, known[row], places[row])
             finally:
                 folders.put(folder)
-            print(f"{row}: {'red' if red else 'STAYED GREEN'}", flush=True)
-            return row, red
+            print(f"{row}: {f'red, {how}' if how else 'STAYED GREEN'}", flush=True)
+            return row, how
 
         with ThreadPoolExecutor(JOBS) as pool:
-            green = [row for row, red in pool.map(one, rows) if not red]
+            green = [row for row, how in pool.map(one, rows) if not how]
     without = [row for row in wanted or ROWS if row not in known and row not in UNTESTED]
     print(f"red: {len(rows) - len(green)} of {len(rows)}; stayed green: {', '.join(green) or 'none'}")
     print(f"without a mutation: {', '.join(without) or 'none'}")
