@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar, TypeVarTuple
 
+from nipo_auth_mw.forks import PerProcess
+
 _REMEMBERED = 8
 """Over how many hashes the time that one takes is averaged."""
 
@@ -31,21 +33,7 @@ class Gate:
 
     def __init__(self, slots: int | None = None) -> None:
         self.slots = slots or _cores()
-        self._takes = 0.0
-        self._guard = threading.Lock()
-        self._open()
-
-    def _open(self) -> None:
-        self._free = threading.BoundedSemaphore(self.slots)
-        self._threads = ThreadPoolExecutor(self.slots, "nipo_auth_mw hash", _step_back)
-        self._in_line = 0
-        self._pid = os.getpid()
-
-    def _renew(self) -> None:
-        if self._pid != os.getpid():
-            with self._guard:
-                if self._pid != os.getpid():
-                    self._open()
+        self._hall = PerProcess(lambda: _Hall(self.slots))
 
     @contextmanager
     def queue(self, wait: float) -> Iterator[None]:
@@ -54,31 +42,31 @@ class Gate:
         Raises `Busy` at once where so many stand there that one more would wait longer than `wait` seconds, by what
         hashes took lately. In a flood they are most, and so they cost next to nothing.
         """
-        self._renew()
-        with self._guard:
-            if self._in_line * self._takes > wait * self.slots:
+        hall = self._hall.mine()
+        with hall.guard:
+            if hall.in_line * hall.takes > wait * self.slots:
                 raise Busy
-            self._in_line += 1
+            hall.in_line += 1
         try:
             yield
         finally:
-            with self._guard:
-                self._in_line -= 1
+            with hall.guard:
+                hall.in_line -= 1
 
     @contextmanager
     def slot(self, deadline: float) -> Iterator[None]:
         """Hold one slot. Raises `Busy` when none is free by `deadline` (on `time.monotonic`)."""
-        self._renew()
-        free = self._free
-        if not free.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        hall = self._hall.mine()
+        if not hall.free.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise Busy
         started = time.monotonic()
         try:
             yield
         finally:
-            free.release()
+            hall.free.release()
             took = time.monotonic() - started
-            self._takes += (took - self._takes) / (_REMEMBERED if self._takes else 1)
+            with hall.guard:
+                hall.takes += (took - hall.takes) / (_REMEMBERED if hall.takes else 1)
 
     def apart(self, call: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """What `call` returns or raises, on one of as many threads as there are slots.
@@ -95,8 +83,18 @@ class Gate:
         if threading.current_thread() is threading.main_thread():
             # A server that answers there has one request at a time, and one thread to keep memory for.
             return call(*arguments)
-        self._renew()
-        return self._threads.submit(call, *arguments).result()
+        return self._hall.mine().threads.submit(call, *arguments).result()
+
+
+class _Hall:
+    """Who waits and who hashes, in one process. `takes`: seconds that a hash took lately."""
+
+    def __init__(self, slots: int) -> None:
+        self.guard = threading.Lock()
+        self.free = threading.BoundedSemaphore(slots)
+        self.threads = ThreadPoolExecutor(slots, "nipo_auth_mw hash", _step_back)
+        self.in_line = 0
+        self.takes = 0.0
 
 
 def _step_back() -> None:

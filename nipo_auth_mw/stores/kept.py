@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.forks import at_fork
 
 _TURN_SECONDS = 5.0
 _FORK_SECONDS = 1.0
@@ -23,7 +24,7 @@ class Turn:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        _at_fork(in_child=self._renew)
+        at_fork(in_child=self._renew)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -106,7 +107,7 @@ class KeptConnections:
         self._all: weakref.WeakSet[Kept] = weakref.WeakSet()
         self._inherited: list[sa.Connection] = []
         self._held: list[Kept] = []
-        _at_fork(before=self._before_fork, in_parent=self._after_fork, in_child=self._in_child)
+        at_fork(before=self._before_fork, in_parent=self._after_fork, in_child=self._in_child)
 
     def mine(self) -> Kept:
         """The calling thread's."""
@@ -149,25 +150,3 @@ class KeptConnections:
         # thread must then be kept apart by greenlet.
         self._local, self._is_child = _NOBODYS, True
         self._after_fork()
-
-
-def _at_fork(
-    *,
-    before: Callable[[], None] | None = None,
-    in_parent: Callable[[], None] | None = None,
-    in_child: Callable[[], None] | None = None,
-) -> None:
-    """Call these methods at each fork for as long as their object lives."""
-
-    def weakly(method: Callable[[], None] | None) -> Callable[[], None]:
-        reference = weakref.WeakMethod(method) if method else None
-
-        def call() -> None:
-            alive = reference() if reference else None
-            if alive is not None:
-                alive()
-
-        return call
-
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=weakly(before), after_in_parent=weakly(in_parent), after_in_child=weakly(in_child))

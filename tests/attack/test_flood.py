@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -20,6 +23,7 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
+from nipo_auth_mw.forks import PerProcess
 from nipo_auth_mw.parts.gate import Gate
 from nipo_auth_mw.stores import schema
 from nipo_auth_mw.testing import fast_hasher
@@ -182,10 +186,36 @@ def test_pw15_a_sign_in_hashes_on_such_a_thread(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_ws6_a_child_hashes_on_threads_of_its_own():
-    gate = Gate(2)
-    assert gate.apart(lambda: 1) == 1
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if gate.apart(lambda: 7) == 7 else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+def test_ws6_a_child_has_slots_and_threads_of_its_own():
+    gate = Gate(1)
+
+    def check(_):
+        with gate.queue(5), gate.slot(time.monotonic() + 5):
+            return gate.apart(lambda: 7)
+
+    def all_in_threads():
+        with ThreadPoolExecutor(2) as server:
+            return list(server.map(check, range(4)))
+
+    assert all_in_threads() == [7] * 4
+    with gate.queue(5), gate.slot(time.monotonic()), gate._hall.mine().guard:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # whatever of the parent's it waits for, it waits for ever
+            os._exit(0 if all_in_threads() == [7] * 4 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert all_in_threads() == [7] * 4
+
+
+def test_ws6_what_each_process_has_one_of_is_made_once_however_many_ask():
+    made, second = [], threading.Barrier(2)
+
+    def make():
+        with contextlib.suppress(threading.BrokenBarrierError):
+            second.wait(0.2)  # for another that is made meanwhile
+        made.append(object())
+        return made[-1]
+
+    owned = PerProcess(make)
+    with ThreadPoolExecutor(8) as server:
+        assert list(server.map(lambda _: owned.mine(), range(8))) == made * 8

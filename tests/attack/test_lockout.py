@@ -253,10 +253,11 @@ def test_lk12_a_known_device_is_bound_neither_by_the_lock_nor_by_the_limit(door)
 
 def test_lk12_lk13_a_known_device_has_a_lock_of_its_own(door):
     auth, _ = door()
-    device = attempt(auth, PASSWORD).device
+    device, other = (attempt(auth, PASSWORD).device for _ in range(2))
     assert refusals(auth, 5, device=device)[-1].began
     assert reason(attempt(auth, PASSWORD, device=device)) == "locked"
-    assert isinstance(attempt(auth, PASSWORD), SignedIn), "other devices are not touched"
+    for untouched in (None, other):
+        assert isinstance(attempt(auth, PASSWORD, device=untouched), SignedIn)
 
 
 def by_an_administrator(auth):

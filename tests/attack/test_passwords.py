@@ -412,11 +412,11 @@ def test_pw15_a_full_gate_is_busy_and_counts_nothing():
     person(auth)
     gate = auth._services.passwords.gate
     for _ in range(gate.slots):
-        gate._free.acquire()
+        gate._hall.mine().free.acquire()
     outcomes = [attempt(auth) for _ in range(2)]
     assert outcomes == [Refused("busy", 1)] * 2
     for _ in range(gate.slots):
-        gate._free.release()
+        gate._hall.mine().free.release()
     for _ in range(4):
         assert not attempt(auth).began
     assert isinstance(attempt(auth, password=PASSWORD), SignedIn)
@@ -429,22 +429,22 @@ def test_pw15_who_would_wait_in_vain_is_told_so_at_once():
     person(auth)
     spy.verified.clear()
     gate = auth._services.passwords.gate
-    gate._takes = 1 + 0.25 / gate.slots  # seconds that a hash took lately
+    gate._hall.mine().takes = 1 + 0.25 / gate.slots  # seconds that a hash took lately
     for _ in range(gate.slots):
-        gate._free.acquire()
+        gate._hall.mine().free.acquire()
     waiting = [
         threading.Thread(target=attempt, args=(auth, f"p{number}@example.com")) for number in range(2 * gate.slots)
     ]
     for thread in waiting:
         thread.start()
     ends = time.monotonic() + 5
-    while gate._in_line < len(waiting) and time.monotonic() < ends:
+    while gate._hall.mine().in_line < len(waiting) and time.monotonic() < ends:
         pass
     started = time.monotonic()
     assert attempt(auth) == Refused("busy", 1)
     assert time.monotonic() - started < 1
     for _ in range(gate.slots):
-        gate._free.release()
+        gate._hall.mine().free.release()
     for thread in waiting:
         thread.join()
     assert isinstance(attempt(auth, password=PASSWORD), SignedIn)

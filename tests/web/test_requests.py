@@ -184,6 +184,12 @@ def test_the_client_is_the_peer_and_its_words_in_bounds():
         assert (sent(**absent).client.address, sent(**absent).client.user_agent) == ("", "")
 
 
+def test_the_client_reads_the_language_that_was_found_for_the_request():
+    request = sent()
+    request.language = "ja"
+    assert request.client.language == "ja"
+
+
 def test_a_route_that_forgot_to_ask_for_a_session_has_none():
     with pytest.raises(LookupError):
         sent().signed_in  # noqa: B018
