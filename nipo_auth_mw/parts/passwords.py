@@ -63,7 +63,7 @@ class Passwords:
         (CVE-2024-39329, CVE-2025-13473). The caller holds a slot of the gate.
         """
         known = stored is not None and _parameters(stored) is not None
-        compared = stored if known and stored else self._nobodys
+        compared = stored if stored is not None and known else self._nobodys
         try:
             right = bool(self.gate.apart(self._hasher.verify, compared, _normal(password)))
         except (Argon2Error, InvalidHashError):
@@ -93,7 +93,7 @@ class Passwords:
             raise PasswordRejected("too_long")
         if not _is_text(password):
             raise PasswordRejected("not_text")
-        if self._policy.refuse_guessable and len(password) <= _LONGEST_GUESSED_AT:
+        if self._policy.refuse_guessable:
             _refuse_guessable(_normal(password), [*about, *self._site_words])
 
     def generate(self) -> str:
@@ -148,25 +148,33 @@ def _parameters_of_tests(found: argon2.Parameters) -> bool:
 
 
 def _refuse_guessable(password: str, about: list[str]) -> None:
-    """Refuse below zxcvbn's score 2. A long password is guessable when its beginning and its end both are."""
+    """Refuse below zxcvbn's score 2. A long password is guessable when its beginning and its end both are, and above 72
+    characters only where it repeats itself."""
+    shown = password if len(password) <= _JUDGED else _without_its_repetitions(password)
+    if len(shown) > _LONGEST_GUESSED_AT:
+        return
     # Imported here: its word lists cost 26 ms and 10 MiB, and only setting a password needs them.
     from zxcvbn import zxcvbn
 
     words = {part for text in about for part in [text, *text.replace("@", " ").replace(".", " ").split()] if part}
-    inputs = [cut(word) for word in words for cut in (_beginning, _end)]
-    judged = [zxcvbn(_readable(cut(password)), user_inputs=inputs) for cut in (_beginning, _end)]
+    inputs = [end for word in words for end in _ends(word)]
+    judged = [zxcvbn(_readable(end), user_inputs=inputs) for end in _ends(shown)]
     if all(found["score"] < 2 for found in judged):
         feedback = judged[0]["feedback"]
         advice = [feedback["warning"], *feedback["suggestions"]]
         raise PasswordRejected("guessable", tuple(text for text in advice if text))
 
 
-def _beginning(text: str) -> str:
-    return text[:_JUDGED]
+def _without_its_repetitions(text: str) -> str:
+    """What the text repeats from its beginning to its end, as often as zxcvbn can be shown it whole; all of a text that
+    repeats nothing. Cut in the middle of a word, a repeated one would seem to be unguessable."""
+    period = next(period for period in range(1, len(text) + 1) if text.startswith(text[period:]))
+    return text[:period] * max(1, _JUDGED // period)
 
 
-def _end(text: str) -> str:
-    return text[-_JUDGED:]
+def _ends(text: str) -> list[str]:
+    """What zxcvbn is shown of a text: its beginning and its end, or all of a short one."""
+    return [text] if len(text) <= _JUDGED else [text[:_JUDGED], text[-_JUDGED:]]
 
 
 def _readable(text: str) -> str:

@@ -286,6 +286,22 @@ def test_lk16_a_lock_nobody_came_back_to_is_reported_by_the_sweep() -> None:
     assert len(events(auth, "sign_in_failed")) == 5
 
 
+def test_au6_rows_are_sealed_many_at_once_and_not_in_the_request(
+    store: SQLStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed_by, seal = [], store.add_seal
+    monkeypatch.setattr(store, "add_seal", lambda one: sealed_by.append(threading.current_thread()) or seal(one))
+    auth = middleware(store=store, hasher=fast_hasher(), secret_key=KEY)
+    person(auth)
+    for _ in range(5):
+        sign_in(browser(auth))
+    assert sealed_by == []
+    auth._services.worker.flush(5)
+    assert len(sealed_by) == 1
+    assert sealed_by[0] is not threading.current_thread()
+    assert auth._services.seals.verify().unsealed == 0
+
+
 def test_running_servers_seal_and_sweep_by_themselves(store: SQLStore) -> None:
     auth = middleware(store=store, hasher=fast_hasher(), secret_key=KEY)
     person(auth)

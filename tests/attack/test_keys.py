@@ -13,7 +13,7 @@ import pytest
 from itsdangerous import Signer, URLSafeSerializer, URLSafeTimedSerializer
 
 from nipo_auth_mw import AuthConfig, ConfigError
-from nipo_auth_mw.parts.signing import Signed
+from nipo_auth_mw.parts.signing import Keyed, Signed
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, link_in
 from tests.attack.tools import ask, login, session_pair, signed_in, who
 from tests.kit import PASSWORD, WRONG, middleware, person
@@ -234,6 +234,19 @@ def test_ky5_all_of_a_signature_is_compared():
         assert who(auth, mine[:at] + other + mine[at + 1 :]) == ""
         assert who(auth, mine[:at]) == ""
     assert who(auth, mine) == "1"
+
+
+def test_ky5_what_is_forged_is_compared_in_constant_time(monkeypatch):
+    compared, really = [], hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda *both: compared.append(both) or really(*both))
+    auth = middleware(secret_key=OLD)
+    name = auth._site.session_cookie.name
+    assert who(auth, f"{name}=secret.{'A' * 43}") == ""
+    assert [one for _, one in compared] == [b"A" * 43]
+    keyed = Keyed([OLD, NEW], "purpose")
+    assert not keyed.matches("0" * 64, "part")
+    assert not keyed.begins("0" * 8, "part")
+    assert [one for _, one in compared[1:]] == ["0" * 64] * 2 + ["0" * 8] * 2
 
 
 def test_ky5_no_pickle_is_ever_opened(tmp_path):

@@ -141,7 +141,7 @@ def test_pw8_guessable_ones_are_refused_with_advice(text):
     assert refused.value.advice
 
 
-@pytest.mark.parametrize("text", ["my password is a long walk by the sea", "x1" * 64])
+@pytest.mark.parametrize("text", ["my password is a long walk by the sea", "kq7!vbX2" * 16, "x1" * 20 + "y2" * 20])
 def test_pw8_long_ones_are_judged_without_a_crash(text):
     passwords().check(text)
 
@@ -473,6 +473,12 @@ def test_pw8_no_password_is_dear_to_judge(password):
     ("password", "good"),
     [
         ("abc" * 24, False),
+        ("password1" * 5, False),
+        ("password1" * 5 + "passwo", False),
+        ("hanako" * 12, False),
+        ("password" * 16, False),
+        ("kq7!vbX2" * 9, True),
+        ("midori-no-oka-to-kaze" * 3, True),
         ("!@#$%^&*()" * 7, False),
         ("a" * 45 + "midori-no-oka-to-kaze", True),
         ("midori-no-oka-to-kaze" + "a" * 45, True),

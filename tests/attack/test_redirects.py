@@ -237,16 +237,6 @@ def test_rd6_our_own_pages_are_not_landed_on(auth, value):
     assert not any("logout" in location for location in found.values())
 
 
-def test_rd6_a_post_never_ends_in_a_redirect_that_sends_it_again(auth):
-    mine = signed_in(auth)
-    for route, fields in (
-        ("login", {"email": "tanaka@example.com", "password": PASSWORD}),
-        ("logout", {}),
-        ("language", {"lang": "en"}),
-    ):
-        assert ask(auth, "POST", f"/auth/{route}", form=fields, cookie=mine).status == 303
-
-
 def test_rd6_under_a_mount_our_own_pages_are_known_too():
     auth = middleware(base_url="https://app.example/mount")
     person(auth)

@@ -130,3 +130,5 @@ def test_every_mutation_still_finds_its_place():
         assert row in rows.ROWS
         assert text.count(mutation["old"]) == 1, row
         assert mutation["new"] != mutation["old"], row
+        if mutation["file"].endswith(".py"):
+            compile(text.replace(mutation["old"], mutation["new"]), row, "exec")

@@ -131,11 +131,12 @@ class Demo:
     def sign_in(self, account: Sequence[object]) -> str:
         """The header of a browser on which this person has signed in."""
         email, password = str(account[0]), str(account[1])
+        before = self.answered()[303]
         answer = ask(f"{self.url}/auth/login", "POST", form={"email": email, "password": password, "remember": "1"})
         if answer.status != 303:
             raise Failed(f"the demo's own {email} was answered {answer.status}")
         # gunicorn writes its log after the answer, and what follows is counted from here.
-        while not self.answered()[303]:
+        while self.answered()[303] == before:
             time.sleep(0.02)
         return cookie_header(answer)
 
@@ -165,7 +166,10 @@ def demo(
     command += ["--access-logfile", str(folder / "access"), "--access-logformat", "%(s)s %(m)s %(U)s"]
     command += ["tests.attack.real_tools.served:app"]
     with running(command, port, folder / "output", env={**os.environ, **settings}, cwd=ROOT):
-        yield Demo(f"http://127.0.0.1:{port}{mount}", folder)
+        site = Demo(f"http://127.0.0.1:{port}{mount}", folder)
+        yield site
+    if crashed := {status: count for status, count in site.answered().items() if status >= 500}:
+        raise Failed(f"answers of 500 and above: {crashed}")
 
 
 @contextmanager

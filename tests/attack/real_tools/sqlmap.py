@@ -49,30 +49,28 @@ def check(work: Path) -> Iterator[Verdict]:
     found = "Parameter: name (GET)" in output and NOTHING not in output
     yield Verdict(found, f"control: the injectable page was {'' if found else 'not '}found")
     with demo(work / "demo", lock=False) as site:
-        cookies = f"{site.sign_in(ADMIN)}; nipo_lang=en"
         for aim in AIMS:
-            yield _verdict(program, work, site, aim, cookies)
-        still, opened = site.knows(cookies), len(site.history("signed_in"))
-        yield Verdict(
-            still and opened == 1,
-            f"after all that the administrator was {'still' if still else 'no longer'} signed in, "
-            f"and {opened - 1} others had signed in",
-        )
+            yield _verdict(program, work, site, aim)
+        others = len(site.history("signed_in")) - sum(aim.signed_in for aim in AIMS)
+        yield Verdict(others == 0, f"{others} others had signed in after all that")
 
 
-def _verdict(program: str, work: Path, site: Demo, aim: Aim, cookies: str) -> Verdict:
+def _verdict(program: str, work: Path, site: Demo, aim: Aim) -> Verdict:
+    # For each aim anew: some pages are only for who has signed in lately.
+    cookies = f"{site.sign_in(ADMIN)}; nipo_lang=en" if aim.signed_in else ""
     before = site.answered()
     url = site.url + aim.path.replace("{member}", site.id_of(MEMBER))
-    output = _try(program, work, url, aim.names, aim.data, cookies if aim.signed_in else "")
+    output = _try(program, work, url, aim.names, aim.data, cookies)
     answered = site.answered() - before
-    refused = sum(count for status, count in answered.items() if status in {429, 503})
-    failed = sum(count for status, count in answered.items() if status >= 500)
+    # Refusals that come before what is aimed at is reached.
+    refused = sum(answered[status] for status in (403, 429, 503))
+    stays = not cookies or site.knows(cookies) or "nipo_auth" in aim.names
     suspected = [line for line in output.splitlines() if "might be vulnerable" in line or "might be injectable" in line]
     nothing = NOTHING in output and "identified the following injection" not in output
     for line in suspected:
         print(f"  {line}")
     return Verdict(
-        nothing and not suspected and not failed and answered.total() > 50 and refused < answered.total() / 20,
+        nothing and not suspected and stays and answered.total() > 50 and refused < answered.total() / 20,
         f"{'nothing' if nothing else 'SOMETHING'} at {'POST' if aim.data else 'GET'} {aim.path.partition('?')[0]} "
         f"({aim.names or 'the path'}); answers: {dict(sorted(answered.items()))}",
     )
