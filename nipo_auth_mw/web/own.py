@@ -59,6 +59,8 @@ def _answer(site: Site, request: Request) -> Response:
     elif (view := route.views.get("GET" if request.method == "HEAD" else request.method)) is None:
         response = site.answers.refuse(request, "method_not_allowed", 405)
     else:
+        if request.method == "POST":
+            request.receive()
         if route.identifies:
             site.identify(request)
         return _refused_here(site, request, route) or view(site, request)

@@ -6,7 +6,6 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterable
-from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -47,6 +46,10 @@ class Request:
         self.live: Live | None = None
         self.language = config.default_language
         self.arguments: dict[str, str] = {}
+        # Not functools.cached_property: before Python 3.12 all requests of a process share its lock, and one whose body
+        # is held back would hold up everybody's.
+        self._query: dict[str, str] | None = None
+        self._fields: dict[str, str | bool] | BadRequest | None = None
 
     @property
     def client(self) -> Client:
@@ -62,14 +65,31 @@ class Request:
             raise LookupError("this route must ask for a session")
         return self.live
 
-    @cached_property
+    @property
     def query(self) -> dict[str, str]:
         """The query's fields. Raises `BadRequest` for bad UTF-8, for a field given twice and for too many."""
-        return _pairs(self.environ.get("QUERY_STRING", ""))
+        if self._query is None:
+            self._query = _pairs(self.environ.get("QUERY_STRING", ""))
+        return self._query
 
-    @cached_property
+    @property
     def fields(self) -> dict[str, str | bool]:
         """The body's fields, read once. Raises `BadRequest`: 400, 413 or 415."""
+        if self._fields is None:
+            self.receive()
+        if isinstance(self._fields, BadRequest):
+            raise self._fields
+        return self._fields or {}
+
+    def receive(self) -> None:
+        """Wait for the body, which the sender can hold back for hours: who it is and what it may do is to be asked
+        after that."""
+        try:
+            self._fields = self._read_fields()
+        except BadRequest as bad:
+            self._fields = bad
+
+    def _read_fields(self) -> dict[str, str | bool]:
         body = _read_body(self.environ)
         if not body:
             return {}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
 
 import pytest
 
@@ -226,3 +229,60 @@ def test_bd8_a_body_that_fails_is_not_read_by_us():
     broken = {"wsgi.input": Unreadable(), "CONTENT_LENGTH": "1000", "CONTENT_TYPE": FORM}
     for cookie, path, status in ((signed_in(auth), "/page", 200), ("", "/open", 200), ("", "/page", 401)):
         assert ask(auth, "POST", path, cookie=cookie, **broken).status == status
+
+
+class Held(io.BytesIO):
+    """A body of which nothing comes until `meanwhile` has been called, once."""
+
+    def __init__(self, body: bytes, meanwhile) -> None:
+        super().__init__(body)
+        self.meanwhile = meanwhile
+
+    def read(self, size: int = -1) -> bytes:
+        self.meanwhile()
+        self.meanwhile = lambda: None
+        return super().read(size)
+
+
+def held(auth, path, form, meanwhile, **more):
+    body = urlencode(form).encode()
+    stream = {"wsgi.input": Held(body, meanwhile), "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": FORM}
+    return ask(auth, "POST", path, **stream, **more)
+
+
+def test_bd4_a_body_that_is_held_back_holds_up_nobody_else(auth):
+    comes = threading.Event()
+    with ThreadPoolExecutor(1) as server:
+        slow = server.submit(held, auth, "/auth/language", {"lang": "ja"}, lambda: comes.wait(30))
+        began = time.monotonic()
+        assert login(auth).status == 303
+        assert time.monotonic() - began < 15
+        comes.set()
+        assert slow.result().status == 303
+
+
+BACKDOOR = {"email": "backdoor@example.com", "role": "admin", "password": "midori-no-oka-to-kaze"}
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "meanwhile"),
+    [
+        ("/auth/staff/create", BACKDOOR, lambda accounts: accounts.set_active("2", False)),
+        ("/auth/staff/create", BACKDOOR, lambda accounts: accounts.set_role("2", "staff")),
+        ("/auth/staff/1/password", {"password": "midori-no-oka-to-kaze"}, lambda a: a.set_role("2", "staff")),
+        ("/auth/account/profile", {"notify_email": "thief@example.com"}, lambda a: a.set_password("2", PASSWORD + "!")),
+        ("/auth/account/profile", {"notify_email": "thief@example.com"}, lambda a: a.delete("2")),
+        ("/auth/account/sessions/end", {"all": "1"}, lambda accounts: accounts.set_active("2", False)),
+    ],
+)
+def test_se7_se9_ad3_a_body_that_was_held_back_has_no_power_that_its_sender_lost(auth, path, form, meanwhile):
+    person(auth, "boss@example.com", role="admin")
+    mine = signed_in(auth, "boss@example.com")
+    person(auth, "another@example.com", role="admin")
+    done = ("account_created", "profile_changed", "notify_email_changed")
+    before = len(events(auth, *done))
+    answer = held(auth, path, form, lambda: meanwhile(auth.accounts), cookie=mine, HTTP_ACCEPT="application/json")
+    assert answer.status in {401, 403}
+    assert len(events(auth, *done)) == before
+    assert auth.accounts.find("backdoor@example.com") is None
+    assert login(auth).status == 303
