@@ -111,14 +111,17 @@ class AuthMiddleware:
             return own.answer(self._site, environ)(environ, start_response)
         header = environ.get("HTTP_COOKIE")
         if header is not None and self._cookie_name in header and (value := self._cookie.read(header)):
+            instead = None
             try:
                 live = self._sessions.find(value, prolong=not (self._passive and self._passive.match(path)))
+                if live is not None and live.must_change and self._guard.needs_session(path):
+                    instead = detours.must_change(self._site, environ)
             except Exception as problem:
-                return own.unavailable(self._site, environ, problem)(environ, start_response)
+                instead = own.unavailable(self._site, environ, problem)
+            if instead is not None:
+                return instead(environ, start_response)
             if live is not None and live.must_change:
                 # Until then nobody to the app: a password that somebody else knows must not open it.
-                if self._guard.needs_session(path):
-                    return detours.must_change(self._site, environ)(environ, start_response)
                 return self._app(environ, start_response)
             if live is not None:
                 identity.put(environ, live)
@@ -139,7 +142,10 @@ class AuthMiddleware:
     def _ask_again(self, environ: Environ, session: Session) -> Any:
         if self._sessions.fresh(session.stored):
             return None
-        return detours.stale(self._site, environ)
+        try:
+            return detours.stale(self._site, environ)
+        except Exception as problem:
+            return own.unavailable(self._site, environ, problem)
 
     def flush_mail(self, timeout: float = 10.0) -> bool:
         """Wait until the mails that are queued now were handed over, for shutdown and tests; each is tried once.
@@ -169,4 +175,8 @@ def _check_schema(*stores: Any) -> None:
         try:
             check()
         except StoreUnavailable:
-            _log.warning("%s is out of reach at start (process %d); protected pages answer 503", store, os.getpid())
+            _log.warning(
+                "%s is out of reach at start (process %d); whoever is signed in gets a 503 until it is there",
+                store,
+                os.getpid(),
+            )

@@ -49,7 +49,7 @@ def request_change(
     if isinstance(checked, Refused):
         return checked
     attempt, account = checked
-    if not services.lockout.may_mail(account.email, "email change", an_hour=5):
+    if not services.lockout.may_tell(account.id, "email change", an_hour=5):
         return Refused("too_many_mails", 60)
     now, secret = time.time(), secrets.token_urlsafe(32)
     lasts = EMAIL_LASTS + CANCEL_LASTS
@@ -142,12 +142,13 @@ def _confirmable(services: Services, token: str) -> tuple[Account, AccountNotes,
 def _set(services: Services, account: Account, notes: AccountNotes, change: EmailChange, client: Client) -> None:
     now, (accounts, changes) = time.time(), _stores(services)
     with services.recorder.transaction() as record:
-        until = now + CANCEL_LASTS.total_seconds()
-        if not changes.confirm_email_change(change.key, confirmed_at=now, expires_at=until):
-            raise _Spent
+        # In the order in which administrators' acts take the rows, or databases refuse one of two as a deadlock.
         if not accounts.set_email(account.id, change.new_email, expected=change.old_email):
             raise _Spent
         if end_everything(services, account, why="email_changed", record=record) != notes.epoch + 1:
+            raise _Spent
+        until = now + CANCEL_LASTS.total_seconds()
+        if not changes.confirm_email_change(change.key, confirmed_at=now, expires_at=until):
             raise _Spent
         details = {"from": change.old_email, "to": change.new_email}
         record(
@@ -167,16 +168,15 @@ def _restore(services: Services, change: EmailChange, client: Client) -> Account
     """The account as it was before."""
     accounts, changes = _stores(services)
     with services.recorder.transaction() as record:
-        if changes.cancel_email_change(change.key) is None:
-            raise _Spent
         before = services.users.get(change.user_id)
+        # Written also where it is the old one still: whoever is changing it just now has to be through first.
+        while before is not None and not accounts.set_email(before.id, change.old_email, expected=before.email):
+            before = services.users.get(change.user_id)
         if before is None:
             raise _Spent
-        if before.email != change.old_email and not accounts.set_email(
-            change.user_id, change.old_email, expected=before.email
-        ):
-            raise _Spent
         end_everything(services, before, why="email_change_cancelled", record=record)
+        if changes.cancel_email_change(change.key) is None:
+            raise _Spent
         record(
             event(
                 "email_change_cancelled",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -20,6 +21,7 @@ EVENTS = (
     *("not_allowed", "cross_site_refused"),
 )
 _AT_ONCE = 1000
+_FORMULA = re.compile(r"(^|[;|\t\r\n])(?=\s*[=+\-@＝＋－＠])|^(?=[\t\r\n])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,9 @@ def everything(services: Services, wanted: Wanted) -> Iterator[Event]:
 
 def harmless(cell: str) -> str:
     """A cell of a file for spreadsheets. What one would take for a formula begins with an apostrophe, in the wide
-    spelling of Japanese keyboards too (OWASP, "CSV Injection")."""
-    begins = cell.lstrip()[:1]
-    return f"'{cell}" if (begins and begins in "=+-@＝＋－＠") or cell[:1] in {"\t", "\r", "\n"} else cell
+    spelling of Japanese keyboards too (OWASP, "CSV Injection"); so does what would be one in a cell of its own where
+    the country's spreadsheets split at semicolons."""
+    return _FORMULA.sub(r"\1'", cell)
 
 
 def names(services: Services, events: Sequence[Event]) -> dict[str, str]:

@@ -53,11 +53,13 @@ def change_password(
         return Unfit(rejected)
     except Busy:
         return Refused("busy", retry_after=1)
+    tells = services.lockout.may_tell(account.id, "password changed", an_hour=10, spaced=False)
     try:
         changed = _set(services, live, attempt, account, hashed, device_cookie)
     except _Overtaken:
         return Refused("sign_in_required")
-    services.notices.password_changed(account, attempt.notes, client)
+    if tells:
+        services.notices.password_changed(account, attempt.notes, client)
     return changed
 
 

@@ -40,12 +40,15 @@ def change_profile(
     elsewhere = after.notify_email != before.notify_email
     if elsewhere and not services.sessions.fresh(live.stored):
         return Refused("fresh_sign_in_required")
-    if elsewhere and not services.lockout.may_mail(account.email, "notify email", an_hour=5):
+    if elsewhere and not services.lockout.may_tell(account.id, "notify email", an_hour=5):
         # Each change is told to three addresses, two of which anybody could have written there.
         return Refused("too_many_mails", 60)
     what = [name for name in ("language", "notify_email") if getattr(after, name) != getattr(before, name)]
     with services.recorder.transaction() as record:
-        services.session_store.set_profile(account.id, language=after.language, notify_email=after.notify_email)
+        # What is not given stays as it is now, not as it was then.
+        kept = services.session_store.notes_of(account.id)
+        notify = after.notify_email if elsewhere else kept.notify_email
+        services.session_store.set_profile(account.id, language=after.language, notify_email=notify)
         details = {"what": " ".join(what)}
         record(
             event(

@@ -18,6 +18,8 @@ from nipo_auth_mw.protocols import Account
 
 _WAIT = 2.0
 _LOOKS_BACK = 50
+_TELLS = 10
+"""New devices that an account's owner is told of in an hour; all are in the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +293,8 @@ def _open(
 ) -> SignedIn:
     notes = attempt.notes
     unknown = _is_new_device(services, attempt, account, device_cookie)
+    # A browser can call itself anything, and an address for notices may be anybody's.
+    tells = unknown and services.lockout.may_tell(account.id, "new device", an_hour=_TELLS, spaced=False)
 
     def opened(record: Record) -> tuple[StoredSession, str]:
         if over is not None:
@@ -307,6 +311,7 @@ def _open(
         stored, cookie = opened(services.recorder.record)
     if unknown:
         services.recorder.record(_event(services, "new_device", attempt, session=public_id(stored)))
+    if tells:
         services.notices.new_device(account, notes, attempt.client)
     device = services.devices.remember(device_cookie, account, notes) if remember else None
     return SignedIn(account, notes, stored, cookie, device)

@@ -243,9 +243,16 @@ class Lockout:
     def may_mail(self, email: str, what: str, *, an_hour: int) -> bool:
         """Whether another mail that anybody can cause may go to this address now, known or not; if so, it is counted.
         One a minute, `an_hour` in any hour (OWASP, "Forgot Password Cheat Sheet")."""
-        name = f"{self.address(email)}:{what}"
+        return self._ration(f"{self.address(email)}:{what}", an_hour, spaced=True)
+
+    def may_tell(self, user_id: str, what: str, *, an_hour: int, spaced: bool = True) -> bool:
+        """The same for what an account's owner causes, to mailboxes that may be anybody's. Counted for the account,
+        whose address its owner can change. Without `spaced` also several a minute."""
+        return self._ration(f"m:{self._names.digest('told', user_id)[:32]}:{what}", an_hour, spaced=spaced)
+
+    def _ration(self, name: str, an_hour: int, *, spaced: bool) -> bool:
         with _outages():
-            if self._counters.incr(f"{name}:minute", 60) != 1:
+            if spaced and self._counters.incr(f"{name}:minute", 60) != 1:
                 return False
             return any(self._counters.incr(f"{name}:{number}", 3600) == 1 for number in range(an_hour))
 

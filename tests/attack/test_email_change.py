@@ -337,3 +337,56 @@ def test_a_disabled_account_confirms_nothing(house: House) -> None:
     house.ask()
     house.auth._services.directory.update(house.user.id, active=False)
     assert house.confirm().status_int == 410
+
+
+def told(house: House, to: str, since: int = 0) -> int:
+    return len([mail for mail in house.mailer.outbox[since:] if mail.to == to])
+
+
+def test_ma5_an_account_that_moves_on_begins_no_new_ration(house: House) -> None:
+    """With a domain of one's own any address can be confirmed."""
+    assert house.ask().status_int == 303
+    assert house.confirm().status_int == 303
+    moved = browser(house.auth)
+    sign_in(moved, NEW)
+    assert house.ask("next@example.com", who=moved).status_int == 429
+    assert moved.post("/auth/account/profile", {"notify_email": "victim@example.com"}).status_int == 303
+    again = moved.post("/auth/account/profile", {"notify_email": "other@example.com"}, expect_errors=True)
+    assert again.status_int == 429
+
+
+def test_ma5_browsers_of_many_names_fill_nobodys_mailbox(house: House) -> None:
+    house.auth._services.session_store.set_profile(house.user.id, language=None, notify_email="victim@example.com")
+    before = len(house.mailer.outbox)
+    for number in range(30):
+        sign_in(browser(house.auth, HTTP_USER_AGENT=f"browser {number}"), OLD)
+    assert len(events(house.auth, "new_device")) == 30, "in the history are all of them"
+    assert told(house, "victim@example.com", before) == told(house, OLD, before) == 10
+
+
+def test_ma5_password_after_password_fills_nobodys_mailbox(house: House) -> None:
+    house.auth._services.session_store.set_profile(house.user.id, language=None, notify_email="victim@example.com")
+    before, present = len(house.mailer.outbox), PASSWORD
+    for number in range(15):
+        new = f"midori-no-oka-to-kaze-{number}"
+        fields = {"current_password": present, "password": new}
+        assert house.browser.post("/auth/account/password", fields).status_int == 303
+        present = new
+    assert told(house, "victim@example.com", before) == 10
+
+
+def test_an_address_for_notices_that_was_taken_away_does_not_come_back(house: House) -> None:
+    """Somebody with a copied cookie changes the language at the same moment."""
+    house.auth._services.session_store.set_profile(house.user.id, language=None, notify_email="thief@example.com")
+    thief, recorder = browser(house.auth), house.auth._services.recorder
+    sign_in(thief, OLD)
+    really = recorder.transaction
+
+    def meanwhile() -> Any:
+        recorder.transaction = really
+        assert house.browser.post("/auth/account/profile", {"notify_email": ""}).status_int == 303
+        return really()
+
+    recorder.transaction = meanwhile
+    assert thief.post("/auth/account/profile", {"language": "en"}).status_int == 303
+    assert house.auth.accounts.get(house.user.id).notify_email is None

@@ -7,8 +7,10 @@ import socket
 import time
 
 import pytest
+import time_machine
+from werkzeug.exceptions import Forbidden
 
-from nipo_auth_mw import LockoutPolicy, StoreUnavailable
+from nipo_auth_mw import LockoutPolicy, StoreUnavailable, require_fresh
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
 from tests.attack.tools import HTTPS, ask, breakable, login, signed_in, who
@@ -121,6 +123,34 @@ def test_fa3_live_sessions_go_on_without_counters(auth):
     auth._services.lockout._counters.get = auth._services.lockout._counters.incr = refusing
     assert test_app.get("/page", expect_errors=True).text == "app"
     assert test_app.get("/auth/account", expect_errors=True).status_int == 200
+
+
+@pytest.mark.parametrize("path", ["/page", "/fresh"])
+def test_fa1_an_outage_between_two_questions_is_no_crash(path):
+    """Whoever has to change a password, and whoever has to give it again, is looked up twice."""
+
+    def app(environ, start_response):
+        require_fresh(environ)
+        raise AssertionError("never reached")
+
+    auth = middleware(app)
+    person(auth, must_change=path == "/page")
+    cookie = signed_in(auth)
+    really, asked = auth._services.sessions._look_up, []
+
+    def once(key):
+        asked.append(key)
+        return really(key) if len(asked) == 1 else refusing()
+
+    auth._services.sessions._look_up = once
+    with time_machine.travel(time.time() + 3600):
+        if path == "/page":
+            assert ask(auth, path=path, cookie=cookie).status == 503
+        else:
+            with pytest.raises(Forbidden) as forbidden:
+                ask(auth, path=path, cookie=cookie)
+            assert forbidden.value.response.status_code == 503
+    assert len(asked) == 2
 
 
 def test_se10_a_sign_out_that_was_not_written_is_not_told_as_done(auth):

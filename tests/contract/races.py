@@ -87,6 +87,21 @@ class TestRaces:
             assert statuses in ([303, 303], [303, 410])
             assert auth.accounts.get(user.id).email == email
 
+    @pytest.mark.parametrize("kind", ["confirm", "cancel"])
+    def test_a_link_against_an_administrator_is_no_deadlock(self, auth: Any, mailer: MemoryMailer, kind: str) -> None:
+        person(auth, "admin@example.com", role="admin")
+        admin = browser(auth)
+        sign_in(admin, "admin@example.com")
+        for number in range(20):
+            email = f"p{number}@example.com"
+            user = person(auth, email)
+            self.ask(auth, email)
+            path, page = self.link(mailer, NEW if kind == "confirm" else email, kind), f"/auth/staff/{user.id}/active"
+            disable = lambda page=page: admin.post(page, {"active": "0"}, expect_errors=True)  # noqa: E731
+            assert at_once(self.post(auth, path), disable) in ([303, 303], [303, 410])
+            assert not auth.accounts.get(user.id).active
+            auth.accounts.delete(user.id)
+
     def test_a_reset_link_used_by_six_at_once_works_once(self, auth: Any, mailer: MemoryMailer) -> None:
         person(auth, OLD)
         browser(auth).post("/auth/forgot", {"email": OLD})

@@ -6,6 +6,8 @@ import socket
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import time_machine
@@ -315,30 +317,46 @@ def test_counters_are_the_stores_unless_the_policy_names_others():
 
 
 @pytest.mark.parametrize(
-    ("counters", "own", "field", "mend"),
+    ("counters", "own", "field", "problem", "mend"),
     [
-        ("store", None, "store", 'Set lockout.counters to a "redis://" address.'),
+        ("store", None, "store", "has no `counters`", 'Set lockout.counters to a "redis://" address.'),
         (
             "memory://",
             MemoryStore().counters,
             "lockout.counters",
+            "memory:// is not shared by processes, so each would allow its own number of guesses",
             'Use "store" or a "redis://" address; memory:// goes with MemoryStore only.',
         ),
-        ("redis://127.0.0.1:port", None, "lockout.counters", "Install nipo_auth_mw[redis] and check the address."),
+        (
+            "redis://127.0.0.1:port",
+            None,
+            "lockout.counters",
+            "the storage cannot be opened (ValueError)",
+            "Install nipo_auth_mw[redis] and check the address.",
+        ),
     ],
 )
-def test_counters_that_cannot_be_opened_are_an_error_that_names_the_mend(counters, own, field, mend):
+def test_counters_that_cannot_be_opened_are_an_error_that_names_the_mend(counters, own, field, problem, mend):
     with pytest.raises(ConfigError) as caught:
         open_counters(LockoutPolicy(counters=counters), own, memory_allowed=False)
     assert caught.value.field == field
     assert caught.value.mend == mend
-    assert "port" not in str(caught.value), "the address may hold a password"
+    assert problem in str(caught.value)
+    assert ":port" not in str(caught.value), "the address may hold a password"
 
 
 def test_fa3_a_redis_that_is_not_there_is_an_outage_and_no_password_is_checked():
     auth = door(counters="redis://127.0.0.1:1")
-    with pytest.raises(StoreUnavailable, match="counters"):
+    with pytest.raises(StoreUnavailable, match=r"^the counters cannot be reached$"):
         attempt(auth, PASSWORD)
+
+
+def test_the_clock_is_the_one_of_the_counters_server_where_it_has_one():
+    auth = door()
+    lockout, _ = lockout_of(auth)
+    assert lockout.now() is None
+    with mock.patch.object(lockout._counters, "storage", SimpleNamespace(time=lambda: (7, 250_000)), create=True):
+        assert lockout.now() == 7.25
 
 
 def test_fa5_a_redis_that_never_answers_costs_seconds_not_minutes():
