@@ -118,7 +118,7 @@ def base_url(value: object) -> str:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ConfigError(name, f"{text!r} is no address", example) from None
+        raise ConfigError(name, "is no address", example) from None
     need(parts.scheme in {"http", "https"} and bool(parts.hostname), name, "is no http(s) address", example)
     need("@" not in parts.netloc, name, "holds a user name", example)
     need(not parts.query and not parts.fragment and not text.endswith(("?", "#")), name, "has a query", example)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterable
 from datetime import datetime
@@ -83,9 +84,19 @@ def export(
             _write_csv(found)
 
 
+def _anchor(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if value and not re.fullmatch(r"[1-9][0-9]*:[0-9a-f]{64}", value):
+        raise click.BadParameter("is none: `audit verify` prints one, such as 12:3f0a… with 64 hexadecimal digits")
+    return value
+
+
 @audit.command()
 @click.option(
-    "--anchor", default="", metavar="N:CHAIN", help="What an earlier run printed; shows whether the end was cut."
+    "--anchor",
+    default="",
+    metavar="N:CHAIN",
+    callback=_anchor,
+    help="What an earlier run printed; shows whether the end was cut.",
 )
 @json_option
 @click.pass_obj

@@ -143,10 +143,15 @@ def build(
 
 def _need(given: object | None, store: object | None, protocol: type[T], field: str) -> T:
     """The collaborator given for `field`, else `store`; it must have the protocol's methods."""
+    if isinstance(store, str):
+        raise ConfigError("store", "is a text, not a store", 'Write store=SQLStore("…") with it.')
+    or_store = "" if store is None and given is not None else ", or a store= that has them"
     given = store if given is None else given
-    mend = f"Give {field}=, or a store= that has them; nipo_auth_mw.protocols.{protocol.__name__} lists the methods."
+    mend = f"Give {field}={or_store}; nipo_auth_mw.protocols.{protocol.__name__} lists the methods."
     if given is None:
         raise ConfigError(field, "is missing", mend)
+    if isinstance(given, type):
+        raise ConfigError(field, f"{given.__name__} is a class", f"Give an object of it: {given.__name__}(...).")
     if not isinstance(given, protocol):
         members = [name for name in protocol.__dict__ if not name.startswith("_")]
         missing = [name for name in members if not hasattr(given, name)]

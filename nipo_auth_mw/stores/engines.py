@@ -83,7 +83,7 @@ def _url(target: object) -> URL:
         raise ConfigError("store", f"{type(target).__name__} is neither a URL nor an engine", _FORMS)
     try:
         return make_url(target)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):
         raise ConfigError("store", "the database URL cannot be read", _FORMS) from None
 
 

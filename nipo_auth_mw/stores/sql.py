@@ -77,14 +77,15 @@ class SQLStore(SQLAccounts, SQLSessions, SQLEmailChanges, SQLAudit):
 
     def check(self) -> None:
         """Raises `ConfigError` when the tables are missing or of another version, `StoreUnavailable` in an outage."""
-        found = self._db.ask(schema.version_of) or 0
+        url = self._db.engine.url
+        found = 0 if _not_made_yet(url) else self._db.ask(schema.version_of) or 0
         if found > schema.VERSION:
             problem = f"the tables have version {found}, newer than this release's {schema.VERSION}"
             raise ConfigError("store", problem, "Install the release of nipo_auth_mw that made them, or a later one.")
         if found < schema.VERSION:
             problem = f"the tables have version {found}, older than {schema.VERSION}" if found else "has no tables yet"
             # Without user and password, which must not get into a log.
-            raise ConfigError("store", problem, f"Run: nipo-auth --store {engines.shown(self._db.engine.url)} init")
+            raise ConfigError("store", problem, f"Run: nipo-auth --store {engines.shown(url)} init")
 
     def now(self) -> float | None:
         """The database server's clock, in seconds since the epoch; None for a file, which has none of its own."""
@@ -97,6 +98,12 @@ class SQLStore(SQLAccounts, SQLSessions, SQLEmailChanges, SQLAudit):
         self._counting.close()
 
 
+def _not_made_yet(url: sa.URL) -> bool:
+    """Whether an SQLite file is still to be made. To look into it would make one that everybody may read."""
+    path = Path(str(url.database))
+    return url.get_backend_name() == "sqlite" and path.parent.is_dir() and not path.exists()
+
+
 def _create_private(path: Path) -> None:
     with suppress(FileExistsError):
         try:
@@ -104,7 +111,7 @@ def _create_private(path: Path) -> None:
         except FileExistsError:
             raise
         except OSError as problem:
-            raise StoreUnavailable(f"the database file cannot be created ({problem.strerror})") from None
+            raise StoreUnavailable(f"the database file {path} cannot be created ({problem.strerror})") from None
 
 
 def _lock_schema(connection: sa.Connection) -> str:

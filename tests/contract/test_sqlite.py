@@ -59,6 +59,27 @@ def test_hashes_are_for_the_owners_eyes_only(sql_store: SQLStore, tmp_path: Path
     assert modes == dict.fromkeys(("auth.db", "auth.db-wal", "auth.db-shm"), 0o600)
 
 
+def test_a_server_that_starts_before_the_tables_are_made_makes_no_file(tmp_path: Path, url: str) -> None:
+    """It would be readable by everybody, and stay so when the tables come."""
+    store = SQLStore(url)
+    with pytest.raises(ConfigError, match="has no tables yet"):
+        store.check()
+    assert list(tmp_path.iterdir()) == []
+    store.create_schema()
+    store.check()
+    store.close()
+    assert stat.S_IMODE((tmp_path / "auth.db").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg://u:hunter22@localhost:abc/db", "mariadb+pymysql://u:hunter22@[::1/x"]
+)
+def test_a_url_that_cannot_be_read_is_an_error_that_does_not_repeat_it(url: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
+        SQLStore(url)
+    assert "hunter22" not in str(caught.value)
+
+
 def test_an_existing_file_keeps_its_mode(tmp_path: Path, url: str) -> None:
     (tmp_path / "auth.db").touch()
     (tmp_path / "auth.db").chmod(0o640)

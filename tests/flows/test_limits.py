@@ -341,7 +341,7 @@ def test_counters_that_cannot_be_opened_are_an_error_that_names_the_mend(counter
         open_counters(LockoutPolicy(counters=counters), own, memory_allowed=False)
     assert caught.value.field == field
     assert caught.value.mend == mend
-    assert problem in str(caught.value)
+    assert str(caught.value) == f"{field}: {problem}. {mend}"
     assert ":port" not in str(caught.value), "the address may hold a password"
 
 
@@ -349,6 +349,17 @@ def test_fa3_a_redis_that_is_not_there_is_an_outage_and_no_password_is_checked()
     auth = door(counters="redis://127.0.0.1:1")
     with pytest.raises(StoreUnavailable, match=r"^the counters cannot be reached$"):
         attempt(auth, PASSWORD)
+
+
+def test_mails_that_an_account_causes_are_counted_for_it_alone(clock):
+    lockout, _ = lockout_of(door())
+    assert lockout.may_tell("1", "notice", an_hour=3)
+    assert not lockout.may_tell("1", "notice", an_hour=3), "one a minute"
+    assert lockout.may_tell("2", "notice", an_hour=3)
+    assert lockout.may_tell("1", "another", an_hour=3)
+    assert [lockout.may_tell("1", "often", an_hour=3, spaced=False) for _ in range(4)] == [True, True, True, False]
+    clock.shift(HOUR + SECOND)
+    assert lockout.may_tell("1", "often", an_hour=3, spaced=False)
 
 
 def test_the_clock_is_the_one_of_the_counters_server_where_it_has_one():

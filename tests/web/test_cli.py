@@ -213,6 +213,9 @@ def test_the_history_is_listed_exported_and_verified(ready):
     bad = ready("audit", "verify")
     assert (bad.returncode, "row 2 was changed" in bad.stdout) == (1, True)
     assert ready("audit", "verify", "--anchor", "9:" + "0" * 64).stdout.count("anchor") >= 2
+    for nonsense in ("foo", "1:abc", "0:" + "0" * 64):
+        mistyped = ready("audit", "verify", "--anchor", nonsense)
+        assert (mistyped.returncode, mistyped.stdout) == (2, "")
 
 
 def test_check_names_what_is_wrong(ready, tmp_path):

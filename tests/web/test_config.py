@@ -9,7 +9,7 @@ import pytest
 
 from nipo_auth_mw import AuthConfig, AuthMiddleware, ConfigError, LockoutPolicy, PasswordPolicy, SessionPolicy
 from nipo_auth_mw.stores import MemoryStore, SQLStore
-from nipo_auth_mw.testing import parts
+from nipo_auth_mw.testing import MemoryMailer, parts
 from tests.kit import SpyHasher, echo, middleware
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -206,8 +206,12 @@ def test_missing_collaborators_and_methods_are_named():
         AuthMiddleware("app", config, store=MemoryStore())
     with pytest.raises(ConfigError, match="config"):
         AuthMiddleware(echo, {"secret_key": SECRET}, store=MemoryStore())
-    with pytest.raises(ConfigError, match="mailer"):
+    with pytest.raises(ConfigError, match=r"mailer: object lacks send\. Give mailer=; nipo"):
         AuthMiddleware(echo, config, store=MemoryStore(), mailer=object())
+    with pytest.raises(ConfigError, match=r"mailer: MemoryMailer is a class.*MemoryMailer\(\.\.\.\)"):
+        AuthMiddleware(echo, config, store=MemoryStore(), mailer=MemoryMailer)
+    with pytest.raises(ConfigError, match=r"store: is a text.*SQLStore"):
+        AuthMiddleware(echo, config, store="sqlite:////srv/auth.db")
     with pytest.raises(ConfigError, match="listeners"):
         AuthMiddleware(echo, config, store=MemoryStore(), listeners=["not a function"])
 
@@ -237,3 +241,9 @@ def test_a_store_without_its_tables_names_the_command(tmp_path):
 
 def test_the_middlewares_repr_is_plain():
     assert SECRET not in repr(middleware(secret_key=SECRET))
+
+
+def test_an_address_with_a_password_in_it_is_not_repeated():
+    with pytest.raises(ConfigError) as caught:
+        AuthConfig(secret_key=SECRET, base_url="https://reports:hunter22@reports.example.jp:99999")
+    assert "hunter22" not in str(caught.value)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import time
+from pathlib import Path
+
 import bottle
 import flask
 import pytest
 import sqlalchemy as sa
+import time_machine
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
 
 from examples.own_users import PeopleStore, Person, people
-from nipo_auth_mw import auth_url, current_user, require_role, require_user, sign_out_form
+from nipo_auth_mw import auth_url, current_user, require_fresh, require_role, require_user, sign_out_form
 from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import fast_hasher
 from tests.attack.django_site import django_app
 from tests.kit import PASSWORD, browser, middleware, person, seen, sign_in
+
+HTML = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
 
 
 def flask_app():
@@ -151,3 +160,70 @@ def test_a_row_that_is_gone_ends_the_session(own):
     with engine.begin() as connection:
         connection.execute(sa.delete(Person))
     assert seen(test_app) == ""
+
+
+def of_the_docs(begins: str) -> dict:
+    """What the block of docs/how-it-works.md defines that begins with this comment."""
+    text = (Path(__file__).parents[2] / "docs" / "how-it-works.md").read_text("utf-8")
+    (block,) = [one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if one.startswith(f"# {begins}")]
+    defined: dict = {}
+    exec(block, defined)
+    return defined
+
+
+def bare_that_refuses():
+    defined = of_the_docs("bare")
+
+    def page(environ, start_response):
+        text = VIEWS[environ["PATH_INFO"]](environ).email
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [text.encode()]
+
+    defined["page"] = page
+    return defined["app"]
+
+
+def bottle_that_refuses():
+    app = bottle.Bottle()
+    app.install(of_the_docs("Bottle")["refusals"])
+    for place, view in VIEWS.items():
+        app.route(place, callback=lambda view=view: view(bottle.request.environ).email)
+    return app
+
+
+def django_that_refuses():
+    django_app([])
+    made = of_the_docs("Django")["Refusals"](None)
+
+    def app(environ, start_response):
+        request = WSGIRequest(environ)
+        try:
+            answer = HttpResponse(VIEWS[environ["PATH_INFO"]](environ).email)
+        except Exception as problem:
+            answer = made.process_exception(request, problem)
+        start_response(f"{answer.status_code} {answer.reason_phrase}", list(answer.items()))
+        return [answer.content]
+
+    return app
+
+
+VIEWS = {
+    "/open/mine": require_user,
+    "/open/admins": lambda environ: require_role(environ, "admin"),
+    "/open/delicate": require_fresh,
+}
+
+
+@pytest.mark.parametrize("make", [bare_that_refuses, bottle_that_refuses, django_that_refuses])
+def test_what_the_docs_say_of_other_frameworks_makes_answers_of_refusals(make):
+    auth = middleware(make(), public=["/open"])
+    person(auth)
+    visitor, member = browser(auth), browser(auth)
+    for place in VIEWS:
+        assert visitor.get(place, headers=HTML).location == f"/auth/login?next={place}"
+    sign_in(member)
+    assert member.get("/open/mine").text == "tanaka@example.com"
+    assert member.get("/open/admins", expect_errors=True).status_int == 403
+    assert member.get("/open/delicate").text == "tanaka@example.com"
+    with time_machine.travel(time.time() + 3600):
+        assert member.get("/open/delicate", headers=HTML).location == "/auth/account/confirm?next=/open/delicate"
