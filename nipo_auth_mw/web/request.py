@@ -75,19 +75,20 @@ class Request:
     @property
     def fields(self) -> dict[str, str | bool]:
         """The body's fields, read once. Raises `BadRequest`: 400, 413 or 415."""
-        if self._fields is None:
-            self.receive()
-        if isinstance(self._fields, BadRequest):
-            raise self._fields
-        return self._fields or {}
+        found = self.receive()
+        if isinstance(found, BadRequest):
+            raise found
+        return found
 
-    def receive(self) -> None:
+    def receive(self) -> dict[str, str | bool] | BadRequest:
         """Wait for the body, which the sender can hold back for hours: who it is and what it may do is to be asked
         after that."""
-        try:
-            self._fields = self._read_fields()
-        except BadRequest as bad:
-            self._fields = bad
+        if self._fields is None:
+            try:
+                self._fields = self._read_fields()
+            except BadRequest as bad:
+                self._fields = bad
+        return self._fields
 
     def _read_fields(self) -> dict[str, str | bool]:
         body = _read_body(self.environ)
