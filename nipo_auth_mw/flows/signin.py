@@ -18,8 +18,6 @@ from nipo_auth_mw.protocols import Account
 
 _WAIT = 2.0
 _LOOKS_BACK = 50
-_TELLS = 10
-"""New devices that an account's owner is told of in an hour; all are in the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +291,8 @@ def _open(
 ) -> SignedIn:
     notes = attempt.notes
     unknown = _is_new_device(services, attempt, account, device_cookie)
-    # A browser can call itself anything, and an address for notices may be anybody's.
-    tells = unknown and services.lockout.may_tell(account.id, "new device", an_hour=_TELLS, spaced=False)
+    # A browser can call itself anything, and an address for notices may be anybody's. The history has them all.
+    tells = unknown and services.lockout.may_tell(account.id, "new device", an_hour=10, spaced=False)
 
     def opened(record: Record) -> tuple[StoredSession, str]:
         if over is not None:

@@ -8,6 +8,8 @@ the attacker's choice (CVE-2023-23934; RFC 6265bis, section 8.6).
 
 from __future__ import annotations
 
+from typing import Any
+
 from werkzeug.http import dump_cookie
 
 LONGEST_HEADER = 32 * 1024
@@ -47,7 +49,7 @@ class Cookie:
 
     def __init__(self, name: str, *, secure: bool, lasts: int, http_only: bool = True) -> None:
         self.name = f"__Host-{name}" if secure and http_only else name
-        self._flags = {"path": "/", "httponly": http_only, "samesite": "Lax", "secure": secure}
+        self._flags: dict[str, Any] = {"path": "/", "httponly": http_only, "samesite": "Lax", "secure": secure}
         self._lasts = lasts
 
     def read(self, header: str) -> str | None:
@@ -60,5 +62,5 @@ class Cookie:
     def delete(self) -> str:
         return self._dump("", max_age=0, expires=0)
 
-    def _dump(self, value: str, **lifetime: int | None) -> str:
-        return dump_cookie(self.name, value, **lifetime, **self._flags)  # type: ignore[arg-type]
+    def _dump(self, value: str, **lifetime: Any) -> str:
+        return dump_cookie(self.name, value, **lifetime, **self._flags)

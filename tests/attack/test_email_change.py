@@ -390,3 +390,21 @@ def test_an_address_for_notices_that_was_taken_away_does_not_come_back(house: Ho
     recorder.transaction = meanwhile
     assert thief.post("/auth/account/profile", {"language": "en"}).status_int == 303
     assert house.auth.accounts.get(house.user.id).notify_email is None
+
+
+def test_a_cancel_works_with_a_store_that_counts_only_rows_that_became_different(house: House) -> None:
+    """As raw MySQL drivers do."""
+    store = house.auth._services.email_store
+    really = store.set_email
+    store.set_email = lambda user_id, new, *, expected: new != expected and really(user_id, new, expected=expected)
+    house.ask()
+    assert house.cancel().status_int == 303
+    assert house.address() == OLD
+
+
+def test_a_cancel_comes_to_an_end_with_a_store_that_never_says_yes(house: House) -> None:
+    house.ask()
+    house.confirm()
+    house.auth._services.email_store.set_email = lambda *args, **kwargs: False
+    assert house.cancel().status_int == 410
+    assert house.address() == NEW
