@@ -1,0 +1,1 @@
+"""Measurements of requests, floods, long lists and timing differences."""

@@ -1,14 +1,16 @@
-"""Whether the doors tell who has an account: `python -m benchmarks.alike [--rounds 400] [--hashed 100]`.
+"""Whether an attacker can find out which addresses have an account.
 
-Sign-in with a wrong password, the forgotten password and the change of address are asked for addresses of every kind.
-First what is answered and what is done for it is compared, which has to be the same to the byte, the statement, the
-hash, the mail that is handed in, the counter and the row; then time, in interleaved rounds, until the last byte is with
-the kernel, and that of a request sent right after, which a mail composed in the background would hold up. The hash
-is the real one, and a cheap one under which the rest shows.
+    python -m benchmarks.alike [--rounds 400] [--hashed 100]
 
-Prints for each kind, against the first of its door: the difference of the medians, the chance that it is chance, and
-Cliff's delta. A locked address differs from an unlocked one by design (429 and no hash), so it is compared with other
-locked ones. Exits 1 for any difference.
+Sign-in with a wrong password, the forgotten password and the change of address are requested for addresses of every
+kind. First the answers and the work are compared: bytes, statements, hashes, queued mails, counters and rows must be
+the same. Then times are compared in interleaved rounds: until the kernel has the last byte, and for a request sent
+right after, which a mail composed in the background would delay. The times are measured with the real hash, and again
+with a cheap one, which hides no small difference.
+
+Prints for each kind, against the first kind of its form: the difference of the medians, the probability that it is
+chance, and Cliff's delta. A locked address differs from an unlocked one by design (429 and no hash), so it is compared
+with other locked ones. Exits 1 for any difference.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from benchmarks.effect import effect
 from benchmarks.request import Answer, app, environ
 from benchmarks.spies import Done, Spies
 from nipo_auth_mw import AuthConfig, AuthMiddleware
-from nipo_auth_mw.flows.signin import admit
+from nipo_auth_mw._flows.login import admit
 from nipo_auth_mw.mailers import SMTPMailer
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import SQLStore
@@ -44,17 +46,18 @@ from nipo_auth_mw.testing import fast_hasher
 PASSWORD, WRONG = "aoi-umi-to-shiroi-kumo", "akai-yama-to-kuroi-kawa"
 _SPIED = 3
 _ADDRESS = re.compile(r"by\w+@example\.com")
-"""The asker's own, on their own page."""
+"""The address of the user who requests the change, which the page shows."""
 _EXPIRES = re.compile(r"Expires=[^;]+")
 
 
 class Posted(SMTPMailer):
-    """Makes mails ready as for a server that takes no time."""
+    """A mailer that composes mails as for a server that takes no time."""
 
     def __init__(self) -> None:
         super().__init__("smtp://localhost", sender="noreply@example.com")
 
     def _connected(self) -> Any:
+        """No connection: the mail is dropped."""
         return self
 
     def __enter__(self) -> Posted:
@@ -62,11 +65,12 @@ class Posted(SMTPMailer):
 
     def __exit__(self, *problem: object) -> None: ...
 
-    def sendmail(self, sender: str, to: list[str], data: bytes) -> None: ...
+    def sendmail(self, sender: str, to: list[str], data: bytes) -> None:
+        """Drop the mail."""
 
 
 class House:
-    """A middleware on SQLite, and people of every kind: `address(kind, n)` is the n-th of them."""
+    """A middleware on SQLite, with accounts of every kind: `address(kind, n)` is the address of the n-th."""
 
     def __init__(self, folder: Path, hasher: Any = None, *, spied: bool = False) -> None:
         engine = sa.create_engine(f"sqlite:///{folder / f'{secrets.token_hex(4)}.db'}")
@@ -75,17 +79,18 @@ class House:
         self.store.create_schema()
         config = AuthConfig(secret_key=secrets.token_urlsafe(48), base_url="http://localhost")
         self.auth = AuthMiddleware(app, config, store=self.store, hasher=hasher, mailer=Posted())
-        self.hash = self.auth._services.passwords.hash(PASSWORD)
+        self.hash = self.auth._services.hashing.hash(PASSWORD)
         self._ids: dict[str, str] = {}
         self._clients = iter(range(2**24))
         if self.spies:
             self.spies.watch(self.auth)
 
     def address(self, kind: str, n: int) -> str:
-        """All of one length."""
+        """The n-th address of a kind. All addresses have one length."""
         return f"{kind:x<9}{n:06}@example.com"
 
     def people(self, kind: str, many: int) -> None:
+        """Create so many accounts of a kind."""
         with self.store.transaction():
             for n in range(many):
                 email = self.address(kind, n)
@@ -95,30 +100,33 @@ class House:
                 self._ids[email] = made.id
 
     def cookie_of(self, email: str) -> str:
-        """A session of this person."""
+        """Open a session of this account; the value of its cookie."""
         services = self.auth._services
         account = services.users.get(self._ids[email])
         assert account is not None
         return admit(services, account, client=Client("127.0.0.1", "benchmark"))
 
     def post(self, route: str, fields: dict[str, str], cookie: str = "") -> dict[str, Any]:
-        """From a client address that was never seen before."""
+        """A POST request from a client address that was never seen before."""
         body, number = urlencode(fields).encode(), next(self._clients)
         client = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
-        return environ(f"/auth/{route}", cookie, body) | {"wsgi.input": io.BytesIO(body), "REMOTE_ADDR": client}
+        return environ(f"/-/auth/{route}", cookie, body) | {"wsgi.input": io.BytesIO(body), "REMOTE_ADDR": client}
 
     def fail(self, email: str, times: int) -> None:
-        """Wrong passwords, but for what they cost."""
+        """Count so many wrong passwords, without the cost of their hashes."""
         lockout = self.auth._services.lockout
         for _ in range(times):
-            place = lockout.take(lockout.address(email), time.monotonic() + 5)
-            lockout.burn(place)  # type: ignore[arg-type]
+            slot = lockout.reserve(lockout.address(email), time.monotonic() + 5)
+            lockout.fail(slot)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Door:
-    """`kinds` are compared with the first of them; `ready(house, kind, n)` makes the n-th request, and what has to be
-    before it; `hashes` says whether a password is verified."""
+    """A form that an attacker can send.
+
+    `kinds` are compared with the first of them. `ready(house, kind, n)` prepares and makes the n-th request. `hashes`
+    says whether a password is verified.
+    """
 
     name: str
     kinds: tuple[str, ...]
@@ -127,21 +135,25 @@ class Door:
 
 
 def wrong_password(house: House, kind: str, n: int) -> tuple[dict[str, Any], str]:
+    """Sign-in with a wrong password."""
     email = house.address(kind, n)
     return house.post("login", {"email": email, "password": WRONG}), email
 
 
 def fifth_wrong_password(house: House, kind: str, n: int) -> tuple[dict[str, Any], str]:
+    """Sign-in with the wrong password that starts a lock."""
     house.fail(house.address(kind, n), 4)
     return wrong_password(house, kind, n)
 
 
 def wrong_password_while_locked(house: House, kind: str, n: int) -> tuple[dict[str, Any], str]:
+    """Sign-in with a wrong password while the address is locked."""
     house.fail(house.address(kind, n), 5)
     return wrong_password(house, kind, n)
 
 
 def forgotten(house: House, kind: str, n: int) -> tuple[dict[str, Any], str]:
+    """The request for a reset by mail."""
     email = house.address(kind, n)
     if kind == "locked":
         house.fail(email, 5)
@@ -149,6 +161,8 @@ def forgotten(house: House, kind: str, n: int) -> tuple[dict[str, Any], str]:
 
 
 def change_of_address(password: str) -> Callable[[House, str, int], tuple[dict[str, Any], str]]:
+    """The request for a change of address, with this password."""
+
     def ready(house: House, kind: str, n: int) -> tuple[dict[str, Any], str]:
         cookie = house.cookie_of(house.address(f"by{kind}", n))
         new = house.address(kind, n)
@@ -170,6 +184,7 @@ _NOBODY = {"unknown", "free"}
 
 
 def furnished(folder: Path, door: Door, many: int, hasher: Any = None, *, spied: bool = False) -> House:
+    """A middleware with the accounts that this form needs."""
     house = House(folder, hasher, spied=spied)
     for kind in door.kinds:
         if kind not in _NOBODY:
@@ -181,7 +196,7 @@ def furnished(folder: Path, door: Door, many: int, hasher: Any = None, *, spied:
 
 @dataclass(frozen=True)
 class Shown:
-    """What leaves, but Date and the address typed, and what was done for it."""
+    """The answer without Date and the typed address, and the work for it."""
 
     status: str
     headers: list[tuple[str, str]]
@@ -191,6 +206,7 @@ class Shown:
 
 
 def shown(house: House, request: dict[str, Any], typed: str) -> Shown:
+    """Send a request and collect its answer and its work."""
     assert house.spies is not None
     house.spies.look()
     answer = Answer()
@@ -203,9 +219,9 @@ def shown(house: House, request: dict[str, Any], typed: str) -> Shown:
 
 
 def differences(door: Door, folder: Path) -> Iterator[str]:
-    """What is not the same for all kinds, in words."""
+    """Each difference between the kinds, in words."""
     house = furnished(folder, door, _SPIED + 1, fast_hasher(), spied=True)
-    shown(house, *door.ready(house, door.kinds[0], _SPIED))  # which opens connections
+    shown(house, *door.ready(house, door.kinds[0], _SPIED))  # opens the connections
     for n in range(_SPIED):
         first, *others = [(kind, shown(house, *door.ready(house, kind, n))) for kind in door.kinds]
         for kind, other in others:
@@ -220,6 +236,7 @@ def differences(door: Door, folder: Path) -> Iterator[str]:
 
 
 def _apart(mine: Sequence[str], base: Sequence[str]) -> str:
+    """The first difference of two lists, in words."""
     first = next((n for n, pair in enumerate(zip(mine, base, strict=False)) if pair[0] != pair[1]), None)
     if first is None:
         return f"{len(mine)}, not {len(base)}"
@@ -227,16 +244,17 @@ def _apart(mine: Sequence[str], base: Sequence[str]) -> str:
 
 
 class Clock:
-    """Seconds from a request until its answer's last byte is with the kernel, and those of another right after."""
+    """Measures seconds until the kernel has the last byte of an answer."""
 
     def __init__(self) -> None:
         self._near, self._far = socket.socketpair()
 
     def taken(self, wsgi: Any, request: dict[str, Any]) -> float:
+        """The seconds of one request."""
         answer = Answer()
         started = time.perf_counter()
         body = answer.of(wsgi, request).encode()
-        # As servers do it, in two pieces: each lets another thread in.
+        # Servers write headers and body separately, and each write lets another thread run.
         self._near.sendall(repr(answer.headers).encode())
         self._near.sendall(body)
         ended = time.perf_counter()
@@ -245,6 +263,7 @@ class Clock:
 
 
 def times(door: Door, house: House, rounds: int) -> dict[str, tuple[list[float], list[float]]]:
+    """By kind, the seconds of each request and of the request right after it."""
     clock, order = Clock(), random.Random(1)
     taken: dict[str, tuple[list[float], list[float]]] = {kind: ([], []) for kind in door.kinds}
     for n in range(rounds):
@@ -255,20 +274,20 @@ def times(door: Door, house: House, rounds: int) -> dict[str, tuple[list[float],
         for kind, request in requests:
             itself, after = taken[kind]
             itself.append(clock.taken(house.auth, request))
-            after.append(clock.taken(house.auth, environ("/auth/login")))
+            after.append(clock.taken(house.auth, environ("/-/auth/login")))
             house.auth.flush_mail()
         gc.enable()
     return taken
 
 
 def compared(door: Door, folder: Path, rounds: int, hasher: Any, called: str) -> bool:
-    """Print what time tells of the kinds of this door; whether it tells nothing."""
+    """Print the comparison of the times of this form. True if no kind differs."""
     house = furnished(folder, door, rounds, hasher)
     taken = times(door, house, rounds)
     house.store.close()
     base, *others = door.kinds
     alike = True
-    for part, what in enumerate(("the answer", "what is asked right after")):
+    for part, what in enumerate(("the answer", "the request right after")):
         for kind in others:
             found = effect(taken[base][part], taken[kind][part])
             alike = alike and found.alike
@@ -280,17 +299,18 @@ def compared(door: Door, folder: Path, rounds: int, hasher: Any, called: str) ->
 
 
 def main() -> int:
+    """Compare all forms. Returns the exit code."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=400)
     options.add_argument("--hashed", type=int, default=100, help="rounds with the real hash")
-    options.add_argument("--door", default="", help="only the doors whose name holds this")
+    options.add_argument("--door", default="", help="only the forms whose name contains this")
     given = options.parse_args()
     unlike = 0
     with tempfile.TemporaryDirectory() as name:
         for door in (door for door in DOORS if given.door in door.name):
             print(f"\n{door.name}: against {door.kinds[0]}")
             found = list(differences(door, Path(name)))
-            print("\n".join(f"  DIFFER {line}" for line in found) or "  alike  in bytes and in what is done")
+            print("\n".join(f"  DIFFER {line}" for line in found) or "  alike  in bytes and in work")
             unlike += bool(found)
             called = "cheap hash" if door.hashes else "no hash"
             unlike += not compared(door, Path(name), given.rounds, fast_hasher(), called)

@@ -9,18 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _RESOLVED = 15e-6
-"""Seconds. The least that was told apart over the Internet, with thousands of measurements (Crosby, Wallach and Riedi,
-"Opportunities and Limits of Remote Timing Attacks", 2009); a door here gives a stranger 480 an address a day."""
+"""Seconds. The smallest difference that was measured over the Internet, with thousands of measurements (Crosby, Wallach
+and Riedi, "Opportunities and Limits of Remote Timing Attacks", 2009). Here an attacker gets 480 an address a day."""
 _NEGLIGIBLE = 0.147
-"""Of Cliff's delta (Romano and others, 2006)."""
+"""A smaller Cliff's delta is negligible (Romano and others, 2006)."""
 _BY_CHANCE = 1e-5
-"""So small because a run makes some seventy comparisons."""
+"""The bound is this small because a run makes about seventy comparisons."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """`delta` is Cliff's: the chance that one of the second list is larger than one of the first, less the chance that
-    it is smaller. `shift` is the difference of the medians, `p` the chance of such a delta if both were of one kind."""
+    """The difference of two lists of measurements.
+
+    `delta` is Cliff's delta: the probability that a value of the second list is larger than one of the first, minus the
+    probability that it is smaller. `shift` is the difference of the medians. `p` is the probability of such a delta if
+    both lists were of one kind.
+    """
 
     delta: float
     shift: float
@@ -28,12 +32,12 @@ class Effect:
 
     @property
     def alike(self) -> bool:
-        """A difference has to be beyond chance, larger than negligible, and large enough to be seen from outside."""
+        """False for a difference beyond chance, larger than negligible, and large enough to be seen from outside."""
         return self.p > _BY_CHANCE or abs(self.delta) < _NEGLIGIBLE or abs(self.shift) < _RESOLVED
 
 
 def effect(first: Sequence[float], second: Sequence[float]) -> Effect:
-    """Mann-Whitney's U by ranks, with the normal approximation and ties corrected for."""
+    """Mann-Whitney's U by ranks, with the normal approximation and a correction for ties."""
     n, m = len(first), len(second)
     shared = Counter([*first, *second])
     rank_of, below = {}, 0

@@ -1,4 +1,4 @@
-"""The least that any middleware must do, written as directly as Python allows: what ours is measured against."""
+"""Middlewares that do as little as possible, to compare nipo_auth_mw with."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ NAME = "nipo_auth="
 
 
 def sign(secret: str) -> str:
+    """The secret with its signature."""
     return f"{secret}.{hmac.digest(KEY, secret.encode(), 'sha256').hex()}"
 
 
 def _verified(environ: dict[str, Any]) -> str | None:
+    """The secret of the cookie if its signature is right."""
     cookie = environ.get("HTTP_COOKIE", "")
     start = cookie.find(NAME)
     if start < 0:
@@ -30,7 +32,7 @@ def _verified(environ: dict[str, Any]) -> str | None:
 
 
 class HmacOnly:
-    """A signed cookie that says who it is: nothing can end it."""
+    """A signed cookie with the account id. No session can be ended."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -43,7 +45,7 @@ class HmacOnly:
 
 
 class HmacAndSQLite:
-    """A signed cookie and one look-up of session and user on a kept connection: the next request sees its end."""
+    """A signed cookie and one look-up on an open connection: the next request sees that a session has ended."""
 
     SQL = "SELECT u.id, u.email, u.name FROM session s JOIN user u ON u.id = s.user_id WHERE s.key = ?"
 
@@ -57,6 +59,7 @@ class HmacAndSQLite:
         self.cursor = self.db.cursor()
 
     def enter(self, secret: str, user: str) -> str:
+        """Add an account with a session; the value of its cookie."""
         self.db.execute("INSERT INTO user VALUES (?, ?, ?)", (user, "tanaka@example.com", ""))
         self.db.execute("INSERT INTO session VALUES (?, ?)", (hashlib.sha256(secret.encode()).hexdigest(), user))
         return sign(secret)
@@ -73,7 +76,7 @@ class HmacAndSQLite:
 
 
 class HmacAndEpoch:
-    """A signed cookie, a cache in the process, and one number shared by all processes that says when to forget it."""
+    """A signed cookie, a cache in the process, and a number shared by all processes: a new number empties the cache."""
 
     def __init__(self, app: Any, path: Path, behind: HmacAndSQLite) -> None:
         self.app = app

@@ -1,9 +1,9 @@
-"""How long an administrator waits for the staff list and the history, and what the history's seals cost.
+"""How long an administrator waits for the staff list and the audit log, and the cost of seals.
 
     python -m benchmarks.lists [--accounts 10000] [--rows 1000000] [--sealed 100000] [--most 100]
 
-Fills an SQLite file, asks for pages as a browser does, and prints milliseconds (median of nine) and each query's plan.
-Ends with 1 when a page takes longer than `--most` milliseconds, or a query of the history has no index.
+Fills an SQLite file, requests pages as a browser does, and prints milliseconds (median of nine) and the plan of each
+query. Exits 1 if a page takes longer than `--most` milliseconds, or if a query of the audit log uses no index.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ import sqlalchemy as sa
 from webtest import TestApp
 
 from nipo_auth_mw import AuthMiddleware
+from nipo_auth_mw._audit.events import make_event
+from nipo_auth_mw._flows.advance import SIGNED_IN
 from nipo_auth_mw.models import Client
-from nipo_auth_mw.parts.recorder import event
-from nipo_auth_mw.stores import SQLStore, schema
-from nipo_auth_mw.testing import fast_hasher, parts, sign_in
+from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.stores import _schema as schema
+from nipo_auth_mw.testing import fast_hasher, in_memory, sign_in
 
 PASSWORD = "aoi-umi-to-shiroi-kumo"
 _BATCH = 20_000
@@ -33,11 +35,13 @@ _ROUNDS = 9
 
 
 def nothing(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """An app with an empty page."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b""]
 
 
 def accounts(amount: int) -> Iterator[dict[str, Any]]:
+    """So many rows of accounts."""
     for number in range(amount):
         name, email = f"社員 {number:05}", f"p{number:05}@example.net"
         yield {
@@ -47,7 +51,7 @@ def accounts(amount: int) -> Iterator[dict[str, Any]]:
 
 
 def events(amount: int) -> Iterator[dict[str, Any]]:
-    """Half of them sign-ins of one account; one of a kind of its own."""
+    """So many rows of the audit log. Half of them are sign-ins of one account; one has a kind of its own."""
     now = time.time()
     for number in range(amount):
         half = number % 2 == 0
@@ -62,6 +66,7 @@ def events(amount: int) -> Iterator[dict[str, Any]]:
 
 
 def fill(store: SQLStore, table: sa.Table, rows: Iterator[dict[str, Any]]) -> None:
+    """Insert the rows in batches."""
     batch: list[dict[str, Any]] = []
     for row in rows:
         batch.append(row)
@@ -73,11 +78,13 @@ def fill(store: SQLStore, table: sa.Table, rows: Iterator[dict[str, Any]]) -> No
 
 
 def _insert(store: SQLStore, table: sa.Table, batch: list[dict[str, Any]]) -> None:
+    """Insert one batch."""
     with store._db.writing() as connection:
         connection.execute(sa.insert(table), batch)
 
 
 def milliseconds(work: Callable[[], object]) -> float:
+    """The median duration of a call."""
     work()
     taken = []
     for _ in range(_ROUNDS):
@@ -88,7 +95,7 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 
 def plans(store: SQLStore, work: Callable[[], object]) -> list[str]:
-    """How SQLite goes about each SELECT on accounts and events that `work` makes."""
+    """SQLite's plan for each SELECT on accounts and events that `work` makes."""
     asked: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
@@ -109,24 +116,26 @@ def plans(store: SQLStore, work: Callable[[], object]) -> list[str]:
 
 
 def pages(rows: int) -> Iterator[tuple[str, str]]:
+    """Name and path of each page that is measured."""
     yield "staff, first page", "staff"
     yield "staff, searched, none match", "staff?q=nobody+at+all"
     yield "staff, searched, one matches", "staff?q=p00777"
     yield "staff, searched, half match", "staff?q=1"
     yield "staff, searched, page 100", "staff?q=p&after=p04999%40example.net"
-    yield "history, unfiltered", "history"
-    yield "history, a kind, none match", "history?event=email_changed"
-    yield "history, a kind, one matches", "history?event=role_changed"
-    yield "history, a kind, half match", "history?event=signed_in"
-    yield "history, a person, none match", "history?email=nobody%40example.net"
-    yield "history, a person, half match", "history?email=busy%40example.com"
-    yield "history, person and kind, none match", "history?email=busy%40example.com&event=signed_out"
-    yield "history, person, kind, days", "history?email=busy%40example.com&event=signed_in&from=2000-01-01"
-    yield "history, a day without rows", "history?from=2001-01-01&to=2001-01-01"
-    yield "history, half way down", f"history?after={time.time() - rows / 2:.6f}_{rows // 2}"
+    yield "audit log, unfiltered", "audit"
+    yield "audit log, a kind, none match", "audit?event=email_changed"
+    yield "audit log, a kind, one matches", "audit?event=role_changed"
+    yield "audit log, a kind, half match", "audit?event=signed_in"
+    yield "audit log, an account, none match", "audit?email=nobody%40example.net"
+    yield "audit log, an account, half match", "audit?email=busy%40example.com"
+    yield "audit log, account and kind, none match", "audit?email=busy%40example.com&event=signed_out"
+    yield "audit log, account, kind, days", "audit?email=busy%40example.com&event=signed_in&from=2000-01-01"
+    yield "audit log, a day without rows", "audit?from=2001-01-01&to=2001-01-01"
+    yield "audit log, half way down", f"audit?after={time.time() - rows / 2:.6f}_{rows // 2}"
 
 
 def main() -> int:
+    """Measure. Returns the exit code."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--accounts", type=int, default=10_000)
     options.add_argument("--rows", type=int, default=1_000_000)
@@ -138,9 +147,10 @@ def main() -> int:
 
 
 def _run(folder: Path, given: argparse.Namespace) -> int:
+    """Measure the pages and the seals."""
     store = SQLStore(f"sqlite:///{folder / 'lists.db'}")
     store.create_schema()
-    auth = AuthMiddleware(nothing, **{**parts(), "store": store, "hasher": fast_hasher()})
+    auth = AuthMiddleware(nothing, **{**in_memory(), "store": store, "hasher": fast_hasher()})
     busy = auth.accounts.create(email="busy@example.com", password=PASSWORD, role="admin", name="管理 担当")
     started = time.perf_counter()
     fill(store, schema.account, accounts(given.accounts - 1))
@@ -150,9 +160,9 @@ def _run(folder: Path, given: argparse.Namespace) -> int:
     sign_in(auth, browser, busy)
     slow = []
     for name, path in pages(given.rows):
-        taken = milliseconds(lambda path=path: browser.get(f"/auth/{path}"))  # type: ignore[misc]
+        taken = milliseconds(lambda path=path: browser.get(f"/-/auth/{path}"))  # type: ignore[misc]
         print(f"{taken:8.1f} ms  {name}")
-        for plan in plans(store, lambda path=path: browser.get(f"/auth/{path}")):  # type: ignore[misc]
+        for plan in plans(store, lambda path=path: browser.get(f"/-/auth/{path}")):  # type: ignore[misc]
             print(f"             {plan}")
             scans = "SCAN" in plan and "INDEX" not in plan
             if "TEMP B-TREE" in plan or (scans and not name.startswith("staff, searched")):
@@ -167,16 +177,17 @@ def _run(folder: Path, given: argparse.Namespace) -> int:
 
 
 def _seals(folder: Path, amount: int) -> None:
+    """Measure the digest of an event, the sealing of many rows and their verification."""
     store = SQLStore(f"sqlite:///{folder / 'seals.db'}")
     store.create_schema()
-    auth = AuthMiddleware(nothing, **{**parts(), "store": store, "hasher": fast_hasher()})
+    auth = AuthMiddleware(nothing, **{**in_memory(), "store": store, "hasher": fast_hasher()})
     seals = auth._services.seals
     client = Client("192.0.2.1", "Mozilla/5.0 (Windows NT 10.0; Win64; x64)")
     numbers = random.Random(1)
 
     def made() -> Any:
         user_id = str(numbers.randrange(10_000))
-        return event("signed_in", time=time.time(), client=client, user_id=user_id, email="p@example.net")
+        return make_event(SIGNED_IN, client=client, subject=user_id, email="p@example.net")
 
     started = time.perf_counter()
     for _ in range(1000):
@@ -196,10 +207,10 @@ def _seals(folder: Path, amount: int) -> None:
     verdict = seals.verify()
     verified = time.perf_counter() - started
     auth.accounts.create(email="p@example.net", password=PASSWORD)
-    slow = AuthMiddleware(nothing, **{**parts(), "store": store, "hasher": None})
+    slow = AuthMiddleware(nothing, **{**in_memory(), "store": store, "hasher": None})
     slow.accounts.set_password("1", PASSWORD)
     browser = TestApp(slow)
-    whole = milliseconds(lambda: browser.post("/auth/login", {"email": "p@example.net", "password": PASSWORD}))
+    whole = milliseconds(lambda: browser.post("/-/auth/login", {"email": "p@example.net", "password": PASSWORD}))
     print(f"\n{each:8.1f} µs  an event and its digest; a sign-in takes {whole:.0f} ms: {each / whole / 10:.2f} %")
     print(f"{sealed * 1000:8.0f} ms  to seal {amount:,} rows")
     print(f"{verified * 1000:8.0f} ms  to verify {verdict.rows:,} rows, {len(verdict.wrong)} wrong")

@@ -1,8 +1,8 @@
-"""What one request costs behind the middleware: `python -m benchmarks.request [--rounds 15]`.
+"""The cost of one request behind the middleware: `python -m benchmarks.request [--rounds 15]`.
 
-Everything runs interleaved in one process, on SQLite, and is compared in that run: the bare app, three limits that do
-as little as possible, and ours. Before it is timed each request is proven right: the identity is in the body with the
-cookie, not without it, not with one altered byte, and not after another process ended the session. Exits 1 when a
+Everything runs interleaved in one process, on SQLite, and is compared in that run: the bare app, three middlewares that
+do as little as possible, and nipo_auth_mw. Each request is proven right before it is timed: the app sees the user with
+the cookie, and a visitor without it, with one byte altered, and after another process ended the session. Exits 1 if a
 required budget is not met.
 """
 
@@ -33,12 +33,13 @@ EMAIL, PASSWORD = "tanaka@example.com", "aoi-umi-to-shiroi-kumo"
 
 
 def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """An app that answers with the user it sees."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [environ.get("REMOTE_USER", "-").encode()]
 
 
 def environ(path: str, cookie: str = "", body: bytes = b"") -> dict[str, Any]:
-    """One request as a server hands it over."""
+    """One request as a server passes it on."""
     found: dict[str, Any] = {
         "REQUEST_METHOD": "POST" if body else "GET",
         "SCRIPT_NAME": "",
@@ -61,22 +62,24 @@ def environ(path: str, cookie: str = "", body: bytes = b"") -> dict[str, Any]:
 
 
 class Answer:
-    """Calls an app as a server does and keeps what came."""
+    """Calls an app as a server does and stores the answer."""
 
     def __init__(self) -> None:
         self.status = ""
         self.headers: list[tuple[str, str]] = []
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        """The `start_response` of WSGI."""
         self.status, self.headers = status, headers
         return None
 
     def of(self, wsgi: Any, request: dict[str, Any]) -> str:
+        """The body of the answer to a request."""
         return b"".join(wsgi(request, self.start)).decode()
 
 
 def asking(wsgi: Any, request: dict[str, Any], wanted: str) -> Callable[[], None]:
-    """One timed request; who the app saw is looked at every time, the bare app's too."""
+    """A call that sends one request and checks which user the app saw; the bare app's too."""
     start, body = Answer().start, [wanted.encode()]
 
     def ask() -> None:
@@ -87,11 +90,12 @@ def asking(wsgi: Any, request: dict[str, Any], wanted: str) -> Callable[[], None
 
 
 def altered(cookie: str) -> str:
-    """One character of the signature changed."""
+    """The cookie with one character of its signature changed."""
     return cookie[:-10] + ("A" if cookie[-10] != "A" else "B") + cookie[-9:]
 
 
 def proven(wsgi: Any, cookie: str, user: str) -> None:
+    """Exit if the app sees a wrong user for a good cookie, for none, or for an altered one."""
     for value, wanted in ((cookie, user), ("", "-"), (altered(cookie), "-")):
         seen = Answer().of(wsgi, environ("/public", value))
         if seen != wanted:
@@ -99,17 +103,17 @@ def proven(wsgi: Any, cookie: str, user: str) -> None:
 
 
 class Ours:
-    """The middleware on SQLite with everything durable, one account, and a way to sign in."""
+    """nipo_auth_mw on SQLite with durable writes, one account, and a way to sign in."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "auth.db"
         self.store = SQLStore(f"sqlite:///{self.path}")
         self.store.create_schema()
         self.hasher = fast_hasher()
-        config = AuthConfig(secret_key=secrets.token_urlsafe(48), base_url="http://localhost", public=["/public"])
+        config = AuthConfig(secret_key=secrets.token_urlsafe(48), base_url="http://localhost", public_paths=["/public"])
         self.auth = AuthMiddleware(app, config, store=self.store, hasher=self.hasher)
         self.user = self.auth.accounts.create(email=EMAIL, password=PASSWORD)
-        # Many people, so that none of them comes near the 100 sessions an account may have.
+        # Many accounts, so that none of them reaches the 100 sessions that an account may have.
         others = [f"person{n}@example.com" for n in range(50)]
         for email in others:
             self.auth.accounts.create(email=email, password=PASSWORD)
@@ -117,25 +121,27 @@ class Ours:
 
     @staticmethod
     def form(email: str) -> bytes:
+        """The body of the sign-in form."""
         return urlencode({"email": email, "password": PASSWORD, "remember": "1"}).encode()
 
     def sign_in(self, form: bytes = b"") -> str:
+        """Sign in; the value of the session cookie."""
         answer, sent = Answer(), form or next(self.forms)
-        answer.of(self.auth, environ("/auth/login", body=sent) | {"wsgi.input": io.BytesIO(sent)})
+        answer.of(self.auth, environ("/-/auth/login", body=sent) | {"wsgi.input": io.BytesIO(sent)})
         if not answer.status.startswith("303"):
             sys.exit(f"not measured: sign-in answered {answer.status}")
         cookies = [value for name, value in answer.headers if name == "Set-Cookie"]
         return next(c for c in cookies if c.startswith(NAME)).removeprefix(NAME).partition(";")[0]
 
     def disable_elsewhere(self, active: int) -> None:
-        """By plain SQL of another process, as a host's own administration page would."""
+        """Disable or enable the account by SQL in another process, as an administration page of a host app would."""
         sql = f"UPDATE nipo_auth_account SET active = {active}"
         code = f"import sqlite3; c = sqlite3.connect({str(self.path)!r}); c.execute({sql!r}); c.commit()"
         subprocess.run([sys.executable, "-c", code], check=True)
 
 
 class CountedLookups:
-    """Stands before the store's look-up and counts, to show that a forged cookie never reaches it."""
+    """Counts the look-ups in the store, to show that a forged cookie causes none."""
 
     def __init__(self, ours: Ours) -> None:
         self.sessions = ours.auth._services.sessions
@@ -154,6 +160,7 @@ class CountedLookups:
 
 
 def prove_ours(ours: Ours) -> str:
+    """Sign in and prove nipo_auth_mw; the value of the cookie."""
     cookie = ours.sign_in(ours.form(EMAIL))
     proven(ours.auth, cookie, ours.user.id)
     with CountedLookups(ours) as lookups:
@@ -164,11 +171,12 @@ def prove_ours(ours: Ours) -> str:
 
 
 def main() -> None:
+    """Measure and exit."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=15)
     options.add_argument("--calls", type=int, default=3000)
     options.add_argument(
-        "--slack", type=float, default=1.0, help="let budgets be missed by this factor (a noisy machine)"
+        "--slack", type=float, default=1.0, help="multiply the budgets by this factor, for a noisy machine"
     )
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -176,19 +184,20 @@ def main() -> None:
 
 
 def measure(folder: Path, rounds: int, calls: int, slack: float) -> int:
+    """Measure everything. Returns the exit code."""
     ours = Ours(folder)
     cookie = prove_ours(ours)
     sqlite, hmac_only = HmacAndSQLite(app, folder / "limit.db"), HmacOnly(app)
     known = sqlite.enter(secrets.token_urlsafe(32), "1")
-    epoch = HmacAndEpoch(app, folder / "epoch", sqlite)
+    revocation_counter = HmacAndEpoch(app, folder / "revocation_counter", sqlite)
     proven(sqlite, known, "1")
-    proven(epoch, known, "1")
+    proven(revocation_counter, known, "1")
     claimed = sign("1")
     proven(hmac_only, claimed, "1")
     layers: dict[str, tuple[Any, str]] = {
         "limit: HMAC only": (hmac_only, claimed),
         "limit: HMAC + SQLite look-up": (sqlite, known),
-        "limit: HMAC + cache + shared epoch": (epoch, known),
+        "limit: HMAC + cache + shared counter": (revocation_counter, known),
         "nipo_auth_mw": (ours.auth, cookie),
     }
     things = {"bare": asking(app, environ("/public"), "-")}
@@ -203,23 +212,25 @@ def measure(folder: Path, rounds: int, calls: int, slack: float) -> int:
 
 
 def hashing(ours: Ours) -> Callable[[], object]:
+    """A call that verifies one password, without the middleware."""
     stored = ours.hasher.hash(PASSWORD)
     return lambda: ours.hasher.verify(stored, PASSWORD)
 
 
 def prove_revocation(ours: Ours, cookie: str, calls: int) -> None:
-    """In the same timed loop: another process disables the account, and the very next request is a visitor's."""
+    """Show in the timed loop that the next request sees a visitor once another process disabled the account."""
     request = environ("/public", cookie)
     before, after = asking(ours.auth, request, ours.user.id), asking(ours.auth, request, "-")
     live = interleaved({"live": before}, 1, calls)["live"].median
     ours.disable_elsewhere(0)
     after()
     gone = interleaved({"ended": after}, 1, calls)["ended"].median
-    print(f"disabled by another process between two of {2 * calls} timed requests: seen at the very next one ", end="")
+    print(f"disabled by another process between two of {2 * calls} timed requests: seen by the next one ", end="")
     print(f"({live * 1e6:.1f} us each before, {gone * 1e6:.1f} after)\n")
 
 
 def report(layers: list[str], figures: dict[str, Figure], entering: Figure, slack: float) -> int:
+    """Print the costs and the budgets. Returns the exit code."""
     bare = figures["bare"]
     print(
         f"Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores; bare app ", end=""
@@ -247,12 +258,13 @@ def report(layers: list[str], figures: dict[str, Figure], entering: Figure, slac
 
 
 def _shown(figure: Figure) -> str:
+    """Median and quartiles in microseconds."""
     low, high = figure.spread
     return f"{figure.median * 1e6:.2f} ({low * 1e6:.2f}-{high * 1e6:.2f})"
 
 
 def _ratio(costs: dict[str, Figure], limit: str, kind: str) -> float:
-    """Round by round, so that what slows the machine for a while slows both."""
+    """The cost as a multiple of the limit's, round by round: a slow moment of the machine slows both."""
     mine, least = costs[f"nipo_auth_mw/{kind}"].rounds, costs[f"{limit}/{kind}"].rounds
     return statistics.median(cost / base for cost, base in zip(mine, least, strict=True))
 

@@ -1,4 +1,4 @@
-"""What `benchmarks.flood` has gunicorn serve: a page that says who it sees, behind the middleware as it comes."""
+"""The app that gunicorn serves in `benchmarks.flood`, behind the middleware."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 from nipo_auth_mw import AuthConfig, AuthMiddleware
 from nipo_auth_mw.stores import SQLStore
 
-SECRET = "for benchmarks alone: anybody can read this key in the source"
+SECRET = "for benchmarks only: this key is public, in the source"
 FOLDER = "BENCHMARK_FOLDER"
 
 
 def page(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Who is seen, and in which process."""
+    """The user and the process id."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{environ.get('REMOTE_USER', '-')} {os.getpid()}".encode()]
 
 
 def middleware(folder: Path) -> AuthMiddleware:
-    """Real hashes, SQLite, and one proxy that is believed, so that a sender can come from many addresses."""
+    """nipo_auth_mw with real hashes, on SQLite, behind one proxy, so that a sender can use many client addresses."""
     store = SQLStore(f"sqlite:///{folder / 'auth.db'}")
     store.create_schema()
     return AuthMiddleware(
@@ -30,4 +30,5 @@ def middleware(folder: Path) -> AuthMiddleware:
 
 
 def application() -> AuthMiddleware:
+    """The entry point for gunicorn."""
     return middleware(Path(os.environ[FOLDER]))

@@ -1,4 +1,4 @@
-"""What a middleware does for one request, counted: statements, hashes, mails, counters, rows of the history."""
+"""Counts the work for one request: statements, hashes, mails, counters, rows of the audit log."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ _SUBJECT = re.compile(r"(?<=:)[0-9a-f]{32}")
 
 @dataclass
 class Done:
-    """What was done since the last look, each in its order and without the values. Of mails it is what an answer hands
-    in; whether one is written and sent is found out after the answer."""
+    """The work since the last look, in order and without values.
+
+    `mails` are those that a request queues; they are composed and sent after the answer.
+    """
 
     statements: list[str] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
@@ -27,27 +29,33 @@ class Done:
 
 
 class SpyHasher:
-    """A hasher that tells what it was asked for."""
+    """A hasher that records its calls."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
         self.asked: list[str] = []
 
     def hash(self, password: Any, *, salt: Any = None) -> str:
+        """Record and hash."""
         self.asked.append("hash")
         return str(self.inner.hash(password, salt=salt))
 
     def verify(self, hash: Any, password: Any) -> Any:
+        """Record and verify."""
         self.asked.append("verify")
         return self.inner.verify(hash, password)
 
     def check_needs_rehash(self, hash: Any) -> bool:
+        """Pass the question on."""
         return bool(self.inner.check_needs_rehash(hash))
 
 
 class Spies:
-    """Everything of one middleware. `engine` is what its store was made from, spied on before the first connection:
-    some statements go past SQLAlchemy, so it is SQLite itself that tells of them."""
+    """Records the work of one middleware.
+
+    `engine` is the one that its store was made from, before its first connection. SQLite itself reports the statements,
+    since some of them bypass SQLAlchemy.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._done = Done()
@@ -58,9 +66,12 @@ class Spies:
         sa.event.listen(engine, "connect", trace)
 
     def watch(self, auth: AuthMiddleware) -> None:
+        """Wrap the hasher, the counters, the outbox and the audit log of the middleware."""
         services = auth._services
-        self._hasher = services.passwords._hasher = SpyHasher(services.passwords._hasher)  # type: ignore[assignment]
-        services.lockout._counters = _Counters(services.lockout._counters, self)  # type: ignore[assignment]
+        self._hasher = services.hashing._hasher = SpyHasher(services.hashing._hasher)  # type: ignore[assignment]
+        spied_counters: Any = _Counters(services.counters, self)
+        for throttle in (services.lockout, services.client_limit, services.quotas):
+            throttle._counters = spied_counters  # type: ignore[attr-defined]
         outbox, audit = services.outbox, services.audit
         put, append = outbox.put, audit.append_event
 
@@ -75,34 +86,39 @@ class Spies:
         outbox.put, audit.append_event = spied_put, spied_append  # type: ignore[method-assign]
 
     def counted(self, what: str, key: str) -> None:
+        """Record the use of a counter."""
         self._done.counters.append(f"{what} {_SUBJECT.sub('…', key)}")
 
     def look(self) -> Done:
-        """What was done since the last look."""
+        """The work since the last look."""
         done, self._done = self._done, Done()
         done.hashes, self._hasher.asked = self._hasher.asked, []
         return done
 
 
 class _Counters:
-    """In front of a storage of counters: tells which were touched."""
+    """Records each use of the counters and passes it on."""
 
     def __init__(self, inner: Any, spies: Spies) -> None:
         self._inner = inner
         self._spies = spies
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Record and count."""
         self._spies.counted("incr", key)
         return int(self._inner.incr(key, expiry, amount))
 
     def get(self, key: str) -> int:
+        """Record and read."""
         self._spies.counted("get", key)
         return int(self._inner.get(key))
 
     def get_expiry(self, key: str) -> float:
+        """Record and read."""
         self._spies.counted("get_expiry", key)
         return float(self._inner.get_expiry(key))
 
     def clear(self, key: str) -> None:
+        """Record and clear."""
         self._spies.counted("clear", key)
         self._inner.clear(key)

@@ -1,4 +1,4 @@
-"""Rounds of several things in turn, so that a machine whose speed drifts is fair to all of them."""
+"""Interleaved rounds of several calls, so that a drift in the machine's speed affects all of them alike."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """Seconds a call, over rounds: the median, and the quartiles as spread."""
+    """Seconds for a call, over rounds: the median, and the quartiles as spread."""
 
     rounds: tuple[float, ...]
 
     @property
     def median(self) -> float:
+        """The median over the rounds."""
         return statistics.median(self.rounds)
 
     @property
     def spread(self) -> tuple[float, float]:
+        """The lower and the upper quartile."""
         if len(self.rounds) < 2:
             return self.median, self.median
         low, _, high = statistics.quantiles(self.rounds, n=4, method="inclusive")
@@ -28,7 +30,7 @@ class Figure:
 
 
 def interleaved(things: dict[str, Callable[[], object]], rounds: int, calls: int) -> dict[str, Figure]:
-    """Time each `calls` times a round, one after the other, `rounds` times; collecting garbage between, not within."""
+    """Time each call `calls` times in each of `rounds` rounds, in turn. Garbage is collected between the calls only."""
     taken: dict[str, list[float]] = {name: [] for name in things}
     for thing in things.values():
         for _ in range(min(calls, 200)):
@@ -46,5 +48,5 @@ def interleaved(things: dict[str, Callable[[], object]], rounds: int, calls: int
 
 
 def over(figure: Figure, base: Figure) -> Figure:
-    """What it costs more than `base`, round by round."""
+    """How much more than `base` each round costs."""
     return Figure(tuple(mine - bare for mine, bare in zip(figure.rounds, base.rounds, strict=True)))

@@ -1,20 +1,22 @@
-"""Writes docs/help.ja.md and docs/help.en.md, the page `help` for hosts to publish: `python docs/make_help.py`."""
+"""Writes docs/help.ja.md and docs/help.en.md, which a host app can publish: `python docs/make_help.py`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from nipo_auth_mw import AuthConfig
-from nipo_auth_mw.parts.help import topics
-from nipo_auth_mw.parts.texts import Texts
+from nipo_auth_mw._flows.help import facts
+from nipo_auth_mw._pages.catalogues import Catalogues
+from nipo_auth_mw._web.views.help import topics
 
 DEFAULTS = AuthConfig(secret_key="only the defaults of the policies are read here", base_url="http://localhost")  # noqa: S106
 
 
 def page(language: str) -> str:
-    texts = Texts([language])
+    """The help page of one language as Markdown, with the default settings."""
+    texts = Catalogues([language])
     lines = [f"# {texts.text(language, 'help.title')}"]
-    for question, blocks in topics(texts, language, DEFAULTS, ""):
+    for question, blocks in topics(texts, language, facts(DEFAULTS, "")):
         lines += ["", f"## {question}"]
         for kind, entries in blocks:
             lines += ["", *(f"* {entry}" if kind == "list" else entry for entry in entries)]

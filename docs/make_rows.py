@@ -1,22 +1,23 @@
-"""Writes docs/security-rows.md, the table row -> test -> status: `python -m docs.make_rows`."""
+"""Writes docs/security-rows.md, the table of security rows, tests and mutations: `python -m docs.make_rows`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.attack.mutate import mutations
-from tests.attack.rows import GROUPS, ROWS, UNTESTED, shown
+from tests.security.mutate import mutations
+from tests.security.requirements import GROUPS, ROWS, UNTESTED, shown
 
 
 def page() -> str:
+    """The whole page as Markdown."""
     places, broken = shown(), mutations()
     tested = sum(bool(places[row]) for row in ROWS)
     lines = [
         "# What must hold, and the tests that show it",
         "",
-        "Made by `python -m docs.make_rows` from `tests/attack/rows.toml` and the names of the tests.",
-        f"`pytest tests/attack` prints which rows a run showed. {tested} of {len(ROWS)} rows have a test.",
-        "`python -m tests.attack.mutate` breaks the code for each row as the last column says, and its tests turn red.",
+        "Made by `python -m docs.make_rows` from `tests/security/requirements.toml` and the names of the tests.",
+        f"`pytest tests/security` prints which rows a run showed. {tested} of {len(ROWS)} rows have a test.",
+        "`python -m tests.security.mutate` breaks the code for each row as the last column says. Its tests turn red.",
     ]
     for title, group in GROUPS.items():
         lines += [

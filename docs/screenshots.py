@@ -1,7 +1,7 @@
 """Takes the README's pictures of the demo: `python docs/screenshots.py [folder]`.
 
-With a folder of its own it takes every page in both languages, on a phone and a desktop, light and dark, to look at.
-Needs `pip install -e .[test]` and Chromium.
+If a folder is given, it takes every page in both languages, on a phone and a desktop, light and dark.
+Needs `pip install -e .[test] --group docs` and Chromium.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ LOOKS = {
 
 
 def main(folder: Path | None) -> None:
+    """Take the pictures, into the folder or for the README."""
     wanted = {("phone", "login"), ("phone", "sent"), ("phone", "staff, disabled"), ("desktop", "login")}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

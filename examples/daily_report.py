@@ -1,7 +1,7 @@
-"""A small daily-report app (日報) that knows nothing of passwords, protected by nipo_auth_mw.
+"""A small daily-report app (日報) without any password code, protected by nipo_auth_mw.
 
-Run it and open http://localhost:8000. Its two databases and its secret key live in the folder `.daily_report` beside
-this file; delete that folder to start afresh.
+Run it and open http://localhost:8000. Its two databases and its secret key are in the folder `.daily_report` beside
+this file; delete that folder to start again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TEXTS = {
         "account": "アカウント",
         "settings": "組織設定",
         "staff": "スタッフ管理",
-        "history": "ログ",
+        "audit": "ログ",
         "who": "さん",
     },
     "en": {
@@ -48,7 +48,7 @@ TEXTS = {
         "account": "Account",
         "settings": "Settings",
         "staff": "Staff",
-        "history": "History",
+        "audit": "History",
         "who": "",
     },
 }
@@ -70,7 +70,7 @@ a{color:#165a7c} @media (prefers-color-scheme:dark){a{color:#85c2e3}}
 <header><h1>{{ t.title }}</h1><span id="who">{{ user.name or user.email }}{{ t.who }}</span>
 <a href="{{ account }}">{{ t.account }}</a>{{ sign_out }}</header>
 {% if user.role == "admin" %}<nav aria-label="{{ t.settings }}">{{ t.settings }} ›
-<a href="{{ staff }}">{{ t.staff }}</a> <a href="{{ history }}">{{ t.history }}</a></nav>{% endif %}
+<a href="{{ staff }}">{{ t.staff }}</a> <a href="{{ audit }}">{{ t.audit }}</a></nav>{% endif %}
 <main><h2>{{ t.new }}</h2>
 <form method="post" id="report"><label for="body">{{ t.done }}</label>
 <textarea id="body" name="body" required maxlength="4000"></textarea><p><button>{{ t.send }}</button></p></form>
@@ -90,19 +90,20 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit;border-bottom:1px s
 
 
 class DemoMailer(ConsoleMailer):
-    """Prints mails and keeps them for the page /mails, which no real app should have."""
+    """Prints mails and stores them for the page /mails, which no real app should have."""
 
     def __init__(self) -> None:
         super().__init__()
         self.kept: list[Message] = []
 
     def send(self, message: Message) -> None:
+        """Print the mail and store it."""
         super().send(message)
         self.kept.insert(0, message)
 
 
 def daily_report(database: Path) -> Flask:
-    """The app as it was before it had a sign-in: it asks only who is there."""
+    """The app without sign-in. It reads the current user and nothing else of the middleware."""
     app = Flask(__name__)
 
     def run(sql: str, *values: str) -> list[Any]:
@@ -123,7 +124,7 @@ def daily_report(database: Path) -> Flask:
             user=current_user(request.environ),
             account=auth_url(request.environ, "account"),
             staff=auth_url(request.environ, "staff"),
-            history=auth_url(request.environ, "history"),
+            audit=auth_url(request.environ, "audit"),
             sign_out=sign_out_form(request.environ),
             reports=run("SELECT day, author, body FROM report ORDER BY id DESC LIMIT 50"),
         )
@@ -144,7 +145,7 @@ def daily_report(database: Path) -> Flask:
 
 
 def protected(folder: Path, base_url: str, mailer: Any = None, **settings: Any) -> Flask:
-    """The same app behind a sign-in: the dozen lines."""
+    """The same app behind the middleware."""
     folder.mkdir(exist_ok=True)
     app = daily_report(folder / "reports.db")
     mailer = mailer or DemoMailer()
@@ -156,7 +157,7 @@ def protected(folder: Path, base_url: str, mailer: Any = None, **settings: Any) 
             secret_key=secret(folder),
             base_url=base_url,
             site_name="日報",
-            public=["/mails"],
+            public_paths=["/mails"],
             timezone="Asia/Tokyo",
             **settings,
         ),
@@ -173,7 +174,7 @@ def protected(folder: Path, base_url: str, mailer: Any = None, **settings: Any) 
 
 
 def secret(folder: Path) -> str:
-    """Made once and kept, so that people stay signed in when the server starts again."""
+    """The secret key, made once and stored, so that users stay signed in after a restart of the server."""
     file = folder / "secret"
     if not file.exists():
         file.touch(mode=0o600)
@@ -182,6 +183,7 @@ def secret(folder: Path) -> str:
 
 
 def main() -> None:
+    """Serve the app and print its accounts."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--port", type=int, default=8000)
     options.add_argument("--folder", type=Path, default=Path(__file__).parent / ".daily_report")

@@ -1,6 +1,7 @@
-"""An app with its own SQLAlchemy ORM user table, none of whose columns are ours: it implements `UserStore` and no more.
+"""An app with a user table of its own in SQLAlchemy's ORM. No column is made for this package.
 
-Sessions, counters and the history live in a store of ours beside it.
+The app implements `UserStore` and no other protocol. Sessions, counters and the audit log are in an `SQLStore` beside
+it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 
 class Base(DeclarativeBase):
+    """The base class of the app's tables."""
+
     pass
 
 
 class Person(Base):
-    """The table as the app has always had it."""
+    """The app's user table as it was before."""
 
     __tablename__ = "people"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -29,7 +32,7 @@ class Person(Base):
 
 @dataclass(frozen=True)
 class PersonAccount:
-    """A person in the words of `nipo_auth_mw.protocols.Account`."""
+    """A row of the table as a `nipo_auth_mw.protocols.Account`."""
 
     id: str
     email: str
@@ -40,28 +43,32 @@ class PersonAccount:
 
 
 class PeopleStore:
-    """`UserStore` over the table `people`: twenty lines are all a host writes."""
+    """`UserStore` over the table `people`, in about twenty lines."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def get(self, user_id: str) -> PersonAccount | None:
+        """The account with this id, None for a text that is not an id."""
         if not (user_id.isascii() and user_id.isdigit()) or len(user_id) > 18:
             return None
         with Session(self._engine) as session:
             return _account(session.get(Person, int(user_id)))
 
     def find_by_email(self, email: str) -> PersonAccount | None:
+        """The account with this canonical address."""
         with Session(self._engine) as session:
             return _account(session.scalars(select(Person).where(Person.mail == email)).one_or_none())
 
     def set_password_hash(self, user_id: str, new: str, *, expected: str | None) -> bool:
+        """Write the hash if the present one is `expected`."""
         change = update(Person).where(Person.id == int(user_id), Person.secret.is_not_distinct_from(expected))
         with Session(self._engine) as session, session.begin():
             return session.connection().execute(change.values(secret=new)).rowcount == 1
 
 
 def _account(person: Person | None) -> PersonAccount | None:
+    """The row as an account."""
     if person is None:
         return None
     role = "admin" if person.is_boss else "staff"

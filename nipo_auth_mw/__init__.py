@@ -1,5 +1,14 @@
-"""Drop-in WSGI authentication middleware: sign-in, sessions, a lock, accounts and their history."""
+"""Drop-in WSGI authentication middleware: sign-in, sessions, lockout, accounts and an audit log."""
 
+from nipo_auth_mw._web.host_api import (
+    auth_url,
+    current_session,
+    current_user,
+    require_fresh,
+    require_role,
+    require_user,
+    sign_out_form,
+)
 from nipo_auth_mw.config import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy
 from nipo_auth_mw.errors import (
     AccountError,
@@ -15,15 +24,6 @@ from nipo_auth_mw.errors import (
 )
 from nipo_auth_mw.middleware import AuthMiddleware
 from nipo_auth_mw.models import Session, User
-from nipo_auth_mw.web.identity import (
-    auth_url,
-    current_session,
-    current_user,
-    require_fresh,
-    require_role,
-    require_user,
-    sign_out_form,
-)
 
 __version__ = "0.1.0"
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from nipo_auth_mw.flows import staff
-from nipo_auth_mw.flows.staff import Actor
+from nipo_auth_mw._flows import staff
+from nipo_auth_mw._flows.staff import Actor
+from nipo_auth_mw._services import Services
 from nipo_auth_mw.models import User
-from nipo_auth_mw.parts.services import Services
 
 
 class Accounts:
-    """`find` and `get` return None for nobody; the rest raise `EmailTaken`, `EmailRejected`, `PasswordRejected`,
-    `NoSuchAccount`, and `NotSupported` where the host's user store lacks the capability."""
+    """The accounts behind one middleware, for code that acts as an administrator.
+
+    `find` and `get` return None if no account matches. The other methods raise `NoSuchAccount` if no account has the
+    id, `NotSupported` if the user store lacks the capability, and `StoreUnavailable` during an outage; then nothing has
+    changed. No method asks for a password or checks a role: the caller answers for who may call it.
+    """
 
     def __init__(self, services: Services, actor: str = "script") -> None:
         self._services = services
         self._actor = actor
 
     def acting_as(self, actor: str) -> Accounts:
-        """The same, with another name in the history."""
+        """The same accounts; the audit log names `actor` in the events of these calls."""
         return Accounts(self._services, actor)
 
     def create(
@@ -32,7 +36,15 @@ class Accounts:
         language: str | None = None,
         must_change: bool = False,
     ) -> User:
-        """A new account. Without a password nobody can sign in to it until one is set."""
+        """Create an account and return it.
+
+        Without a password no sign-in works until one is set. With `must_change` the password is temporary: the user has
+        to choose another at the first sign-in, within seven days (ASVS 5 6.4.1). `notify_email` is the notification
+        address; None means the address of sign-in. `language` is a code out of `languages`.
+
+        `role` may be any name, since the host app decides what its roles mean. Raises `EmailRejected`, `EmailTaken`,
+        `PasswordRejected`, or `ValueError` for another language.
+        """
         return staff.create_account(
             self._services,
             email=email,
@@ -47,33 +59,38 @@ class Accounts:
         )
 
     def find(self, email: str) -> User | None:
-        """Whoever signs in with this address, in any of its spellings."""
+        """The account that signs in with this address, in any of its spellings."""
         return staff.find(self._services, email)
 
     def get(self, user_id: str) -> User | None:
+        """The account with this id."""
         return staff.get(self._services, user_id)
 
     def set_password(self, user_id: str, password: str, must_change: bool = False) -> None:
-        """Set a password by force; every session and lock of the account end at once.
+        """Set a password without asking for the present one.
 
-        With `must_change` its owner has to choose another at the next sign-in, within seven days.
+        Every session of the account ends at once, and so does its lock. With `must_change` the password is temporary:
+        the user has to choose another at the next sign-in, within seven days. Raises `PasswordRejected`.
         """
         staff.set_password(self._services, user_id, password, actor=Actor(self._actor), must_change=must_change)
 
     def set_active(self, user_id: str, active: bool) -> None:
-        """Enable or disable; disabling ends every session at once."""
+        """Enable or disable the account. Disabling ends every session at once (ASVS 5 7.4.2)."""
         staff.set_active(self._services, user_id, active, actor=Actor(self._actor))
 
     def change_email(self, user_id: str, email: str) -> None:
-        """Give another address; every session ends."""
+        """Change the address of sign-in; every session of the account ends.
+
+        Raises `EmailRejected`, or `EmailTaken` if another account has the address.
+        """
         staff.change_email(self._services, user_id, email, actor=Actor(self._actor))
 
     def set_role(self, user_id: str, role: str) -> None:
-        """`admin`, `staff`, or a name of the host's own."""
+        """Set the role, from the next request on. `admin` opens the staff pages; any other name is the host app's."""
         staff.set_role(self._services, user_id, role, actor=Actor(self._actor))
 
     def delete(self, user_id: str) -> None:
-        """Remove the account and free its address; its history stays."""
+        """Delete the account and free its address. Its events stay in the audit log."""
         staff.delete_account(self._services, user_id, actor=Actor(self._actor))
 
     def unlock(self, user_id: str) -> None:
@@ -81,5 +98,8 @@ class Accounts:
         staff.unlock(self._services, user_id, actor=Actor(self._actor))
 
     def search(self, text: str = "", after: str | None = None, limit: int = 50) -> list[User]:
-        """Accounts whose address or name contains `text`, by address; `after` is the last one of the page before."""
+        """Up to `limit` accounts whose address or name contains `text`, sorted by address.
+
+        `after` is the address of the last account of the page before.
+        """
         return staff.search(self._services, text, after=after, limit=limit)

@@ -1,4 +1,4 @@
-"""Plain, frozen, validated settings. Every mistake is found here, at start, with the mend in the message."""
+"""Frozen, validated settings. Every mistake is found at construction, with a hint in the message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from nipo_auth_mw import rules
+from nipo_auth_mw import _validation
 from nipo_auth_mw.errors import ConfigError
 
 _DAY = timedelta(days=1)
@@ -19,10 +19,11 @@ _DAY = timedelta(days=1)
 class SessionPolicy:
     """How long a session lasts (ASVS 5 7.3.1, 7.3.2; NIST SP 800-63B-4 5.2).
 
-    `idle` is the longest pause of a session that is kept, `browser_idle` of one that ends with the browser, `absolute`
-    the longest life of any; whichever is reached first ends it. `touch_every` bounds how often "last seen" is written,
-    `passive` names path prefixes, such as polling, that do not prolong a session. What is delicate asks for the
-    password again when it was last given longer than `reauth_within` ago (ASVS 5 7.5.1, 7.5.3).
+    `idle` is the longest pause of a persistent session, and `browser_idle` that of a session that ends with the
+    browser. `absolute` is the longest life of any session. The limit that is reached first ends the session. "Last
+    seen" is written at most once in `touch_every`. Requests to `passive_paths`, which are path rules such as "/poll/*",
+    do not prolong a session. Sensitive actions ask for the password again if it was last confirmed longer than
+    `reauth_within` ago (ASVS 5 7.5.1, 7.5.3). Raises `ConfigError` at construction.
     """
 
     idle: timedelta = 90 * _DAY
@@ -30,56 +31,62 @@ class SessionPolicy:
     browser_idle: timedelta = timedelta(hours=12)
     touch_every: timedelta = timedelta(minutes=5)
     reauth_within: timedelta = timedelta(minutes=15)
-    passive: Sequence[str] = ()
+    passive_paths: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        """Validate each field. Raises `ConfigError`."""
         for name in ("idle", "absolute", "browser_idle"):
-            rules.need_duration(f"session.{name}", getattr(self, name), timedelta(seconds=1), 400 * _DAY)
-        rules.need_duration("session.touch_every", self.touch_every, timedelta(0), _DAY)
-        rules.need_duration("session.reauth_within", self.reauth_within, timedelta(minutes=1), _DAY)
-        object.__setattr__(self, "passive", rules.paths("session.passive", self.passive))
+            _validation.require_duration(f"session.{name}", getattr(self, name), timedelta(seconds=1), 400 * _DAY)
+        _validation.require_duration("session.touch_every", self.touch_every, timedelta(0), _DAY)
+        _validation.require_duration("session.reauth_within", self.reauth_within, timedelta(minutes=1), _DAY)
+        object.__setattr__(self, "passive_paths", _validation.path_rules("session.passive_paths", self.passive_paths))
 
 
 @dataclass(frozen=True, slots=True)
 class LockoutPolicy:
     """When sign-in to an address is locked, and for how long (ASVS 5 6.3.1; NIST SP 800-63B-4 3.2.2).
 
-    The `failures`-th wrong password inside the sliding `window` starts a lock of `duration`. `longest` above
-    `duration` doubles locks in a row up to it. `address_failures` bounds wrong passwords a client address (IPv6: a /64)
-    may send in `window`, over all accounts. After `give_up_after` wrong ones in a row (None: never) no password is
-    accepted until a reset by mail or an administrator. `counters` is "store" or a `limits` storage URI.
+    The `failures`-th wrong password within the sliding `window` starts a lock of `duration`. If `max_duration` is
+    longer than `duration`, each lock that follows another lasts twice as long, up to `max_duration`. `client_failures`
+    limits the wrong passwords that one client address (IPv6: a /64) may send within `window`, over all accounts. After
+    `permanent_after` wrong passwords in a row (None: never) the account stays locked until a reset by mail or an
+    administrator unlocks it. `storage` is "store" or a `limits` storage URI. Raises `ConfigError` at construction.
     """
 
     failures: int = 5
     window: timedelta = timedelta(minutes=15)
     duration: timedelta = timedelta(minutes=5)
-    longest: timedelta | None = None
-    address_failures: int = 50
-    give_up_after: int | None = None
-    counters: str = field(default="store", repr=False)
+    max_duration: timedelta | None = None
+    client_failures: int = 50
+    permanent_after: int | None = None
+    storage: str = field(default="store", repr=False)
 
     def __post_init__(self) -> None:
-        rules.need_number("lockout.failures", self.failures, 1, 100)
-        rules.need_duration("lockout.window", self.window, timedelta(seconds=1), _DAY)
-        rules.need_duration("lockout.duration", self.duration, timedelta(seconds=1), _DAY)
-        if self.longest is None:
-            object.__setattr__(self, "longest", self.duration)
-        rules.need_duration("lockout.longest", self.longest, self.duration, 7 * _DAY)
-        rules.need_number("lockout.address_failures", self.address_failures, self.failures, 1_000_000)
-        if self.give_up_after is not None:
-            rules.need_number("lockout.give_up_after", self.give_up_after, self.failures, 10_000)
-        for name in ("window", "duration", "longest"):
+        """Validate each field. Raises `ConfigError`."""
+        _validation.require_number("lockout.failures", self.failures, 1, 100)
+        _validation.require_duration("lockout.window", self.window, timedelta(seconds=1), _DAY)
+        _validation.require_duration("lockout.duration", self.duration, timedelta(seconds=1), _DAY)
+        if self.max_duration is None:
+            object.__setattr__(self, "max_duration", self.duration)
+        _validation.require_duration("lockout.max_duration", self.max_duration, self.duration, 7 * _DAY)
+        _validation.require_number("lockout.client_failures", self.client_failures, self.failures, 1_000_000)
+        if self.permanent_after is not None:
+            _validation.require_number("lockout.permanent_after", self.permanent_after, self.failures, 10_000)
+        for name in ("window", "duration", "max_duration"):
             whole = getattr(self, name).total_seconds().is_integer()
-            rules.need(whole, f"lockout.{name}", "is no whole number of seconds", "Counters expire on whole seconds.")
-        rules.need_counters(self.counters)
+            _validation.require(
+                whole, f"lockout.{name}", "is not a whole number of seconds", "Counters expire on whole seconds."
+            )
+        _validation.require_storage(self.storage)
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordPolicy:
-    """What a password must be (NIST SP 800-63B-4 3.1.1.2; ASVS 5 6.2).
+    """Which passwords a user may set (NIST SP 800-63B-4 3.1.1.2; ASVS 5 6.2).
 
-    Lengths count characters and are checked before anything else is done with the text. `refuse_guessable` asks
-    zxcvbn. NIST's figure for passwords without a second factor is `min_length=15`.
+    Lengths count characters and are checked before anything else is done with the text. `refuse_guessable` refuses
+    passwords that zxcvbn estimates to be guessable. NIST asks for `min_length=15` where a password is the only factor.
+    Raises `ConfigError` at construction.
     """
 
     min_length: int = 8
@@ -87,109 +94,121 @@ class PasswordPolicy:
     refuse_guessable: bool = True
 
     def __post_init__(self) -> None:
-        rules.need_number("passwords.min_length", self.min_length, 8, 64)
-        rules.need_number("passwords.max_length", self.max_length, 64, 1024)
-        rules.need_bool("passwords.refuse_guessable", self.refuse_guessable)
+        """Validate each field. Raises `ConfigError`."""
+        _validation.require_number("passwords.min_length", self.min_length, 8, 64)
+        _validation.require_number("passwords.max_length", self.max_length, 64, 1024)
+        _validation.require_bool("passwords.refuse_guessable", self.refuse_guessable)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthConfig:
-    """All settings of one `AuthMiddleware`; the README's table tells what each means.
+    """All settings of one `AuthMiddleware`; the table of settings in README.md explains each.
 
-    Raises `ConfigError` at construction for anything that cannot work or would not be safe. `secret_key` never shows
-    in the `repr`.
+    Raises `ConfigError` at construction for a value that cannot work or would not be safe. The `repr` leaves out
+    `secret_key`.
     """
 
     secret_key: str | Sequence[str] = field(repr=False)
     base_url: str
     site_name: str = ""
     realm: str = ""
-    prefix: str = "/auth"
+    prefix: str = "/-/auth"
     home: str = "/"
-    public: Sequence[str] = ()
-    protect: Sequence[str] = ()
+    public_paths: Sequence[str] = ()
+    protected_paths: Sequence[str] = ()
     languages: Sequence[str] = ("ja", "en")
     default_language: str = "en"
     trusted_proxies: int = 0
     timezone: str = "UTC"
     roles: Sequence[str] = ("admin", "staff")
-    history_kept: timedelta = timedelta(days=730)
+    audit_retention: timedelta = timedelta(days=730)
     session: SessionPolicy = SessionPolicy()
     lockout: LockoutPolicy = LockoutPolicy()
     passwords: PasswordPolicy = PasswordPolicy()
 
     def __post_init__(self) -> None:
+        """Validate each field and bring it into one form. Raises `ConfigError`."""
         put = object.__setattr__
-        put(self, "secret_key", rules.secret_keys(self.secret_key))
-        put(self, "base_url", rules.base_url(self.base_url))
-        rules.need(
-            rules.is_line(self.site_name, 80), "site_name", "is not one short line of text", "At most 80 characters."
+        put(self, "secret_key", _validation.secret_keys(self.secret_key))
+        put(self, "base_url", _validation.base_url(self.base_url))
+        _validation.require(
+            _validation.is_line(self.site_name, 80),
+            "site_name",
+            "is not one short line of text",
+            "At most 80 characters.",
         )
-        rules.need(
-            isinstance(self.realm, str) and rules.TOKEN.match(self.realm) is not None,
+        _validation.require(
+            isinstance(self.realm, str) and _validation.TOKEN.match(self.realm) is not None,
             "realm",
             f"{self.realm!r} cannot be part of a cookie's name",
             "Use at most 32 of A-Z a-z 0-9 _ -.",
         )
-        put(self, "prefix", rules.paths("prefix", [self.prefix])[0])
-        rules.need(self.prefix != "/", "prefix", "would cover the whole app", 'Use a path of its own, such as "/auth".')
-        rules.need(
-            rules.is_path(self.home), "home", f"{self.home!r} is no path", 'Start it with one "/", such as "/reports".'
+        put(self, "prefix", _validation.prefix(self.prefix))
+        _validation.require(
+            _validation.is_path(self.home),
+            "home",
+            f"{self.home!r} is not a path",
+            'Start it with one "/", such as "/reports".',
         )
-        put(self, "public", rules.paths("public", self.public))
-        put(self, "protect", rules.paths("protect", self.protect))
-        both = sorted(set(self.public) & set(self.protect))
-        rules.need(not both, "public", f"{both} stand in `protect` too", "Keep each path in one of the two.")
-        put(self, "languages", rules.language_codes(self.languages))
-        rules.need(
+        put(self, "public_paths", _validation.path_rules("public_paths", self.public_paths))
+        put(self, "protected_paths", _validation.path_rules("protected_paths", self.protected_paths))
+        _validation.check_path_rules(tuple(self.public_paths), tuple(self.protected_paths), self.prefix)
+        put(self, "languages", _validation.language_codes(self.languages))
+        _validation.require(
             self.default_language in self.languages,
             "default_language",
             f"{self.default_language!r} is not among languages {tuple(self.languages)}",
             "Name one of them.",
         )
-        rules.need_number("trusted_proxies", self.trusted_proxies, 0, 10)
-        rules.zone(self.timezone)
-        put(self, "roles", rules.roles(self.roles))
-        rules.need_duration("history_kept", self.history_kept, timedelta(days=30), timedelta(days=36500))
+        _validation.require_number("trusted_proxies", self.trusted_proxies, 0, 10)
+        _validation.zone(self.timezone)
+        put(self, "roles", _validation.roles(self.roles))
+        _validation.require_duration("audit_retention", self.audit_retention, timedelta(days=30), timedelta(days=36500))
         for name, kind in (("session", SessionPolicy), ("lockout", LockoutPolicy), ("passwords", PasswordPolicy)):
-            rules.need(
-                isinstance(getattr(self, name), kind), name, "is of another type", f"Give a {kind.__name__}(...)."
+            _validation.require(
+                isinstance(getattr(self, name), kind),
+                name,
+                f"is not a {kind.__name__}",
+                f"Give a {kind.__name__}(...).",
             )
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The secret keys, newest first."""
+        """The secret keys, newest first: the first one signs, all of them verify."""
         return tuple(self.secret_key)
 
     @property
     def zone(self) -> ZoneInfo:
-        """Where the people are whose clocks the pages show."""
-        return rules.zone(self.timezone)
+        """The time zone of `timezone`."""
+        return _validation.zone(self.timezone)
 
     @property
     def secure(self) -> bool:
-        """Whether people reach the app by https; decides the cookies' names and flags, whatever a request says."""
+        """Whether users reach the host app by https.
+
+        It decides the names and flags of the cookies, so that a forged request header cannot weaken them.
+        """
         return self.base_url.startswith("https://")
 
     @property
     def origin(self) -> str:
-        """`scheme://host[:port]`, as a browser's Origin header has it."""
+        """`scheme://host[:port]` of `base_url`, as a browser writes it in the Origin header."""
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def mount(self) -> str:
-        """The path of `base_url`, "" when the app sits at the root of its host."""
+        """The path of `base_url`; "" if the app is mounted at the root of its host."""
         return urlsplit(self.base_url).path
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], prefix: str = "NIPO_AUTH_") -> AuthConfig:
-        """Read a Flask config or `os.environ`.
+        """Read the settings from a Flask config or `os.environ`.
 
-        `NIPO_AUTH_BASE_URL` sets `base_url`, `NIPO_AUTH_LOCKOUT_FAILURES` `lockout.failures`; lists are split at
-        commas, durations are seconds, truth is 1/0, true/false, yes/no or on/off. `NIPO_AUTH_STORE` belongs to the
-        command line and is passed over. An unknown key under the prefix is a `ConfigError`, since a misspelt limit
-        that is silently ignored protects nobody.
+        `NIPO_AUTH_BASE_URL` sets `base_url`, and `NIPO_AUTH_LOCKOUT_FAILURES` sets `lockout.failures`. Text is
+        converted: lists are split at commas, durations are seconds, booleans are 1/0, true/false, yes/no or on/off. The
+        command line reads `NIPO_AUTH_STORE`, so it is skipped here. Raises `ConfigError` for an unknown key under the
+        prefix, since a misspelt limit that is silently ignored protects no account.
         """
         policies: dict[str, type[Any]] = {
             "session": SessionPolicy,
@@ -205,16 +224,16 @@ class AuthConfig:
             if name == "store":
                 continue
             if name in plain:
-                top[name] = rules.read(key, str(plain[name].type), value)
+                top[name] = _validation.read(key, str(plain[name].type), value)
             elif name in policies and isinstance(value, policies[name]):
                 top[name] = value
             elif group in policies and rest in (kinds := {f.name: str(f.type) for f in fields(policies[group])}):
-                nested[group][rest] = rules.read(key, kinds[rest], value)
+                nested[group][rest] = _validation.read(key, kinds[rest], value)
             else:
-                raise ConfigError(key, "is no setting", "See the table of settings in the README for the names.")
+                raise ConfigError(key, "is not a setting", "The table of settings in README.md lists the names.")
         for group, values in nested.items():
             if values:
                 top[group] = policies[group](**values)
         for name in ("secret_key", "base_url"):
-            rules.need(name in top, prefix + name.upper(), "is missing", "It is required.")
+            _validation.require(name in top, prefix + name.upper(), "is missing", "Set it; it is required.")
         return cls(**top)

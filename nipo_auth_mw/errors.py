@@ -1,32 +1,42 @@
-"""What can go wrong, and for whom.
+"""The exceptions of the package.
 
-`ConfigError` speaks to the developer at start, the account errors to a script that calls `auth.accounts`,
-`StoreUnavailable` and `MailerError` report an outage. Expected outcomes of a sign-in are values, never exceptions.
+A developer sees `ConfigError` at start. A script that calls `auth.accounts` sees an `AccountError`. An outage raises
+`StoreUnavailable` or `MailerError`. Expected outcomes of a sign-in are values, never exceptions.
 """
 
 from __future__ import annotations
 
 
 class AuthError(Exception):
-    """The root of every exception this package raises on purpose."""
+    """The base class of every exception that this package raises on purpose."""
 
 
 class ConfigError(AuthError):
-    """A set-up that cannot work or would not be safe; the message names the field, the problem and the mend."""
+    """A set-up that cannot work or would not be safe.
 
-    def __init__(self, field: str, problem: str, mend: str) -> None:
-        super().__init__(f"{field}: {problem}. {mend}")
+    `field` is the setting or argument, `problem` says why it is refused, and `hint` says what to do about it. The
+    message holds all three, and never a secret.
+    """
+
+    def __init__(self, field: str, problem: str, hint: str) -> None:
+        super().__init__(f"{field}: {problem}. {hint}")
         self.field = field
         self.problem = problem
-        self.mend = mend
+        self.hint = hint
 
 
 class StoreUnavailable(AuthError):
-    """A store or the counters cannot be reached. Whoever meets it fails closed: 503, no password check, no identity."""
+    """A store or the attempt counters cannot be reached.
+
+    The middleware fails closed: it answers 503, checks no password and shows the host app no user.
+    """
 
 
 class MailerError(AuthError):
-    """A mail could not be handed over: worth another try later, unless `permanent`. The text holds nothing of it."""
+    """The mailer could not hand over a mail. The message quotes nothing of the mail.
+
+    The outbox tries again later, unless `permanent` is True.
+    """
 
     def __init__(self, problem: str, *, permanent: bool = False) -> None:
         super().__init__(problem)
@@ -34,7 +44,7 @@ class MailerError(AuthError):
 
 
 class AccountError(AuthError):
-    """What `auth.accounts` refuses. `code` is stable and is what JSON answers carry."""
+    """A refusal by `auth.accounts`. `code` is stable, and JSON answers carry it."""
 
     code = "account_error"
 
@@ -52,7 +62,7 @@ class EmailTaken(AccountError):
 
 
 class EmailRejected(AccountError):
-    """The text is not an address an account may have. `reason` is a stable word, such as `too_long`."""
+    """The text is not an address that an account may have. `reason` is a stable word, such as `too_long`."""
 
     code = "email_rejected"
 
@@ -64,7 +74,8 @@ class EmailRejected(AccountError):
 class PasswordRejected(AccountError):
     """The password may not be set.
 
-    `reason` is `too_short`, `too_long`, `guessable` or `not_text`; `advice` says how to choose a better one.
+    `reason` is `too_short`, `too_long`, `guessable`, `unchanged` or `not_text`. `advice` says how to choose a better
+    one.
     """
 
     code = "password_rejected"
@@ -76,19 +87,19 @@ class PasswordRejected(AccountError):
 
 
 class UnknownRole(AccountError):
-    """The configuration names no such role."""
+    """The setting `roles` does not list this role."""
 
     code = "unknown_role"
 
 
 class NotOneself(AccountError):
-    """An administrator would do this to their own account."""
+    """Administrators may not do this to their own account."""
 
     code = "not_oneself"
 
 
 class LastAdmin(AccountError):
-    """After this nobody could administrate any more."""
+    """The action would leave no active administrator."""
 
     code = "last_admin"
 

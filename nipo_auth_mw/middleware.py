@@ -1,4 +1,4 @@
-"""`AuthMiddleware`: the one (environ, start_response) of this package."""
+"""`AuthMiddleware`: the WSGI callable that a host app is wrapped in."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from nipo_auth_mw import _wiring
+from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
+from nipo_auth_mw._flows.sweep import sweep
+from nipo_auth_mw._pages.renderer import Renderer
+from nipo_auth_mw._runtime.periodic import PeriodicJob
+from nipo_auth_mw._web import challenges, context, cookie_renewal, dispatch, host_api, intercept_401, routes
+from nipo_auth_mw._web.deployment_warnings import DeploymentWarnings
+from nipo_auth_mw._web.guard import Guard, PathRules
+from nipo_auth_mw._web.intercept_401 import StartResponse, WSGIApp
+from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError, StoreUnavailable
-from nipo_auth_mw.flows.sweep import sweep
 from nipo_auth_mw.models import Session
-from nipo_auth_mw.parts import services as parts
-from nipo_auth_mw.parts.chores import Chore
-from nipo_auth_mw.parts.pages import Pages
 from nipo_auth_mw.protocols import AuditLog, Listener, Mailer, PasswordHasher, SessionStore, UserStore
-from nipo_auth_mw.web import challenge, detours, identity, own, resend
-from nipo_auth_mw.web import site as sites
-from nipo_auth_mw.web.challenge import StartResponse, WSGIApp
-from nipo_auth_mw.web.guard import Guard, Prefixes
-from nipo_auth_mw.web.notices import Warnings
 
 _log = logging.getLogger("nipo_auth_mw")
 
@@ -32,12 +33,17 @@ Environ = dict[str, Any]
 
 
 class AuthMiddleware:
-    """Wraps any WSGI callable and gives it sign-in, sessions and a lock.
+    """Wraps a WSGI app and gives it sign-in, sessions, lockout, accounts and an audit log.
 
-    `store` brings everything; `users`, `sessions` and `audit` replace its parts, `hasher` (argon2-cffi's
-    `PasswordHasher` or like it), `templates` (a directory or a Jinja2 loader) and `listeners` the library's own. All
-    work is done here, at construction: a set-up that cannot work raises `ConfigError`. Safe to build before a fork and
-    to call from many threads.
+    `store` is an `SQLStore`, a `MemoryStore` or an object with their protocols. `users`, `sessions` and `audit` each
+    replace one part of it. `mailer` sends the mails; without one no mail is sent. `hasher` replaces the password hasher
+    (argon2-cffi's `PasswordHasher`, or an object with its methods). `templates` is a directory or a Jinja2 loader whose
+    templates come before the shipped ones. Each of `listeners` is called with each `Event` after it is recorded; an
+    exception in a listener is logged and changes nothing else.
+
+    Construction does all preparation and raises `ConfigError` for a set-up that cannot work or would not be safe. It
+    raises `ConfigError` too if the tables of a store are missing or of another version. One object may be built before
+    a fork and called from many threads.
     """
 
     def __init__(
@@ -55,15 +61,15 @@ class AuthMiddleware:
         listeners: Sequence[Listener] = (),
     ) -> None:
         if not callable(app):
-            raise ConfigError("app", "is no WSGI callable", "Wrap app.wsgi_app, or the function itself.")
+            raise ConfigError("app", "is not a WSGI callable", "Wrap app.wsgi_app, or the WSGI function itself.")
         if not isinstance(config, AuthConfig):
             raise ConfigError(
-                "config", "is no AuthConfig", "Build one with AuthConfig(...) or AuthConfig.from_mapping."
+                "config", "is not an AuthConfig", "Build one with AuthConfig(...) or AuthConfig.from_mapping."
             )
         _check_schema(store, users, sessions, audit)
         self._app = app
-        pages = Pages(config, templates)
-        self._services = parts.build(
+        pages = Renderer(config, templates)
+        self._services = _wiring.build(
             config,
             pages,
             store=store,
@@ -74,100 +80,128 @@ class AuthMiddleware:
             hasher=hasher,
             listeners=listeners,
         )
-        self._site = sites.build(config, self._services, pages)
+        self._web = context.build(
+            config, self._services, pages, is_page=routes.is_page, is_page_of_user=routes.is_page_of_user
+        )
         self._config = config
         self._prefix = config.prefix
         self._below_prefix = config.prefix + "/"
-        self._guard = Guard(config.public, config.protect)
-        self._passive = Prefixes(config.session.passive) if config.session.passive else None
-        self._cookie = self._site.session_cookie
+        self._guard = Guard(config.public_paths, config.protected_paths)
+        self._passive = PathRules(config.session.passive_paths) if config.session.passive_paths else None
+        self._cookie = self._web.session_cookie
         self._cookie_name = self._cookie.name
-        self._identity_site = identity.Site(self._site.prefix_path, self._text, self._ask_again)
+        self._host_hooks = host_api.HostHooks(self._web.prefix_path, self._text, self._ask_again)
         self._sessions = self._services.sessions
-        sweeping = Chore(self._services.worker, self._sweep, after=0, every=_SWEEP_EVERY)
-        self._services.worker.whenever_busy(sweeping.due)
-        self._warn = Warnings(config)
+        sweeping = PeriodicJob(self._services.worker, self._sweep, after=0, every=_SWEEP_EVERY)
+        self._services.worker.on_submit(sweeping.trigger)
+        self._warn = DeploymentWarnings(config)
         n = config.trusted_proxies
         self._behind_proxies = ProxyFix(self._serve, x_for=n, x_proto=n, x_host=n) if n else None
-        self.accounts = Accounts(self._services)
+        self.accounts: Accounts = Accounts(self._services)
 
     @property
     def config(self) -> AuthConfig:
+        """The settings that this middleware was built with."""
         return self._config
 
     def __repr__(self) -> str:
+        """The prefix and the base URL; no secret."""
         return f"AuthMiddleware(prefix={self._prefix!r}, base_url={self._config.base_url!r})"
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a path below `prefix`, and pass every other request to the host app.
+
+        The request carries the user and the session only if both are active now, and values for them that came from
+        outside are removed first. A path that requires a session is answered with a challenge instead: a redirect to
+        sign-in for a page, `401` for JSON. During an outage of the store the answer to a request with a session cookie
+        is `503`, so that no request is taken for a visitor's by mistake.
+        """
         if self._behind_proxies is not None:
             return self._behind_proxies(environ, start_response)
         return self._serve(environ, start_response)
 
     def _serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        identity.scrub(environ, self._identity_site)
+        """Serve one request after `ProxyFix` has corrected its client address, scheme and host.
+
+        A request without a session cookie costs a substring test. A request with one costs a signature check and one
+        look-up.
+        """
+        host_api.scrub(environ, self._host_hooks)
         path = environ.get("PATH_INFO", "")
         if path.startswith(self._below_prefix) or path == self._prefix:
             self._warn(environ)
-            return own.answer(self._site, environ)(environ, start_response)
+            return dispatch.answer(self._web, environ)(environ, start_response)
         header = environ.get("HTTP_COOKIE")
         if header is not None and self._cookie_name in header and (value := self._cookie.read(header)):
-            instead = None
+            instead = unmet = None
             try:
-                live = self._sessions.find(value, prolong=not (self._passive and self._passive.match(path)))
-                if live is not None and live.must_change and self._guard.needs_session(path):
-                    instead = detours.must_change(self._site, environ)
+                session = self._sessions.find(value, prolong=not (self._passive and self._passive.match(path)))
+                unmet = first_unmet(session.user, session.state) if session else None
+                if unmet is not None and self._guard.needs_session(path):
+                    instead = challenges.meet_first(self._web, environ, unmet)
             except Exception as problem:
-                instead = own.unavailable(self._site, environ, problem)
+                instead = dispatch.unavailable(self._web, environ, problem)
             if instead is not None:
                 return instead(environ, start_response)
-            if live is not None and live.must_change:
-                # Until then nobody to the app: a password that somebody else knows must not open it.
+            if unmet is not None:
+                # The host app sees no user until every requirement is met: a temporary password must not open the app.
                 return self._app(environ, start_response)
-            if live is not None:
-                identity.put(environ, live)
-                if live.cookie_due:
-                    start_response = resend.sending_again(self._site, environ, live, start_response)
+            if session is not None:
+                host_api.put(environ, session)
+                if session.cookie_due:
+                    start_response = cookie_renewal.renewing(self._web, environ, session, start_response)
                 return self._app(environ, start_response)
         if self._guard.needs_session(path):
             return self._challenge(environ, start_response)
-        return challenge.call(self._app, environ, start_response, self._challenge)
+        return intercept_401.call(self._app, environ, start_response, self._challenge)
 
     def _challenge(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return detours.challenge(self._site, environ)(environ, start_response)
+        """Answer a visitor on a path that requires a session."""
+        return challenges.sign_in_first(self._web, environ)(environ, start_response)
 
     def _text(self, environ: Environ, key: str) -> str:
-        user = identity.current_user(environ)
-        return self._site.pages.text(self._site.language(environ, user.language if user else None), key)
+        """A text of the catalogue in the request's language, for `host_api.sign_out_form`."""
+        user = host_api.current_user(environ)
+        return self._web.pages.text(self._web.language(environ, user.language if user else None), key)
 
     def _ask_again(self, environ: Environ, session: Session) -> Any:
+        """The answer that asks for the password again; None if the user confirmed it recently enough.
+
+        `host_api.require_fresh` calls this (ASVS 5 7.5.3).
+        """
         if self._sessions.fresh(session.stored):
             return None
         try:
-            return detours.stale(self._site, environ)
+            return challenges.meet_first(self._web, environ, REAUTHENTICATION)
         except Exception as problem:
-            return own.unavailable(self._site, environ, problem)
+            return dispatch.unavailable(self._web, environ, problem)
 
     def flush_mail(self, timeout: float = 10.0) -> bool:
-        """Wait until the mails that are queued now were handed over, for shutdown and tests; each is tried once.
+        """Wait until the outbox has tried each mail that is queued now once; for shutdown and tests.
 
-        False when any is left after that, or after `timeout` seconds.
+        `timeout` is in seconds. Returns False if a mail is left after that, or if the time is over.
         """
         return self._services.outbox.flush(timeout)
 
     def sweep(self) -> int:
-        """End the sessions that are past their time now, and see to what else falls due; returns how many ended.
+        """End expired sessions, seal the audit log and remove rows older than `audit_retention`.
 
-        Running servers do it every few minutes by themselves. Raises `StoreUnavailable`.
+        Returns how many sessions ended. Each running server does this every five minutes; a timer needs this call only
+        where no server runs. Raises `StoreUnavailable`.
         """
         self._services.worker.flush(5)
         return self._sweep()
 
     def _sweep(self) -> int:
+        """One sweep, as the periodic job calls it."""
         return sweep(self._services)
 
 
 def _check_schema(*stores: Any) -> None:
-    """Ask each store once whether its tables are there and of this version."""
+    """Ask each store once whether its tables exist and have this version.
+
+    Raises `ConfigError` if not. A store that cannot be reached is only logged, since it may come back.
+    """
     for store in {id(store): store for store in stores if store is not None}.values():
         check = getattr(store, "check", None)
         if check is None:
@@ -176,7 +210,7 @@ def _check_schema(*stores: Any) -> None:
             check()
         except StoreUnavailable:
             _log.warning(
-                "%s is out of reach at start (process %d); whoever is signed in gets a 503 until it is there",
+                "%s cannot be reached at start (process %d); requests with a session get a 503 until it answers",
                 store,
                 os.getpid(),
             )

@@ -1,15 +1,16 @@
-"""The values that travel between the floors. None of them can be changed; secrets stay out of every `repr`."""
+"""The values that stores, flows and pages exchange. All are immutable; no `repr` shows a secret."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 
 class Account(NamedTuple):
-    """One row of our own user table; any object with these attributes serves as well (see `protocols.Account`)."""
+    """One account of the package's own stores; see `protocols.Account` for the attributes."""
 
     id: str
     email: str
@@ -24,7 +25,7 @@ class Account(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """The signed-in person as the wrapped app sees them: an account without its hash."""
+    """The signed-in user as the host app sees it: an account without its password hash."""
 
     id: str
     email: str
@@ -35,28 +36,69 @@ class User:
     notify_email: str | None = None
 
 
-class AccountNotes(NamedTuple):
-    """What we keep beside an account, by its id, because a host's own table has no room for it.
+AttributeValue = str | int | float | bool
 
-    `epoch` is raised by each of our own changes of password, address or state, so that no earlier state comes back to
-    life. `lineage` names password hashes that count as one and the same password (see `parts.stamps`). With `change_by`
-    (seconds since the epoch) the password was set by somebody else: its owner must change it, and after that moment it
-    lets nobody in.
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What the middleware stores beside an account, by the account's id; a host app's user table has no columns for it.
+
+    `revocation_counter` rises with each change of password, address or activation by the middleware: a security stamp
+    of an earlier state never fits again. `version` counts the updates of `attributes`; it is the token of optimistic
+    locking in `AccountStateStore.update_account_state`. `attributes` is a read-only copy of the given mapping; a
+    feature writes an attribute of its own with `having` and reads it with `attributes.get`. Raises TypeError for a
+    value that is no `AttributeValue`.
     """
 
-    epoch: int = 0
-    lineage: str = ""
-    language: str | None = None
-    notify_email: str | None = None
-    change_by: float | None = None
+    revocation_counter: int = 0
+    version: int = 0
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict, repr=False, hash=False)
+
+    equivalent_hashes: str = field(init=False, repr=False, compare=False)
+    """Digests of the password hashes that count as one password, separated by blanks; "" for none."""
+    language: str | None = field(init=False, repr=False, compare=False)
+    """The language code that the user chose."""
+    notify_email: str | None = field(init=False, repr=False, compare=False)
+    """The second address that receives security notices."""
+    password_change_deadline: float | None = field(init=False, repr=False, compare=False)
+    """Seconds since 1970 (UTC), after an administrator has set the password: the user must change it, and signs in with
+    it until this moment (ASVS 5 6.4.1). None: the user need not change the password."""
+    memo: str = field(init=False, repr=False, compare=False)
+    """The administrators' text about the account; "" for none."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.attributes.items():
+            if not isinstance(value, (str, int, float)):
+                raise TypeError(f"attribute {name}: {type(value).__name__} is neither str, int, float nor bool")
+        attributes = MappingProxyType(dict(self.attributes))
+        deadline = attributes.get("password_change_deadline")
+        put = object.__setattr__
+        put(self, "attributes", attributes)
+        # Every request reads these: a slot costs less than a property.
+        put(self, "equivalent_hashes", str(attributes.get("equivalent_hashes", "")))
+        put(self, "language", _text(attributes.get("language")))
+        put(self, "notify_email", _text(attributes.get("notify_email")))
+        put(self, "password_change_deadline", None if deadline is None else float(deadline))
+        put(self, "memo", str(attributes.get("memo", "")))
+
+    def having(self, **changes: AttributeValue | None) -> AccountState:
+        """A copy of the state with these attributes; None or "" removes an attribute."""
+        attributes = {**self.attributes, **changes}
+        left = {name: value for name, value in attributes.items() if value is not None and value != ""}
+        return AccountState(self.revocation_counter, self.version, left)
+
+
+def _text(value: AttributeValue | None) -> str | None:
+    return None if value is None else str(value)
 
 
 class StoredSession(NamedTuple):
-    """One device of one account. Times are seconds since the epoch (UTC).
+    """One session: one account on one device. Times are seconds since 1970 (UTC).
 
-    `key` is the hash of the secret in the cookie, never the secret itself; `stamp` ties the session to the state its
-    account had at sign-in. `sent_at` is when the cookie last went out, `kept` whether it outlives the browser,
-    `confirmed_at` when the password was last asked for and right.
+    `key` is the hash of the cookie's secret, never the secret itself. `stamp` is the account's security stamp at
+    sign-in. `seen_at` is the time of the last request, exact to the policy's `touch_every`; `sent_at` the time at which
+    a response last set the cookie; `confirmed_at` the time of the last correct password. A `persistent` session
+    outlives the browser.
     """
 
     key: str
@@ -65,7 +107,7 @@ class StoredSession(NamedTuple):
     created_at: float
     seen_at: float
     sent_at: float
-    kept: bool
+    persistent: bool
     client_address: str = ""
     user_agent: str = ""
     confirmed_at: float = 0.0
@@ -74,68 +116,67 @@ class StoredSession(NamedTuple):
         return f"StoredSession(id={self.key[:12]!r}, user_id={self.user_id!r})"
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class Session:
-    """A session as the wrapped app and the account page see it; `id` is safe to show and to log."""
+    """A session as the host app and the account page see it. `id` finds no cookie, so pages and logs may show it."""
 
-    __slots__ = ("_stored",)
-
-    def __init__(self, stored: StoredSession) -> None:
-        self._stored = stored
+    stored: StoredSession
 
     @property
     def id(self) -> str:
-        return public_id(self._stored)
-
-    @property
-    def stored(self) -> StoredSession:
-        return self._stored
+        """The first 48 bits of the stored hash: they tell sessions apart, and no cookie can be made of them."""
+        return public_id(self.stored)
 
     @property
     def user_id(self) -> str:
-        return self._stored.user_id
+        """The id of the account."""
+        return self.stored.user_id
 
     @property
     def created_at(self) -> datetime:
-        return datetime.fromtimestamp(self._stored.created_at, UTC)
+        """When the user signed in (UTC)."""
+        return datetime.fromtimestamp(self.stored.created_at, UTC)
 
     @property
     def seen_at(self) -> datetime:
-        """When last seen, exact to the session policy's `touch_every`."""
-        return datetime.fromtimestamp(self._stored.seen_at, UTC)
+        """The time of the last request, exact to the session policy's `touch_every`."""
+        return datetime.fromtimestamp(self.stored.seen_at, UTC)
 
     @property
     def confirmed_at(self) -> datetime:
-        """When the person last gave their password."""
-        return datetime.fromtimestamp(self._stored.confirmed_at, UTC)
+        """The time at which the user last entered the correct password."""
+        return datetime.fromtimestamp(self.stored.confirmed_at, UTC)
 
     @property
-    def kept(self) -> bool:
-        """Whether "keep me signed in" was ticked."""
-        return self._stored.kept
+    def persistent(self) -> bool:
+        """Whether the user ticked "keep me signed in"."""
+        return self.stored.persistent
 
     @property
     def client_address(self) -> str:
-        return self._stored.client_address
+        """The client address at sign-in, "" where the server named none."""
+        return self.stored.client_address
 
     @property
     def user_agent(self) -> str:
-        return self._stored.user_agent
+        """The User-Agent at sign-in, cut and escaped."""
+        return self.stored.user_agent
 
     def __repr__(self) -> str:
         return f"Session(id={self.id!r}, user_id={self.user_id!r})"
 
 
 def public_id(stored: StoredSession) -> str:
-    """The first 48 bits of the stored hash: enough to tell devices apart, useless for finding the cookie."""
+    """The first 48 bits of the stored hash: enough to distinguish devices, too few to find the cookie."""
     return stored.key[:12]
 
 
 @dataclass(frozen=True, slots=True)
 class EmailChange:
-    """A person's own change of address, from the request on until its cancel link has died.
+    """A user's change of the account's address, from the request until the cancel link expires.
 
-    `key` is the hash of the secret in that link. `confirmed_at` is None until the new address was confirmed. Times are
-    seconds since the epoch.
+    `key` is the hash of the secret in the cancel link. `confirmed_at` is None until the user confirms the new address.
+    Times are seconds since 1970 (UTC).
     """
 
     key: str = field(repr=False)
@@ -149,8 +190,8 @@ class EmailChange:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who sent a request, as far as the transport tells. `address` is "" when the server gives none, `language` the one
-    their pages are in."""
+    """The sender of a request. `address` is "" when the WSGI server gives none; `language` is the language code of the
+    pages that the sender gets."""
 
     address: str = ""
     user_agent: str = ""
@@ -159,12 +200,12 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One row of the audit log: who, what, when, from where. `time` is aware UTC.
+    """One row of the audit log (ASVS 5 16.2.1). `time` is an aware datetime in UTC.
 
-    `email` is the address as typed, escaped, cut at 254 characters, and masked when it belongs to no account, because
-    people type passwords into the wrong box. `session` is a `public_id`. `actor` is who acted when it was not the
-    subject: the id of an administrator, or `cli`, `script`, `sweep`. `digest` is made when the event is written (see
-    `parts.seals`), `position` by the store that reads it: the place to go on from.
+    `email` is the typed address, escaped and cut at 254 characters; it is masked when no account has it, since users
+    type passwords into the wrong field. `session` is a `public_id`. `actor` names the one who acted on another's
+    account: the id of an administrator, or `cli`, `script`, `sweep`. The audit log computes `digest` at the write (see
+    `_audit.seals`); the store sets `position` at the read, as the start of the next page.
     """
 
     time: datetime
@@ -182,11 +223,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """One batch of the history's rows, sealed: `entries` are pairs of a row's number and its digest.
+    """The seal over one batch of the audit log: `entries` are pairs of a row's number and its digest.
 
-    `chain` is a keyed digest of all that and of the `chain` before, `key` tells which key made it, `last` is the
-    highest row number sealed so far. A seal whose rows were removed for their age has no entries and a `proof` that it
-    was us. `made_at` is in seconds since the epoch.
+    `chain` is a keyed digest of the other fields and of the previous seal's `chain`; `key` identifies the key, `last`
+    is the highest row number sealed so far, `made_at` is in seconds since 1970 (UTC). An anchor is a seal whose rows
+    have left the log at the end of the retention time: it has no entries, and a `proof` that this package removed them.
     """
 
     number: int
@@ -200,7 +241,7 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A mail to one address. The texts hold links with secrets, so they stay out of the `repr`."""
+    """A mail to one address. Its texts contain links with secrets, so the `repr` omits them."""
 
     to: str
     subject: str

@@ -1,9 +1,10 @@
-"""What the middleware asks of its collaborators. The docstrings are the specification; the suites in
-`nipo_auth_mw.testing.contracts` prove an implementation.
+"""The protocols of every collaborator of the middleware. Each docstring is the specification of its method; the suites
+in `nipo_auth_mw.testing.contracts` test an implementation.
 
-All of them may be called from several threads at once. "Not found" is a value, never an exception. An outage (the
-database is down, full, locked beyond its time-out) is raised as `StoreUnavailable`, so that the middleware can fail
-closed; a store that lets its driver's own exceptions through is treated the same way.
+Several threads call one object at once. "Not found" is a return value, never an exception. A store raises
+`StoreUnavailable` for an outage (the database is down, full, or locked beyond its time-out), and the middleware fails
+closed: it answers 503. The middleware handles any other exception of a store in the same way. "In one atomic step"
+means: of several processes that call the method at the same moment, each sees the effect of all earlier calls.
 """
 
 from __future__ import annotations
@@ -13,177 +14,213 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from nipo_auth_mw.models import AccountNotes, EmailChange, Event, Message, Seal, StoredSession
+from nipo_auth_mw.models import AccountState, EmailChange, Event, Message, Seal, StoredSession
 
 
 class Account(Protocol):
-    """What a user store returns: any object with these attributes.
+    """One account of a user store: any object with these attributes.
 
-    `id` is stable, never given to another person, printable latin-1 and at most 64 characters; `email` is the address
-    as stored; `password_hash` is an argon2 string, or None for an account that has no password yet.
+    `id` is stable, printable latin-1 and at most 64 characters long; the store never gives it to another user. `email`
+    is the canonical address, `password_hash` an argon2 string in PHC format, or None for an account without a password.
     """
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Stable, and never given to another account."""
+
     @property
-    def email(self) -> str: ...
+    def email(self) -> str:
+        """The address that the user signs in with, as it is stored."""
+
     @property
-    def password_hash(self) -> str | None: ...
+    def password_hash(self) -> str | None:
+        """An argon2 string, None without a password."""
+
     @property
-    def active(self) -> bool: ...
+    def active(self) -> bool:
+        """Whether the user may sign in."""
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name that pages show, "" without one."""
+
     @property
-    def role(self) -> str: ...
+    def role(self) -> str:
+        """The name of a role."""
 
 
 @runtime_checkable
 class UserStore(Protocol):
-    """All that a host with its own user table implements."""
+    """The accounts. A host app with a user table of its own implements these three methods and no more."""
 
     def get(self, user_id: str) -> Account | None:
-        """The account with this id. A text that could never be an id is simply not found."""
+        """The account with this id. None for any other text, also for a text that is no possible id."""
 
     def find_by_email(self, email: str) -> Account | None:
-        """The account that signs in with this address, which is canonical (`emails.canonical`): compare it exactly."""
+        """The account with this canonical address. The store compares it exactly, without folding case."""
 
     def set_password_hash(self, user_id: str, new: str, *, expected: str | None) -> bool:
-        """Replace the hash if it still is `expected`, in one atomic step; False if it was not or nobody has this id."""
+        """Replace the password hash if the stored one equals `expected`, in one atomic step.
+
+        False if the stored hash differs or no account has this id. The comparison stops an attacker who resets a
+        password and a user who changes it at the same moment from both succeeding.
+        """
 
 
 @runtime_checkable
 class EmailStore(Protocol):
-    """Optional: lets addresses be changed."""
+    """Optional: the user store can change the address of an account."""
 
     def set_email(self, user_id: str, new: str, *, expected: str) -> bool:
-        """Replace the (canonical) address if it still is `expected`, in one atomic step; False if it was not.
+        """Replace the canonical address if the stored one equals `expected`, in one atomic step; otherwise False.
 
-        Raises `EmailTaken` when another account has it: the database's unique constraint decides the race.
+        Raises `EmailTaken` when another account has the new address. A unique constraint of the database must decide
+        this, since a look-up before the write loses the race.
         """
 
 
 @runtime_checkable
 class StaffDirectory(Protocol):
-    """Optional: lets accounts be created, listed and changed by an administrator or the command line."""
+    """Optional: administrators and the command line can create, list, change and delete accounts."""
 
     def create(self, *, email: str, password_hash: str | None, name: str, role: str, active: bool) -> Account:
-        """A new account under an id of its own, never used before. Raises `EmailTaken`."""
+        """Create an account under an id that the store has never used before. Raises `EmailTaken`."""
 
     def update(
         self, user_id: str, *, name: str | None = None, role: str | None = None, active: bool | None = None
     ) -> bool:
-        """Change what is given and leave the rest; False when nobody has this id."""
+        """Set the given attributes and keep the others. False when no account has this id."""
 
     def delete(self, user_id: str) -> bool:
-        """Remove the account and free its address, never its id; False when nobody has this id."""
+        """Delete the account. Its address becomes free, its id never does. False when no account has this id."""
 
     def search(self, text: str, *, after: str | None, limit: int) -> Sequence[Account]:
-        """Accounts whose address or name contains `text` (any, for ""), ignoring case, ordered by address.
+        """Accounts whose address or name contains `text`, ignoring case, ordered by address by code points.
 
-        `after` is the address of the last account of the page before, `limit` the size of this one. `text` is taken
-        literally: `%` and `_` are no wild cards.
+        `after` is the last address of the previous page, None for the first page; `limit` is the size of a page. The
+        store takes `text` literally: `%` and `_` are no wild cards. An empty text matches every account.
         """
 
 
 @runtime_checkable
 class SessionStore(Protocol):
-    """Sessions, one row a device, and the notes we keep beside an account by its id."""
+    """The sessions, one row for each device of an account.
+
+    The object given as `sessions=` or `store=` is an `AccountStateStore` as well. A key is the SHA-256, in hexadecimal
+    digits, of the cookie's random secret of 256 bits (ASVS 5 7.2.3): a copy of the table opens no session.
+    """
 
     def open_session(self, session: StoredSession) -> None:
-        """Keep a new session. Its `key` is random, so it never meets another one's."""
+        """Add a session. Its random key collides with no other."""
 
-    def find_session(self, key: str) -> tuple[StoredSession, AccountNotes] | None:
-        """The session and its account's notes (`AccountNotes()` where none were written)."""
+    def find_session(self, key: str) -> tuple[StoredSession, AccountState] | None:
+        """The session and the state of its account (`AccountState()` where nothing was written).
+
+        Both are current: a session that another process has ended is None at the very next call (ASVS 5 7.4.1).
+        """
 
     def touch_session(self, key: str, seen_at: float) -> None:
-        """Move `seen_at` forward, never back. A session that has ended meanwhile stays ended: never insert."""
+        """Set `seen_at` if it is later than the stored one. Never inserts: a session that has ended stays ended."""
 
     def mark_session_sent(self, key: str, sent_at: float) -> bool:
-        """Write down that the cookie goes out again; False if the session has ended meanwhile."""
-
-    def end_session(self, key: str) -> StoredSession | None:
-        """Remove it. Of several callers in several processes exactly one gets the row; the others get None."""
-
-    def sessions_of(self, user_id: str) -> Sequence[StoredSession]:
-        """All of an account's, latest `seen_at` first."""
-
-    def expired_sessions(
-        self, *, kept_before: float, browser_before: float, created_before: float, limit: int
-    ) -> Sequence[StoredSession]:
-        """At most `limit` sessions that are past their time: `seen_at` < `kept_before` (of those kept) or <
-        `browser_before` (of the others), or `created_at` < `created_before`."""
-
-    def notes_of(self, user_id: str) -> AccountNotes:
-        """The account's notes; `AccountNotes()` for one that has none."""
-
-    def raise_epoch(self, user_id: str) -> int:
-        """Add one to the account's epoch, atomically, and return it. It never goes back, not even for a deleted one."""
-
-    def set_lineage(self, user_id: str, new: str, *, expected: str) -> bool:
-        """Replace `lineage` if it still is `expected` ("" where no notes were written), in one atomic step."""
-
-    def set_profile(self, user_id: str, *, language: str | None, notify_email: str | None) -> None:
-        """Write both."""
-
-    def set_change_by(self, user_id: str, change_by: float | None) -> None:
-        """Write until when the password must have been changed; None when it need not be."""
+        """Set `sent_at`. False if the session has ended."""
 
     def confirm_session(self, key: str, confirmed_at: float) -> bool:
-        """Write down that the password was given again; False if the session has ended meanwhile."""
+        """Set `confirmed_at`. False if the session has ended."""
 
-    def memos_of(self, user_ids: Sequence[str]) -> Mapping[str, str]:
-        """What administrators wrote down about these accounts; those without a memo are left out."""
+    def end_session(self, key: str) -> StoredSession | None:
+        """Remove the session and return it. Of several callers in several processes exactly one gets the session, the
+        others get None; the caller that gets it writes the event."""
 
-    def set_memo(self, user_id: str, memo: str) -> None:
-        """Write the memo; "" removes it."""
+    def sessions_of(self, user_id: str) -> Sequence[StoredSession]:
+        """All sessions of an account, the latest `seen_at` first."""
+
+    def expired_sessions(
+        self, *, persistent_before: float, browser_before: float, created_before: float, limit: int
+    ) -> Sequence[StoredSession]:
+        """At most `limit` expired sessions: persistent ones with `seen_at` < `persistent_before`, others with
+        `seen_at` < `browser_before`, and any with `created_at` < `created_before`. Removes none."""
+
+
+@runtime_checkable
+class AccountStateStore(Protocol):
+    """The state beside an account (`models.AccountState`), by the account's id. The store need not know the account.
+
+    A read inside a transaction sees what other transactions have committed (isolation level READ COMMITTED), so that a
+    caller whose update returned False finds the new version.
+    """
+
+    def account_state(self, user_id: str) -> AccountState:
+        """The state of one account; `AccountState()` where nothing was written, also for a text that is no id."""
+
+    def account_states(self, user_ids: Sequence[str]) -> Mapping[str, AccountState]:
+        """The states of several accounts by id, for lists. Leaves out the accounts for which nothing was written."""
+
+    def update_account_state(self, user_id: str, new: AccountState, *, expected: AccountState) -> bool:
+        """Replace the attributes with `new.attributes` if the stored version equals `expected.version` (0 where
+        nothing was written), in one atomic step. The stored version is `expected.version + 1` afterwards.
+
+        False when the version differs: another process has written since the caller's read (optimistic locking). Never
+        touches the revocation counter, and a raise of the counter leaves the version alone, so that neither undoes
+        the other. Values come back equal and of the same type.
+        """
+
+    def raise_revocation_counter(self, user_id: str) -> int:
+        """Add one to the account's revocation counter and return the sum, in one atomic step. Keeps the attributes.
+
+        No two callers get the same number. The counter never goes back, not even when the account is deleted: an
+        earlier number makes revoked sessions and spent links valid again.
+        """
 
 
 @runtime_checkable
 class EmailChangeStore(Protocol):
-    """Optional: keeps people's own changes of address, so that each can be confirmed once and cancelled later."""
+    """Optional: the users' own changes of address. A link confirms a change once; another link cancels it later."""
 
     def add_email_change(self, change: EmailChange) -> None:
-        """Keep a change that was asked for. Its `key` is random, so it never meets another one's."""
+        """Add a requested change. Its random key collides with no other."""
 
     def find_email_change(self, key: str) -> EmailChange | None:
-        """The change with this key, whether it has expired or not."""
+        """The change with this key, also an expired one."""
 
     def confirm_email_change(self, key: str, *, confirmed_at: float, expires_at: float) -> bool:
-        """Write both if it is there and not confirmed yet, in one atomic step; False otherwise."""
+        """Set both moments if the change exists and is unconfirmed, in one atomic step; otherwise False."""
 
     def cancel_email_change(self, key: str) -> EmailChange | None:
-        """Remove it, and every change of this account asked for later. Of several callers at once one gets it."""
+        """Remove the change and return it, together with every later change of the same account. Of several callers at
+        once exactly one gets it, the others get None."""
 
     def void_email_changes(self, user_id: str) -> None:
-        """Remove all of an account's."""
+        """Remove all changes of an account."""
 
     def prune_email_changes(self, expired_before: float) -> None:
-        """Remove all whose `expires_at` is before that moment."""
+        """Remove all changes with `expires_at` < `expired_before`."""
 
 
 @runtime_checkable
 class RoleHolders(Protocol):
-    """Optional: a directory that can keep the last administrator from being lost to two changes at once."""
+    """Optional: the directory can lock the holders of a role, so that two simultaneous changes never remove the last
+    administrator."""
 
     def active_with_role(self, role: str) -> Sequence[str]:
-        """The ids of active accounts with this role. Inside a transaction nobody else changes these accounts until it
-        ends."""
+        """The ids of the active accounts with this role. Inside a transaction, no other transaction changes these
+        accounts until it ends (SELECT ... FOR UPDATE)."""
 
 
 @runtime_checkable
 class JoinedSessionStore(Protocol):
-    """Optional: a session store that is the user store too and can answer in one round trip."""
+    """Optional: one object is the session store and the user store, and reads a session with its account at once."""
 
-    def find_session_with_account(self, key: str) -> tuple[StoredSession, AccountNotes, Account | None] | None:
-        """As `find_session`, and the session's account, None when it is gone."""
+    def find_session_with_account(self, key: str) -> tuple[StoredSession, AccountState, Account | None] | None:
+        """As `find_session`, with the session's account, or None in its place when the account is deleted."""
 
 
 @runtime_checkable
 class AuditLog(Protocol):
-    """The append-only history of sign-ins, sign-outs and changes."""
+    """The append-only audit log of sign-ins, sign-outs and changes (ASVS 5 16.3)."""
 
     def append_event(self, event: Event) -> None:
-        """Add one row. There is no way to change or remove it through this package."""
+        """Add one event. This package has no method that changes an event."""
 
     def events(
         self,
@@ -196,62 +233,93 @@ class AuditLog(Protocol):
         after: str = "",
         limit: int = 50,
     ) -> Sequence[Event]:
-        """The newest by `time` first, and of one time the one written last; each with its `position` and `digest`.
+        """The latest events first, by `time`, then by the order of writing; each with its `position` and `digest`.
 
-        Those alone that have what is given, exactly; `since` is part of the time asked for, `until` is not. `after` is
-        the `position` of the last event of the page before; a text that is none finds nothing.
+        A given `user_id`, `email` or `event` selects the events that equal it exactly; `since` is inclusive, `until`
+        exclusive. `after` is the `position` of the last event of the previous page; any other text selects none.
         """
 
 
 @runtime_checkable
 class SealableLog(Protocol):
-    """Optional: a history whose rows have numbers, and that keeps the seals on them. Rows leave it in whole batches,
-    and in no other way."""
+    """Optional: an audit log with numbered rows that stores the seals over them. Its rows leave only by
+    `remove_sealed`."""
 
     def numbered_events(self, after: int, *, limit: int) -> Sequence[tuple[int, Event]]:
-        """Rows whose number is higher than `after`, by number. A row that is written later has a higher one, but for
-        transactions that end in another order than they began."""
+        """Rows with a number above `after`, by number. A later row has a higher number, except in transactions that
+        commit in another order than they began."""
 
     def seals(self, *, above: int = -1, after: int = 0, limit: int) -> Sequence[Seal]:
-        """Seals with a higher number than `after` and a `last` higher than `above`, by number."""
+        """Seals with a number above `after` and a `last` above `above`, by number."""
 
     def last_seal(self) -> Seal | None:
-        """The one with the highest number."""
+        """The seal with the highest number."""
 
     def add_seal(self, seal: Seal) -> bool:
-        """Keep it; False if there is one of this number."""
+        """Add a seal, in one atomic step. False if a seal with this number exists."""
 
     def remove_sealed(self, anchor: Seal) -> None:
-        """Remove the seals up to the anchor's number, the rows they name, and put the anchor there, in one step."""
+        """Remove the seals up to the anchor's number and the rows that they name, and add the anchor, in one atomic
+        step."""
 
 
 @runtime_checkable
 class Transactional(Protocol):
-    """Optional: a store whose several writes can be one."""
+    """Optional: a store that makes several writes atomic."""
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """Everything this thread writes through this store inside the `with` happens whole or, on an exception, not at
-        all. Entering it again inside joins the outer one."""
+        """A context manager. All writes of this thread to this store inside it are committed together, or rolled back
+        when an exception leaves it. A nested transaction joins the outer one."""
 
 
 @runtime_checkable
 class Mailer(Protocol):
-    """How mails leave. Called on a thread of the background, so it may take its time.
+    """The delivery of mails. A background thread calls it, so it may block.
 
-    An attribute `sender` (an address) is shown to people, who have to allow it in their mail filters.
+    The pages show an attribute `sender` (an address), if there is one: users allow it in their mail filters.
     """
 
     def send(self, message: Message) -> None:
-        """Hand one mail over for exactly `message.to`. Raises `MailerError`; then it is tried again a few times."""
+        """Deliver one mail to `message.to` and to no other address. Raises `MailerError`; the outbox then tries again
+        a few times, unless the error is permanent."""
+
+
+@runtime_checkable
+class Counters(Protocol):
+    """The counters of the lock-out and the rate limits (ASVS 5 6.3.1). Every synchronous `limits` storage has these
+    methods."""
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Add `amount` and return the sum, in one atomic step. No two callers get the same sum.
+
+        The first call starts the counter at 0 with a lifetime of `expiry` seconds, which later calls do not prolong.
+        """
+
+    def get(self, key: str) -> int:
+        """The count; 0 for a counter that does not exist or has expired."""
+
+    def get_expiry(self, key: str) -> float:
+        """The moment at which the counter expires, in seconds since 1970; the present moment without a counter."""
+
+    def clear(self, key: str) -> None:
+        """Remove one counter."""
+
+    def check(self) -> bool:
+        """Whether the storage answers."""
 
 
 @runtime_checkable
 class PasswordHasher(Protocol):
-    """The methods of argon2-cffi's `PasswordHasher` that we call."""
+    """The methods of argon2-cffi's `PasswordHasher` that the middleware calls."""
 
-    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str: ...
-    def verify(self, hash: str | bytes, password: str | bytes) -> Any: ...
-    def check_needs_rehash(self, hash: str | bytes) -> bool: ...
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        """A hash in PHC format under a new salt, or under `salt`."""
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Any:
+        """Return anything for the right password. Raise an exception of argon2-cffi for a wrong one."""
+
+    def check_needs_rehash(self, hash: str | bytes) -> bool:
+        """Whether the parameters have risen since the hash was made."""
 
 
 Listener = Callable[[Event], object]

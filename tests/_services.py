@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -17,11 +19,13 @@ ADDRESSES = {
     "mariadb": "mariadb+pymysql://root@127.0.0.1:3306/",
     "redis": "redis://127.0.0.1:6379",
 }
+_DRIVERS = {"postgres": "psycopg", "mariadb": "pymysql", "redis": "redis"}
 _PORTS = {"postgres": 5432, "mariadb": 3306, "redis": 6379}
 
 
 def address_of(service: str) -> str:
     """The server's URL. Without an answer from there the test is skipped, but fails in CI, where all must be there."""
+    needed(_DRIVERS[service])
     address = os.environ.get(f"NIPO_TEST_{service.upper()}", ADDRESSES[service])
     url = make_url(address)
     try:
@@ -31,11 +35,19 @@ def address_of(service: str) -> str:
     return address
 
 
+def needed(module: str) -> Any:
+    """The module. A test that needs it is skipped where it is not installed, and fails in CI."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        return absent(f"{module.partition('.')[0]} is not installed: pip install --group dev")
+
+
 def absent(reason: str) -> None:
     """The one rule for what a test needs and does not find."""
     if os.environ.get("CI"):
         pytest.fail(reason)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 @contextmanager

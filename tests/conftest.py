@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
-import redis
 
-from tests._services import address_of
-from tests.attack import rows
+from tests import _once
+from tests._services import address_of, needed
+from tests.security import requirements
+
+_once.install()
+HERE = Path(__file__).parent
+# What a folder's tests need beyond Python; a marker of the same name selects them.
+FOLDERS = {"browser": "browser", "servers": "services"}
 
 pytest.register_assert_rewrite("nipo_auth_mw.testing.contracts", "tests.contract.sql_suites", "tests.contract.races")
 
@@ -17,12 +23,20 @@ pytest.register_assert_rewrite("nipo_auth_mw.testing.contracts", "tests.contract
 def redis_uri():
     """A database of Redis for this test alone, emptied before and after."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    redis = needed("redis")
     uri = f"{address_of('redis')}/{int(worker) % 8 + 8}"
     client = redis.Redis.from_url(uri)
     client.flushdb()
     yield uri
     client.flushdb()
     client.close()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0]
+        if folder in FOLDERS:
+            item.add_marker(FOLDERS[folder])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -35,6 +49,15 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """Likewise of a whole file that needs a library."""
+    report = yield
+    if os.environ.get("CI") and report.skipped:
+        report.outcome = "failed"
+    return report
+
+
 def pytest_terminal_summary(terminalreporter):
     """After a run of whole folders: how many rows it showed, and the others by name."""
     reports = terminalreporter.getreports
@@ -42,7 +65,7 @@ def pytest_terminal_summary(terminalreporter):
         {report.nodeid.rpartition("::")[2].partition("[")[0] for kind in kinds for report in reports(kind)}
         for kinds in (["passed"], ["failed", "error"])
     )
-    if sum(bool(rows.ids(name)) for name in passed) > len(rows.ROWS) / 2:
+    if sum(bool(requirements.ids(name)) for name in passed) > len(requirements.ROWS) / 2:
         terminalreporter.section("rows")
-        for line in rows.summary(passed, failed):
+        for line in requirements.summary(passed, failed):
             terminalreporter.write_line(line)

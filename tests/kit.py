@@ -8,7 +8,7 @@ from typing import Any
 from webtest import TestApp
 
 from nipo_auth_mw import AuthMiddleware
-from nipo_auth_mw.testing import parts
+from nipo_auth_mw.testing import in_memory
 
 PASSWORD = "aoi-umi-to-shiroi-kumo"
 WRONG = "akai-yama-to-kuroi-kawa"
@@ -27,7 +27,7 @@ def middleware(app: Any = echo, **settings: Any) -> AuthMiddleware:
     """A middleware on memory; keyword arguments that are collaborators go there, the rest into the configuration."""
     collaborators = {"store", "mailer", "hasher", "users", "sessions", "audit", "templates", "listeners"}
     given = {name: settings.pop(name) for name in list(settings) if name in collaborators}
-    return AuthMiddleware(app, **{**parts(**settings), **given})
+    return AuthMiddleware(app, **{**in_memory(**settings), **given})
 
 
 def person(auth: AuthMiddleware, email: str = "tanaka@example.com", **more: Any) -> Any:
@@ -42,7 +42,7 @@ def browser(auth: Any, address: str = "192.0.2.1", **environ: str) -> TestApp:
 def sign_in(test_app: TestApp, email: str = "tanaka@example.com", password: str = PASSWORD, **fields: str) -> Any:
     """As a person does it: open the page, fill in, send. Any status may come back."""
     form = {"email": email, "password": password, "remember": "1", **fields}
-    return test_app.post("/auth/login", {k: v for k, v in form.items() if v is not None}, expect_errors=True)
+    return test_app.post("/-/auth/login", {k: v for k, v in form.items() if v is not None}, expect_errors=True)
 
 
 def seen(test_app: TestApp, path: str = "/page") -> str:

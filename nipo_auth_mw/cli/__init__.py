@@ -1,4 +1,4 @@
-"""`nipo-auth`: accounts, sessions and the history, for a shell."""
+"""`nipo-auth`: accounts, sessions and the audit log on the command line."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from nipo_auth_mw.cli.check import check
-from nipo_auth_mw.cli.context import Context, json_option, read_password, show, stdin_option, user_row
-from nipo_auth_mw.cli.history import audit
-from nipo_auth_mw.cli.sessions import session
-from nipo_auth_mw.cli.users import user
+from nipo_auth_mw.cli._audit import audit
+from nipo_auth_mw.cli._check import check
+from nipo_auth_mw.cli._context import Context, json_option, read_password, show, stdin_option, user_row
+from nipo_auth_mw.cli._sessions import session
+from nipo_auth_mw.cli._users import user
 from nipo_auth_mw.errors import AccountError, AuthError, ConfigError, StoreUnavailable
 
 _EXIT_REFUSED, _EXIT_CONFIG, _EXIT_OUTAGE = 1, 2, 3
@@ -19,18 +19,23 @@ _EXIT_REFUSED, _EXIT_CONFIG, _EXIT_OUTAGE = 1, 2, 3
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--store", "url", envvar="NIPO_AUTH_STORE", required=True, metavar="URL", help="Such as sqlite:////srv/auth.db"
+    "--store",
+    "url",
+    envvar="NIPO_AUTH_STORE",
+    required=True,
+    metavar="URL",
+    help="The store, such as sqlite:////srv/auth.db.",
 )
 @click.version_option(package_name="nipo_auth_mw")
 @click.pass_context
 def cli(context: click.Context, url: str) -> None:
-    """Accounts of an app that is protected by nipo_auth_mw. Settings come from NIPO_AUTH_* as in the server."""
+    """Manage the accounts of an app behind nipo_auth_mw. Settings come from NIPO_AUTH_*, as in the server."""
     context.obj = Context(url)
 
 
 @cli.command()
-@click.option("--email", prompt="Address of the first administrator", help="The first administrator's address.")
-@click.option("--name", default="", help="Their name.")
+@click.option("--email", prompt="Address of the first administrator", help="Address of the first administrator.")
+@click.option("--name", default="", help="Name of the first administrator.")
 @stdin_option
 @json_option
 @click.pass_obj
@@ -43,13 +48,15 @@ def init(context: Context, email: str, name: str, password_stdin: bool, as_json:
         show([user_row(found)], as_json, "id", "email", "role", "state", "name")
 
 
-for command in (user, session, audit, check):
-    cli.add_command(command)
+for _command in (user, session, audit, check):
+    cli.add_command(_command)
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Exit codes: 0 done, 1 refused or something found wrong, 2 wrong usage or settings, 3 the store is out of
-    reach."""
+    """Run one command and exit.
+
+    Exit codes: 0 done, 1 refused or a fault found, 2 wrong usage or settings, 3 the store cannot be reached.
+    """
     try:
         return cli.main(arguments, prog_name="nipo-auth", auto_envvar_prefix=None)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""`python -m nipo_auth_mw.cli`."""
+"""Runs `nipo-auth` as `python -m nipo_auth_mw.cli`."""
 
 from nipo_auth_mw.cli import main
 

@@ -1,12 +1,12 @@
-"""The kit for downstream test suites.
+"""The test kit for host apps.
 
-    auth = AuthMiddleware(app, **parts())
+    auth = AuthMiddleware(app, **in_memory())
     test_app = TestApp(auth)
     user = auth.accounts.create(email="tanaka@example.com", password="correct horse battery")
     sign_in(auth, test_app, user)
 
-Contract suites for a store or mailer of your own are in `nipo_auth_mw.testing.contracts`. Time is `time.time()`
-everywhere, so the library `time-machine` moves all of it.
+`nipo_auth_mw.testing.contracts` holds contract suites for a store or mailer of a host app. The package reads the time
+by `time.time()` alone, so the library `time-machine` moves all of it.
 """
 
 from __future__ import annotations
@@ -14,59 +14,66 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from nipo_auth_mw._credentials.hashing import FastHasher
+from nipo_auth_mw._flows.login import admit
 from nipo_auth_mw.config import AuthConfig
-from nipo_auth_mw.flows.signin import admit
-from nipo_auth_mw.mailers.memory import MemoryMailer
+from nipo_auth_mw.mailers._memory import MemoryMailer
 from nipo_auth_mw.middleware import AuthMiddleware
 from nipo_auth_mw.models import Client, Message
-from nipo_auth_mw.parts.passwords import FastHasher
-from nipo_auth_mw.stores.memory import MemoryStore
+from nipo_auth_mw.protocols import PasswordHasher
+from nipo_auth_mw.stores._memory import MemoryStore
 
-__all__ = ["MemoryMailer", "MemoryStore", "fast_hasher", "link_in", "parts", "sign_in", "sign_out"]
+__all__ = ["MemoryMailer", "MemoryStore", "fast_hasher", "in_memory", "link_in", "sign_in", "sign_out"]
 
-_SECRET = "for tests alone: anybody can read this key in the source"  # noqa: S105  # nosec B105
+_SECRET = "for tests only: this key is public, in the source"  # noqa: S105  # nosec B105
 _URL = re.compile(r"https?://[^\s<>\"]+")
 
 
-def fast_hasher() -> FastHasher:
-    """argon2id at its smallest: real hashes in microseconds, and the only hasher below the minimum that is let in."""
+def fast_hasher() -> PasswordHasher:
+    """argon2id with its smallest parameters: real hashes in microseconds.
+
+    It is the only hasher below the minimum strength that the middleware accepts. For tests only.
+    """
     return FastHasher()
 
 
-def parts(**settings: Any) -> dict[str, Any]:
-    """Fresh collaborators for `AuthMiddleware(app, **parts())`; `settings` are fields of `AuthConfig`.
+def in_memory(**settings: Any) -> dict[str, Any]:
+    """New collaborators for `AuthMiddleware(app, **in_memory())`. `settings` are fields of `AuthConfig`.
 
-    `base_url` is http://localhost, which is WebTest's default host.
+    `base_url` is http://localhost, the default host of WebTest.
     """
     config = AuthConfig(**{"secret_key": _SECRET, "base_url": "http://localhost", **settings})
     return {"config": config, "store": MemoryStore(), "mailer": MemoryMailer(), "hasher": fast_hasher()}
 
 
 def sign_in(auth: AuthMiddleware, test_app: Any, user: Any) -> None:
-    """Put a real session cookie of `user` (a `User`, an account or its id) into a WebTest `TestApp`, without hashing.
+    """Open a session of `user` and put its cookie into a WebTest `TestApp`, without hashing a password.
 
-    LookupError when nobody has this id.
+    `user` is a `User`, an account or an id. Raises LookupError if no account has the id.
     """
     services = auth._services
     account = services.users.get(user if isinstance(user, str) else user.id)
     if account is None:
         raise LookupError("no account has this id")
     value = admit(services, account, client=Client("127.0.0.1", "WebTest"))
-    test_app.set_cookie(auth._site.session_cookie.name, value)
+    test_app.set_cookie(auth._web.session_cookie.name, value)
 
 
 def sign_out(test_app: Any) -> None:
-    """Sign the `TestApp` out, on the server too when its app is an `AuthMiddleware` or has one as `wsgi_app`."""
+    """Delete the session cookie of a `TestApp`.
+
+    The session ends on the server too if the app is an `AuthMiddleware` or has one as `wsgi_app`.
+    """
     auth = _auth_of(test_app.app)
     for cookie in [c for c in test_app.cookiejar if c.name.removeprefix("__Host-").startswith("nipo_auth")]:
-        live = auth._services.sessions.find(cookie.value.strip('"')) if auth else None
-        if auth is not None and live is not None:
-            auth._services.session_store.end_session(live.stored.key)
+        session = auth._services.sessions.find(cookie.value.strip('"')) if auth else None
+        if auth is not None and session is not None:
+            auth._services.session_store.end_session(session.stored.key)
         test_app.cookiejar.clear(cookie.domain, cookie.path, cookie.name)
 
 
 def link_in(message: Message) -> str:
-    """The first link in a mail's text. LookupError when there is none."""
+    """The first link in the text of a mail. Raises LookupError if there is none."""
     found = _URL.search(message.text)
     if found is None:
         raise LookupError("no link in this mail")
@@ -74,5 +81,6 @@ def link_in(message: Message) -> str:
 
 
 def _auth_of(app: Any) -> AuthMiddleware | None:
+    """The middleware of a WSGI app or of a Flask app, or None."""
     inner = getattr(app, "wsgi_app", None)
     return next((found for found in (app, inner) if isinstance(found, AuthMiddleware)), None)

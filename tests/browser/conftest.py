@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 
 import pytest
-from playwright.sync_api import sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from examples.daily_report import protected
+from tests._services import absent, needed
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
@@ -24,16 +23,13 @@ class Quiet(WSGIRequestHandler):
 def chromium():
     path = shutil.which("chromium")
     if path is None:
-        reason = "chromium is not installed (Debian: apt-get install chromium)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        absent("chromium is not installed (Debian: apt-get install chromium)")
     return path
 
 
 @pytest.fixture(scope="session")
 def playwright(chromium):
-    with sync_playwright() as playwright:
+    with needed("playwright.sync_api").sync_playwright() as playwright:
         yield playwright
 
 

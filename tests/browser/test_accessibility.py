@@ -16,8 +16,6 @@ from tests.browser.test_door import opened, sign_in
 from tests.browser.test_forgotten import ask, mailed_link
 from tests.browser.walks import at_the_account, at_the_door, at_the_staff
 
-pytestmark = pytest.mark.browser
-
 MODULES = Path(__file__).parent / "node_modules"
 
 
@@ -60,8 +58,8 @@ def test_lighthouse_gives_every_page_a_hundred_for_accessibility(demo, new_brows
     if not tool.exists() or shutil.which("node") is None:
         absent("Lighthouse is not installed (npm install --prefix tests/browser --no-package-lock)")
     headers = {}
-    url = f"{demo.url}/auth/{'login' if state == 'login' else state}"
-    page = opened(new_browser(), demo, "/auth/forgot")
+    url = f"{demo.url}/-/auth/{'login' if state == 'login' else state}"
+    page = opened(new_browser(), demo, "/-/auth/forgot")
     if state == "reset":
         ask(page)
         url = mailed_link(demo)
@@ -70,7 +68,7 @@ def test_lighthouse_gives_every_page_a_hundred_for_accessibility(demo, new_brows
         if state == "sent":
             ask(page)
         else:
-            page.goto(f"{demo.url}/auth/reset/x")
+            page.goto(f"{demo.url}/-/auth/reset/x")
         html = page.content()
         demo.serve_at("/sent", html)
         url = f"{demo.url}/sent"
@@ -89,4 +87,4 @@ def test_lighthouse_gives_every_page_a_hundred_for_accessibility(demo, new_brows
     found = json.loads(report.read_text())
     failed = [name for name, audit in found["audits"].items() if audit["score"] == 0]
     assert (found["categories"]["accessibility"]["score"], failed) == (1, [])
-    assert re.search("/auth/|/sent", found["finalDisplayedUrl"])
+    assert re.search("/-/auth/|/sent", found["finalDisplayedUrl"])

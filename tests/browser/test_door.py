@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
 
+from tests._services import needed
 from tests.browser.conftest import ARGUMENTS, Demo
 
-pytestmark = pytest.mark.browser
+expect = needed("playwright.sync_api").expect
 
 MEMBER = ("genba@example.com", "asa-ichiban-no-nippo")
 DISABLED = ("kyushoku@example.com", "yasumi-no-aida-dake")
@@ -175,9 +175,9 @@ def test_a_form_sent_from_another_origin_is_refused(demo, new_browser):
     page = opened(context, demo)
     sign_in(page)
     expect(page.locator("#who")).to_be_visible()
-    form = f'<form method="post" action="{demo.url}/auth/logout"></form><script>document.forms[0].submit()</script>'
+    form = f'<form method="post" action="{demo.url}/-/auth/logout"></form><script>document.forms[0].submit()</script>'
     context.route("http://evil.example/", lambda route: route.fulfill(content_type="text/html", body=form))
-    with page.expect_response(re.compile("/auth/logout")) as answered:
+    with page.expect_response(re.compile("/-/auth/logout")) as answered:
         page.goto("http://evil.example/")
     assert answered.value.status == 403
     page.goto(demo.url)
@@ -199,10 +199,10 @@ def test_no_page_asks_for_anything_from_elsewhere_or_breaks_its_own_policy(demo,
     asked, complaints = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.goto(demo.url + "/auth/login")
+    page.goto(demo.url + "/-/auth/login")
     sign_in(page, MEMBER[0], "machigai-password")
     sign_in(page)
-    page.goto(demo.url + "/auth/account")
-    page.goto(demo.url + "/auth/logout")
+    page.goto(demo.url + "/-/auth/account")
+    page.goto(demo.url + "/-/auth/logout")
     assert all(url.startswith(demo.url) for url in asked)
     assert [text for text in complaints if "Content Security Policy" in text] == []

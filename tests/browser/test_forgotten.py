@@ -6,12 +6,12 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import expect
 
+from tests._services import needed
 from tests.browser.conftest import ARGUMENTS
 from tests.browser.test_door import MEMBER, PHONE, fill, opened, sign_in
 
-pytestmark = pytest.mark.browser
+expect = needed("playwright.sync_api").expect
 
 NEW = "yama-no-ue-no-asagohan"
 WORDS = {
@@ -40,7 +40,7 @@ def test_cs5_a_person_walks_from_the_mailed_link_to_a_new_password(demo, new_bro
     ask(page)
     demo.auth.flush_mail(10)
     mails = opened(page.context, demo, "/mails")
-    mails.locator("a[href*='/auth/reset/']").first.click()
+    mails.locator("a[href*='/-/auth/reset/']").first.click()
     expect(mails.locator("#reset #email")).to_have_value(MEMBER[0])
     mails.locator("#reset [name=password]").fill("aaaaaaaaaaaa")
     mails.locator("#reset button[type=submit]").click()
@@ -56,7 +56,7 @@ def test_cs5_a_person_walks_from_the_mailed_link_to_a_new_password(demo, new_bro
 
 
 def test_cs5_the_mailed_page_cannot_be_sent_from_another_origin(demo, new_browser):
-    page = opened(new_browser(), demo, "/auth/forgot")
+    page = opened(new_browser(), demo, "/-/auth/forgot")
     ask(page)
     link = mailed_link(demo)
     form = (
@@ -64,7 +64,7 @@ def test_cs5_the_mailed_page_cannot_be_sent_from_another_origin(demo, new_browse
         "<script>document.forms[0].submit()</script>"
     )
     page.context.route("http://evil.example/", lambda route: route.fulfill(content_type="text/html", body=form))
-    with page.expect_response(re.compile("/auth/reset/")) as answered:
+    with page.expect_response(re.compile("/-/auth/reset/")) as answered:
         page.goto("http://evil.example/")
     assert answered.value.status == 403
     page.goto(demo.url)
@@ -73,7 +73,7 @@ def test_cs5_the_mailed_page_cannot_be_sent_from_another_origin(demo, new_browse
 
 
 def test_the_language_switch_keeps_the_link(demo, new_browser):
-    page = opened(new_browser(), demo, "/auth/forgot")
+    page = opened(new_browser(), demo, "/-/auth/forgot")
     ask(page)
     page.goto(mailed_link(demo))
     page.locator("#language [name=lang]").select_option("en")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
 
+from tests._services import needed
 from tests.browser.test_door import MEMBER, PHONE, opened, sign_in
 from tests.browser.walks import ADMIN, NEW
 
-pytestmark = pytest.mark.browser
+expect = needed("playwright.sync_api").expect
 
 WORDS = {
     "ja-JP": {
@@ -108,11 +108,11 @@ def test_a_person_without_an_address_is_added_and_chooses_a_password(demo, new_b
     yamada.locator("#password").fill(NEW)
     yamada.get_by_role("button", name=words["password"]).click()
     expect(yamada.locator("#who")).to_be_visible()
-    boss.goto(f"{demo.url}/auth/history?email=yamada%40dummy.invalid")
+    boss.goto(f"{demo.url}/-/auth/audit?email=yamada%40dummy.invalid")
     expect(boss.locator("ul.rows .head").filter(has_text=words["signed in"]).first).to_be_visible()
     with boss.expect_download() as downloading:
         boss.get_by_role("link", name=words["csv"]).click()
-    assert downloading.value.suggested_filename == "history.csv"
+    assert downloading.value.suggested_filename == "audit.csv"
 
 
 @both
@@ -127,7 +127,7 @@ def test_cs5_an_address_is_changed_and_the_change_undone_from_the_old_mailbox(de
     expect(page.get_by_role("status").first).to_be_visible()
     demo.auth.flush_mail(10)
     mails = opened(new_browser(language, **PHONE), demo, "/mails")
-    mails.locator("a[href*='/auth/email/confirm/']").click()
+    mails.locator("a[href*='/-/auth/email/confirm/']").click()
     mails.get_by_role("button", name=words["confirm"], exact=True).click()
     expect(mails.locator("#login")).to_be_visible()
     page.reload()
@@ -135,7 +135,7 @@ def test_cs5_an_address_is_changed_and_the_change_undone_from_the_old_mailbox(de
     sign_in(mails, "genba@example.net", MEMBER[1])
     expect(mails.locator("#who")).to_be_visible()
     owner = opened(new_browser(language, **PHONE), demo, "/mails")
-    owner.locator("a[href*='/auth/email/cancel/']").first.click()
+    owner.locator("a[href*='/-/auth/email/cancel/']").first.click()
     owner.locator("#email-cancel button").click()
     expect(owner.locator("#forgot")).to_be_visible()
     mails.reload()
@@ -159,7 +159,7 @@ def test_a_lost_phone_is_signed_out_from_the_desk(demo, new_browser, language):
 
 
 def tab_to(page, what):
-    """Press Tab until the element has the focus, as somebody without a mouse does."""
+    """Press Tab until the element has the focus, as a user without a mouse does."""
     for _ in range(80):
         page.keyboard.press("Tab")
         if page.evaluate("what => document.activeElement.matches(what)", what):
@@ -201,7 +201,7 @@ def test_the_staff_pages_need_no_mouse(demo, new_browser):
 
 def test_the_account_page_needs_no_mouse(demo, new_browser):
     page = signed_in(new_browser(), demo, MEMBER)
-    page.goto(f"{demo.url}/auth/account/password")
+    page.goto(f"{demo.url}/-/auth/account/password")
     # The browser moves the focus when it draws, which may be after the page has loaded.
     expect(page.locator("#current_password")).to_be_focused()
     page.keyboard.type(MEMBER[1])
@@ -219,7 +219,7 @@ def test_a_delicate_page_is_asked_for_again_and_reached_after_the_password(demo,
     session = demo.auth._services.session_store
     for stored in session.sessions_of(demo.auth.accounts.find(ADMIN[0]).id):
         session.confirm_session(stored.key, 1.0)
-    page.goto(f"{demo.url}/auth/staff/create")
+    page.goto(f"{demo.url}/-/auth/staff/create")
     expect(page.locator("#account-confirm")).to_be_visible()
     page.locator("#password").fill(ADMIN[1])
     page.locator("#account-confirm button.main").click()

@@ -28,17 +28,17 @@ def at_the_door(demo, page):
     yield "lock begun"
     sign_in(page, "nobody@example.com", "machigai-password")
     yield "locked"
-    page.set_extra_http_headers({"Referer": f"{demo.url}/auth/login"})
+    page.set_extra_http_headers({"Referer": f"{demo.url}/-/auth/login"})
     page.context.clear_cookies()
-    page.goto(f"{demo.url}/auth/login")
+    page.goto(f"{demo.url}/-/auth/login")
     yield "no cookie"
     page.set_extra_http_headers({})
-    page.goto(f"{demo.url}/auth/help")
+    page.goto(f"{demo.url}/-/auth/help")
     yield "help"
     for summary in page.locator("summary").all():
         summary.click()
     yield "help, opened"
-    page.goto(f"{demo.url}/auth/forgot")
+    page.goto(f"{demo.url}/-/auth/forgot")
     yield "forgot"
     ask(page)
     yield "sent"
@@ -50,16 +50,16 @@ def at_the_door(demo, page):
     page.locator("#password").fill(NEW)
     page.locator("#reset button[type=submit]").click()
     yield "login, after the reset"
-    page.goto(f"{demo.url}/auth/reset/x")
+    page.goto(f"{demo.url}/-/auth/reset/x")
     yield "expired link"
-    page.goto(f"{demo.url}/auth/nothing")
+    page.goto(f"{demo.url}/-/auth/nothing")
     yield "not found"
     page.goto(demo.url)
     sign_in(page, MEMBER[0], NEW)
     page.locator("#who").wait_for()
-    page.goto(f"{demo.url}/auth/account")
+    page.goto(f"{demo.url}/-/auth/account")
     yield "account"
-    page.goto(f"{demo.url}/auth/logout")
+    page.goto(f"{demo.url}/-/auth/logout")
     yield "logout"
     page.goto(demo.url)
     page.locator("#body").fill("x")
@@ -73,7 +73,7 @@ def at_the_account(demo, page):
     page.goto(demo.url)
     sign_in(page)
     page.locator("#who").wait_for()
-    page.goto(f"{demo.url}/auth/account")
+    page.goto(f"{demo.url}/-/auth/account")
     yield "own account"
     page.locator("#notify_email").fill("no address")
     page.locator("#account-profile button").click()
@@ -82,12 +82,12 @@ def at_the_account(demo, page):
         page.locator("#notify_email").fill("home@example.net")
         page.locator("#account-profile button").click()
         yield "stale"
-        page.goto(f"{demo.url}/auth/account/confirm?next=/auth/account")
+        page.goto(f"{demo.url}/-/auth/account/confirm?next=/-/auth/account")
         yield "confirm"
         page.locator("#password").fill("machigai-password")
         page.locator("#account-confirm button[type=submit]").click()
         yield "confirm, refused"
-    page.goto(f"{demo.url}/auth/account/email")
+    page.goto(f"{demo.url}/-/auth/account/email")
     yield "change of address"
     page.locator("#email").fill(MEMBER[0])
     page.locator("#password").fill(MEMBER[1])
@@ -96,11 +96,11 @@ def at_the_account(demo, page):
     page.locator("#email").fill("genba@example.net")
     page.locator("#password").fill(MEMBER[1])
     page.locator("#account-email button[type=submit]").click()
-    page.locator(".said").wait_for()
+    page.locator(".flash").wait_for()
     yield "change of address, asked"
     demo.auth.flush_mail(10)
     links = {kind: _link(demo, kind) for kind in ("confirm", "cancel")}
-    page.goto(f"{demo.url}/auth/account/password")
+    page.goto(f"{demo.url}/-/auth/account/password")
     yield "change of password"
     page.locator("#current_password").fill("machigai-password")
     page.locator("#password").fill(NEW)
@@ -125,7 +125,7 @@ def at_the_staff(demo, page):
     sign_in(page, *ADMIN)
     page.locator("#who").wait_for()
     yield "the demo"
-    page.goto(f"{demo.url}/auth/staff")
+    page.goto(f"{demo.url}/-/auth/staff")
     yield "staff"
     page.locator("#q").fill("山田")
     page.locator("#staff-search button").click()
@@ -135,12 +135,12 @@ def at_the_staff(demo, page):
     page.locator("#q").fill("nobody at all")
     page.locator("#staff-search button").click()
     yield "staff, nobody"
-    page.goto(f"{demo.url}/auth/staff/create")
+    page.goto(f"{demo.url}/-/auth/staff/create")
     yield "staff, create"
     page.locator("#email").fill(MEMBER[0])
     page.locator("#staff-create button[type=submit]").click()
     yield "staff, create, refused"
-    page.goto(f"{demo.url}/auth/staff/bulk")
+    page.goto(f"{demo.url}/-/auth/staff/bulk")
     yield "staff, bulk"
     page.locator("#emails").fill("a@example.org\n" * 51)
     page.locator("#staff-bulk button[type=submit]").click()
@@ -149,7 +149,7 @@ def at_the_staff(demo, page):
     page.locator("#staff-bulk button[type=submit]").click()
     yield "staff, report"
     who = demo.auth.accounts.find("yamada@dummy.invalid").id
-    page.goto(f"{demo.url}/auth/staff/{who}")
+    page.goto(f"{demo.url}/-/auth/staff/{who}")
     yield "staff, person"
     page.locator("#staff-password #password").fill("aaaaaaaaaaaa")
     page.locator("#staff-password button[type=submit]").click()
@@ -157,16 +157,16 @@ def at_the_staff(demo, page):
     page.locator("#staff-email [name=email]").fill(MEMBER[0])
     page.locator("#staff-email button[type=submit]").click()
     yield "staff, person, address refused"
-    page.goto(f"{demo.url}/auth/staff/{who}/delete")
+    page.goto(f"{demo.url}/-/auth/staff/{who}/delete")
     yield "staff, delete"
-    page.goto(f"{demo.url}/auth/staff/nobody")
+    page.goto(f"{demo.url}/-/auth/staff/nobody")
     yield "staff, not found"
-    page.goto(f"{demo.url}/auth/history")
+    page.goto(f"{demo.url}/-/auth/audit")
     yield "history"
-    page.goto(f"{demo.url}/auth/history?event=limited")
+    page.goto(f"{demo.url}/-/auth/audit?event=limited")
     yield "history, empty"
     demo.auth.accounts.create(email="mate@example.com", role="admin")
-    page.goto(f"{demo.url}/auth/staff/1")
+    page.goto(f"{demo.url}/-/auth/staff/1")
     yield "staff, oneself"
 
 

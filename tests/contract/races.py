@@ -47,7 +47,7 @@ class TestRaces:
     def ask(self, auth: Any, email: str) -> None:
         mine = browser(auth)
         assert sign_in(mine, email).status_int == 303
-        assert mine.post("/auth/account/email", {"email": NEW, "password": PASSWORD}).status_int == 303
+        assert mine.post("/-/auth/account/email", {"email": NEW, "password": PASSWORD}).status_int == 303
 
     def link(self, mailer: MemoryMailer, to: str, kind: str) -> str:
         mail = [m for m in mailer.outbox if m.to == to and f"/email/{kind}/" in m.text][-1]
@@ -96,7 +96,7 @@ class TestRaces:
             email = f"p{number}@example.com"
             user = person(auth, email)
             self.ask(auth, email)
-            path, page = self.link(mailer, NEW if kind == "confirm" else email, kind), f"/auth/staff/{user.id}/active"
+            path, page = self.link(mailer, NEW if kind == "confirm" else email, kind), f"/-/auth/staff/{user.id}/active"
             disable = lambda page=page: admin.post(page, {"active": "0"}, expect_errors=True)  # noqa: E731
             assert at_once(self.post(auth, path), disable) in ([303, 303], [303, 410])
             assert not auth.accounts.get(user.id).active
@@ -104,7 +104,7 @@ class TestRaces:
 
     def test_a_reset_link_used_by_six_at_once_works_once(self, auth: Any, mailer: MemoryMailer) -> None:
         person(auth, OLD)
-        browser(auth).post("/auth/forgot", {"email": OLD})
+        browser(auth).post("/-/auth/forgot", {"email": OLD})
         path = re.sub(r"^https?://[^/]+", "", link_in(mailer.outbox[-1]))
 
         def use(number: int) -> Callable[[], Any]:
@@ -121,7 +121,7 @@ class TestRaces:
                 sign_in(mine, user.email)
 
             def demote(mine: Any, whom: Any) -> Callable[[], Any]:
-                return lambda: mine.post(f"/auth/staff/{whom.id}/role", {"role": "staff"}, expect_errors=True)
+                return lambda: mine.post(f"/-/auth/staff/{whom.id}/role", {"role": "staff"}, expect_errors=True)
 
             statuses = at_once(demote(browsers[0], pair[1]), demote(browsers[1], pair[0]))
             assert statuses in ([303, 403], [303, 409])

@@ -16,17 +16,19 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
+from nipo_auth_mw._mail.addresses import canonical
 from nipo_auth_mw.errors import ConfigError, EmailTaken, StoreUnavailable
-from nipo_auth_mw.models import Event
-from nipo_auth_mw.parts.emails import canonical
-from nipo_auth_mw.stores import MemoryStore, SQLStore, schema
+from nipo_auth_mw.models import AccountState, Event
+from nipo_auth_mw.stores import MemoryStore, SQLStore
+from nipo_auth_mw.stores import _schema as schema
 from nipo_auth_mw.testing import contracts
 from nipo_auth_mw.testing.contracts.audit import START
 from nipo_auth_mw.testing.contracts.sessions import a_session
-from tests.attack.corpora import addresses
 from tests.contract import workers
+from tests.security.corpora import addresses
 
 __all__ = [
+    "TestAccountStates",
     "TestAccounts",
     "TestAudit",
     "TestCounterRows",
@@ -62,6 +64,32 @@ def without_tables(sql_store: SQLStore) -> Iterator[SQLStore]:
         schema.account.metadata.drop_all(connection)
     yield sql_store
     sql_store.create_schema()
+
+
+def older(store: SQLStore, version: int) -> None:
+    """Give the tables the shape of an older version, with rows in them."""
+    store.open_session(a_session())
+    statements = [
+        "DROP TABLE nipo_auth_account_state",
+        "CREATE TABLE nipo_auth_account_notes (user_id VARCHAR(64) PRIMARY KEY, epoch BIGINT NOT NULL, "
+        "lineage TEXT NOT NULL, language TEXT, notify_email TEXT, change_by DOUBLE PRECISION, memo TEXT)",
+        "INSERT INTO nipo_auth_account_notes VALUES "
+        "('1', 7, 'first second', 'ja', 'home@example.com', 1800000000.5, '週3日勤務'), "
+        "('2', 3, '', NULL, NULL, NULL, NULL)",
+        "ALTER TABLE nipo_auth_session RENAME COLUMN persistent TO kept",
+    ]
+    if version == 1:
+        statements += [
+            "DROP TABLE nipo_auth_email_change",
+            "ALTER TABLE nipo_auth_account_notes DROP COLUMN change_by",
+            "ALTER TABLE nipo_auth_account_notes DROP COLUMN memo",
+            "ALTER TABLE nipo_auth_session DROP COLUMN confirmed_at",
+        ]
+    statements.append(f"DELETE FROM nipo_auth_schema_version WHERE version > {version}")
+    with store._db.writing() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+    store.close()
 
 
 class OnSQL:
@@ -127,6 +155,25 @@ class TestSessions(OnSQL, contracts.SessionStoreContract):
 class TestJoinedSessions(OnSQL, contracts.JoinedSessionStoreContract): ...
 
 
+class TestAccountStates(OnSQL, contracts.AccountStateStoreContract):
+    def test_a_text_may_hold_what_the_database_cannot(self, store: SQLStore) -> None:
+        store.update_account_state("1", AccountState(attributes={"memo": "a\0b\ud800"}), expected=AccountState())
+        assert store.account_state("1").memo == "a�b?"
+
+    def test_a_number_that_json_cannot_spell_is_a_value_error(self, store: SQLStore) -> None:
+        with pytest.raises(ValueError, match="JSON"):
+            store.update_account_state("1", AccountState(attributes={"x": float("nan")}), expected=AccountState())
+        assert store.account_state("1") == AccountState()
+
+    def test_more_accounts_than_one_statement_takes(self, store: SQLStore) -> None:
+        store.raise_revocation_counter("1200")
+        assert dict(store.account_states([str(n) for n in range(1500)])) == {"1200": AccountState(1)}
+
+    def test_equal_rows_are_parsed_once(self, store: SQLStore) -> None:
+        store.update_account_state("1", AccountState(attributes={"memo": "x"}), expected=AccountState())
+        assert store.account_state("1") is store.account_state("1")
+
+
 class TestAudit(OnSQL, contracts.AuditLogContract):
     def test_an_event_may_hold_what_the_database_cannot(self, store: SQLStore) -> None:
         store.append_event(Event(START, "sign_in_failed", email="a\0b"))
@@ -149,7 +196,7 @@ class TestTransactions(OnSQL, contracts.TransactionalContract):
 
     def test_counting_inside_does_not_wait_for_itself(self, store: SQLStore) -> None:
         with store.transaction():
-            store.raise_epoch("1")
+            store.raise_revocation_counter("1")
             assert store.counters.incr("a", 60) == 1
             assert store.counters.get("a") == 1
             store.counters.clear("a")
@@ -199,9 +246,9 @@ class TestCounterRows:
         assert sorted(told) == list(range(1, total + 1))
         assert sql_store.counters.get("shared") == total
 
-    def test_a_name_that_no_column_holds_counts_nothing(self, sql_store: SQLStore) -> None:
+    def test_a_key_that_no_column_holds_counts_nothing(self, sql_store: SQLStore) -> None:
         assert sql_store.counters.get("\ud800") == 0
-        with pytest.raises(ValueError, match="name"):
+        with pytest.raises(ValueError, match="key"):
             sql_store.counters.incr("\ud800", 60)
 
 
@@ -210,7 +257,8 @@ class TestSchema:
         workers.in_processes("create_schema", url)
         without_tables.check()
         with without_tables._db.writing() as connection:
-            assert connection.execute(sa.select(schema.schema_version.c.version)).all() == [(1,), (2,)]
+            found = connection.execute(sa.select(schema.schema_version.c.version)).scalars().all()
+        assert found == list(range(1, schema.VERSION + 1))
 
     def test_creating_it_again_keeps_the_rows(self, sql_store: SQLStore) -> None:
         sql_store.open_session(a_session())
@@ -218,29 +266,56 @@ class TestSchema:
         sql_store.check()
         assert sql_store.find_session("a" * 64) is not None
 
-    def test_tables_of_an_older_release_are_brought_up_to_date_with_their_rows(
-        self, sql_store: SQLStore, url: str
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_tables_of_an_older_version_are_brought_up_to_date_with_their_rows(
+        self, sql_store: SQLStore, version: int
     ) -> None:
-        sql_store.open_session(a_session())
-        sql_store.set_profile("1", language="ja", notify_email=None)
-        with sql_store._db.writing() as connection:
-            for statement in (
-                "DROP TABLE nipo_auth_email_change",
-                "ALTER TABLE nipo_auth_account_notes DROP COLUMN change_by",
-                "ALTER TABLE nipo_auth_account_notes DROP COLUMN memo",
-                "ALTER TABLE nipo_auth_session DROP COLUMN confirmed_at",
-                "DELETE FROM nipo_auth_schema_version WHERE version > 1",
-            ):
-                connection.execute(sa.text(statement))
-        sql_store.close()
-        with pytest.raises(ConfigError, match="version 1, older than"):
+        older(sql_store, version)
+        with pytest.raises(ConfigError, match=f"version {version}, older than"):
             sql_store.check()
         sql_store.create_schema()
-        sql_store.check()
-        session, notes = sql_store.find_session("a" * 64) or pytest.fail("the row is gone")
-        assert (session.confirmed_at, notes.language, notes.change_by) == (0.0, "ja", None)
-        sql_store.set_memo("1", "memo")
-        assert sql_store.find_email_change("x") is None
+        self.is_brought_up_to_date(sql_store, version)
+
+    @pytest.mark.parametrize("step", ["delete", "insert", "drop"])
+    def test_an_interrupted_upgrade_is_finished(
+        self, sql_store: SQLStore, step: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """MariaDB commits before and after each change of a table, so what was done until then is there."""
+        older(sql_store, 2)
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            if step == "drop":
+                patched.setattr(schema, "_drop", interrupted)
+            else:
+                patched.setattr(schema.sa, step, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                sql_store.create_schema()
+        with pytest.raises(ConfigError, match="version 2, older than"):
+            sql_store.check()
+        sql_store.create_schema()
+        self.is_brought_up_to_date(sql_store, 2)
+
+    def is_brought_up_to_date(self, store: SQLStore, version: int) -> None:
+        store.check()
+        session, state = store.find_session("a" * 64) or pytest.fail("the row is gone")
+        assert (session.persistent, session.confirmed_at, state.revocation_counter) == (True, 0.0, 7)
+        attributes = {"equivalent_hashes": "first second", "language": "ja", "notify_email": "home@example.com"}
+        if version > 1:
+            attributes |= {"password_change_deadline": 1_800_000_000.5, "memo": "週3日勤務"}
+        assert dict(state.attributes) == attributes
+        assert store.account_state("2") == AccountState(3, 1)
+        assert store.raise_revocation_counter("1") == 8
+        assert store.update_account_state("1", state.having(memo="x"), expected=state) is True
+        assert store.find_email_change("x") is None
+        late = {"persistent_before": 1e12, "browser_before": 0.0, "created_before": 0.0}
+        assert len(store.expired_sessions(**late, limit=9)) == 1
+        found = store._db.ask(sa.inspect)
+        assert not found.has_table("nipo_auth_account_notes")
+        indexes = {index["name"]: index["column_names"] for index in found.get_indexes("nipo_auth_session")}
+        assert indexes["ix_nipo_auth_session_idle"] == ["persistent", "seen_at"]
 
     def test_an_interrupted_creation_is_finished(self, without_tables: SQLStore) -> None:
         with without_tables._db.writing() as connection:
@@ -331,15 +406,15 @@ class TestOutages:
         assert sql_store.find_session("a" * 64) is not None
         sql_store.close()
         with sql_store.transaction():
-            sql_store.raise_epoch("1")
+            sql_store.raise_revocation_counter("1")
         sql_store.close()
         assert sql_store.counters.incr("a", 60) == 1
 
     def test_an_interrupted_statement_leaves_no_answer_behind(self, sql_store: SQLStore) -> None:
         """The next statement on a kept connection must never be given what the one before asked for."""
 
-        def interrupted(kept: Any) -> None:
-            kept.cursor.execute("SELECT 'of another request'")
+        def interrupted(current: Any) -> None:
+            current.cursor.execute("SELECT 'of another request'")
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
@@ -359,13 +434,18 @@ class TestThreads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert [kept for kept in sql_store._db._kept._all if kept.is_open] == []
-        assert [kept for kept in sql_store._counting._kept._all if kept.is_open] == []
+        assert [one for one in sql_store._db._threads._all if one.is_open] == []
+        assert [one for one in sql_store._counting._threads._all if one.is_open] == []
 
     def test_ws6_a_forked_child_shares_no_connection(self, sql_store: SQLStore) -> None:
         sql_store.open_session(a_session())
-        assert workers.in_children(lambda: [sql_store.find_session("a" * 64)[0].key, sql_store.raise_epoch("1")]) == 4
-        assert sql_store.notes_of("1").epoch == 4
+        assert (
+            workers.in_children(
+                lambda: [sql_store.find_session("a" * 64)[0].key, sql_store.raise_revocation_counter("1")]
+            )
+            == 4
+        )
+        assert sql_store.account_state("1").revocation_counter == 4
         assert sql_store.find_session("a" * 64) is not None
 
     def test_a_fork_closes_what_other_threads_keep_and_they_go_on(self, sql_store: SQLStore) -> None:
@@ -381,9 +461,9 @@ class TestThreads:
         thread = threading.Thread(target=other)
         thread.start()
         opened.wait(10)
-        sql_store._db._kept._before_fork()
-        assert not any(kept.is_open for kept in sql_store._db._kept._all)
-        sql_store._db._kept._after_fork()
+        sql_store._db._threads._before_fork()
+        assert not any(one.is_open for one in sql_store._db._threads._all)
+        sql_store._db._threads._after_fork()
         go_on.set()
         thread.join()
         assert found[0][0].key == "a" * 64

@@ -7,7 +7,7 @@ from typing import Any
 
 import time_machine
 
-from nipo_auth_mw.mailers.memory import MemoryMailer
+from nipo_auth_mw.mailers import MemoryMailer
 from nipo_auth_mw.stores import MemoryStore
 from nipo_auth_mw.testing import contracts
 
@@ -33,6 +33,9 @@ class TestSessions(OnMemory, contracts.SessionStoreContract): ...
 
 
 class TestJoinedSessions(OnMemory, contracts.JoinedSessionStoreContract): ...
+
+
+class TestAccountStates(OnMemory, contracts.AccountStateStoreContract): ...
 
 
 class TestAudit(OnMemory, contracts.AuditLogContract): ...

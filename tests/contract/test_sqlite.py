@@ -20,6 +20,7 @@ from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing.contracts.audit import START
 from nipo_auth_mw.testing.contracts.base import at_once
 from nipo_auth_mw.testing.contracts.sessions import a_session
+from tests._services import needed
 from tests.contract.races import TestRaces  # noqa: F401
 from tests.contract.sql_suites import *  # noqa: F403
 from tests.contract.sql_suites import without_tables  # noqa: F401
@@ -54,7 +55,7 @@ def test_a_count_does_not_wait_for_the_disk(sql_store: SQLStore) -> None:
 
 
 def test_hashes_are_for_the_owners_eyes_only(sql_store: SQLStore, tmp_path: Path) -> None:
-    sql_store.raise_epoch("1")
+    sql_store.raise_revocation_counter("1")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert modes == dict.fromkeys(("auth.db", "auth.db-wal", "auth.db-shm"), 0o600)
 
@@ -119,6 +120,7 @@ def test_a_relative_path_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_repr_shows_no_password() -> None:
+    needed("psycopg")
     store = SQLStore("postgresql+psycopg://kate:hush@db.example:5433/auth?password=hush&sslpassword=hush")
     assert repr(store) == "SQLStore('postgresql+psycopg://db.example:5433/auth')"
     assert repr(SQLStore("sqlite:////srv/auth.db")) == "SQLStore('sqlite:////srv/auth.db')"
@@ -134,10 +136,10 @@ def test_a_folder_that_is_not_there_is_an_outage(tmp_path: Path) -> None:
 def test_a_full_disk_is_an_outage_and_keeps_nothing(sql_store: SQLStore) -> None:
     sql_store._db.fetch(f"PRAGMA max_page_count = {asked(sql_store, 'page_count')}", ())
     with pytest.raises(StoreUnavailable), sql_store.transaction():
-        sql_store.raise_epoch("1")
+        sql_store.raise_revocation_counter("1")
         sql_store.append_event(Event(START, "signed_in", user_agent="x" * 100_000))
-    assert sql_store.notes_of("1").epoch == 0
-    assert sql_store.raise_epoch("1") == 1
+    assert sql_store.account_state("1").revocation_counter == 0
+    assert sql_store.raise_revocation_counter("1") == 1
 
 
 def test_a_database_that_cannot_be_written_is_an_outage_for_writes_alone(sql_store: SQLStore) -> None:
@@ -158,9 +160,9 @@ def test_a_trigger_that_refuses_a_row_is_an_outage(sql_store: SQLStore) -> None:
             "CREATE TRIGGER no BEFORE INSERT ON nipo_auth_event BEGIN SELECT RAISE(ABORT, 'no'); END"
         )
     with pytest.raises(StoreUnavailable), sql_store.transaction():
-        sql_store.raise_epoch("1")
+        sql_store.raise_revocation_counter("1")
         sql_store.append_event(Event(START, "x"))
-    assert sql_store.notes_of("1").epoch == 0
+    assert sql_store.account_state("1").revocation_counter == 0
 
 
 def test_a_file_that_is_no_database_is_an_outage(tmp_path: Path, url: str) -> None:
@@ -235,7 +237,7 @@ def test_a_writer_elsewhere_is_waited_for_and_reads_go_on(sql_store: SQLStore, t
     done = threading.Timer(0.3, lambda: other.execute("COMMIT"))
     done.start()
     assert sql_store.find_session("a" * 64) is not None
-    assert sql_store.raise_epoch("1") == 1
+    assert sql_store.raise_revocation_counter("1") == 1
     done.join()
     other.close()
 
@@ -260,8 +262,8 @@ def test_no_connection_is_left_to_the_garbage_collector(url: str) -> None:
 def test_the_look_up_of_each_request_is_one_select(sql_store: SQLStore) -> None:
     sql_store.open_session(a_session())
     sql_store.find_session_with_account("a" * 64)
-    said: list[str] = []
-    sql_store._db._kept.mine().cursor.connection.set_trace_callback(said.append)
+    statements: list[str] = []
+    sql_store._db._threads.get().cursor.connection.set_trace_callback(statements.append)
     sql_store.find_session_with_account("a" * 64)
-    sql_store._db._kept.mine().cursor.connection.set_trace_callback(None)
-    assert [text.split()[0] for text in said] == ["SELECT"]
+    sql_store._db._threads.get().cursor.connection.set_trace_callback(None)
+    assert [text.split()[0] for text in statements] == ["SELECT"]

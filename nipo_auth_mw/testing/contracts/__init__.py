@@ -1,4 +1,4 @@
-"""Contract suites: inherit one, say how to make the thing, and pytest proves that it keeps its protocol's promises.
+"""Contract suites: a test class inherits a suite and makes the object; pytest tests the object against its protocol.
 
     class TestOurStaffTable(UserStoreContract):
         def make_store(self):
@@ -7,11 +7,13 @@
         def add_account(self, store, email, password_hash, active=True):
             return store.insert(email, password_hash, active)
 
-The thing must be empty for each test. Instead of `make_store` a class may override the fixture `store` (`mailer`,
-`counters`), and so use fixtures of its own. For readable failures, put
-`pytest.register_assert_rewrite("nipo_auth_mw.testing.contracts")` into conftest.py, before anything imports this.
+The object must be empty for each test. Instead of `make_store` a class may override the fixture `store` (`mailer`,
+`counters`), which can request other fixtures. For readable failures, put
+`pytest.register_assert_rewrite("nipo_auth_mw.testing.contracts")` into conftest.py, before the first import of this
+module.
 """
 
+from nipo_auth_mw.testing.contracts.account_states import AccountStateStoreContract
 from nipo_auth_mw.testing.contracts.accounts import EmailStoreContract, StaffDirectoryContract, UserStoreContract
 from nipo_auth_mw.testing.contracts.audit import AuditLogContract, SealableLogContract
 from nipo_auth_mw.testing.contracts.counters import CounterClockContract, CounterContract
@@ -21,6 +23,7 @@ from nipo_auth_mw.testing.contracts.sessions import JoinedSessionStoreContract, 
 from nipo_auth_mw.testing.contracts.transactions import TransactionalContract
 
 __all__ = [
+    "AccountStateStoreContract",
     "AuditLogContract",
     "CounterClockContract",
     "CounterContract",

@@ -8,13 +8,7 @@ from typing import Any
 import pytest
 
 from nipo_auth_mw.errors import EmailTaken
-from nipo_auth_mw.protocols import (
-    EmailStore,
-    RoleHolders,
-    StaffDirectory,
-    Transactional,
-    UserStore,
-)
+from nipo_auth_mw.protocols import EmailStore, RoleHolders, StaffDirectory, Transactional, UserStore
 from nipo_auth_mw.testing.contracts.base import ODD_TEXTS, RACERS, StoreContract, at_once
 
 TANAKA = "tanaka@example.com"
@@ -25,13 +19,13 @@ NEW = "new"
 
 class _Accounts(StoreContract):
     def add_account(self, store: Any, email: str, password_hash: str | None, active: bool = True) -> str:
-        """Put an account into the store and return its id. Override where the store is no `StaffDirectory`."""
+        """Add an account and return its id. Override it for a store that is no `StaffDirectory`."""
         account = store.create(email=email, password_hash=password_hash, name="", role="staff", active=active)
         return str(account.id)
 
 
 class UserStoreContract(_Accounts):
-    """Override `make_store`, and `add_account` where the store cannot create accounts itself."""
+    """Override `make_store`, and `add_account` for a store without `create`."""
 
     def test_has_the_protocols_methods(self, store: Any) -> None:
         assert isinstance(store, UserStore)
@@ -59,12 +53,12 @@ class UserStoreContract(_Accounts):
     def test_an_account_may_have_no_password(self, store: Any) -> None:
         assert store.get(self.add_account(store, TANAKA, None)).password_hash is None
 
-    def test_a_disabled_account_is_found_and_says_so(self, store: Any) -> None:
+    def test_a_disabled_account_is_found_as_inactive(self, store: Any) -> None:
         user_id = self.add_account(store, TANAKA, HASH, active=False)
         assert not store.get(user_id).active
         assert not store.find_by_email(TANAKA).active
 
-    def test_a_text_that_is_nobodys_id_is_not_found(self, store: Any) -> None:
+    def test_a_text_that_is_no_id_is_not_found(self, store: Any) -> None:
         self.add_account(store, TANAKA, HASH)
         user_id = self.add_account(store, SUZUKI, HASH)
         for text in (*ODD_TEXTS, user_id + "0000", user_id + "\n", f" {user_id}", f"0{user_id}", "9" * 30):
@@ -103,19 +97,19 @@ class UserStoreContract(_Accounts):
             assert store.set_password_hash(user_id, NEW, expected=wrong) is False, wrong
         assert store.get(user_id).password_hash == HASH
 
-    def test_nobodys_hash_is_not_replaced(self, store: Any) -> None:
+    def test_no_hash_is_replaced_under_an_unknown_id(self, store: Any) -> None:
         self.add_account(store, TANAKA, HASH)
         for text in ODD_TEXTS:
             assert store.set_password_hash(text, NEW, expected=HASH) is False, ascii(text)
 
-    def test_of_several_who_replace_a_hash_at_once_one_wins(self, store: Any) -> None:
+    def test_of_several_simultaneous_replacements_of_a_hash_one_succeeds(self, store: Any) -> None:
         user_id = self.add_account(store, TANAKA, HASH)
         results = at_once(lambda number: store.set_password_hash(user_id, f"new-{number}", expected=HASH))
         assert sorted(results, key=bool) == [False] * (RACERS - 1) + [True]
 
 
 class EmailStoreContract(_Accounts):
-    """Override `make_store`, and `add_account` where the store cannot create accounts itself."""
+    """Override `make_store`, and `add_account` for a store without `create`."""
 
     def test_has_the_protocols_methods(self, store: Any) -> None:
         assert isinstance(store, EmailStore)
@@ -141,11 +135,11 @@ class EmailStoreContract(_Accounts):
             store.set_email(user_id, SUZUKI, expected=TANAKA)
         assert store.get(user_id).email == TANAKA
 
-    def test_ones_own_address_is_not_taken(self, store: Any) -> None:
+    def test_the_present_address_of_an_account_is_not_taken(self, store: Any) -> None:
         user_id = self.add_account(store, TANAKA, HASH)
         assert store.set_email(user_id, TANAKA, expected=TANAKA) is True
 
-    def test_of_several_who_want_an_address_at_once_one_gets_it(self, store: Any) -> None:
+    def test_of_several_accounts_that_take_an_address_at_once_one_gets_it(self, store: Any) -> None:
         ids = [self.add_account(store, f"n{number}@example.com", HASH) for number in range(RACERS)]
         results = at_once(lambda n: store.set_email(ids[n], "wanted@example.com", expected=f"n{n}@example.com"))
         assert results.count(True) == 1
@@ -163,7 +157,7 @@ class StaffDirectoryContract(StoreContract):
     def test_has_the_protocols_methods(self, store: Any) -> None:
         assert isinstance(store, StaffDirectory)
 
-    def test_a_created_account_is_as_asked_for(self, store: Any) -> None:
+    def test_a_created_account_has_the_given_attributes(self, store: Any) -> None:
         account = self.create(store, active=False, role="admin")
         found = store.get(account.id)
         for one in (account, found):
@@ -176,7 +170,7 @@ class StaffDirectoryContract(StoreContract):
             self.create(store)
         assert len(store.search("", after=None, limit=9)) == 1
 
-    def test_of_several_who_create_an_account_at_once_one_does(self, store: Any) -> None:
+    def test_of_several_simultaneous_creations_with_one_address_one_succeeds(self, store: Any) -> None:
         results = at_once(lambda number: self.create(store).id)
         assert sum(isinstance(result, EmailTaken) for result in results) == RACERS - 1
         assert len(store.search("", after=None, limit=9)) == 1
@@ -194,7 +188,7 @@ class StaffDirectoryContract(StoreContract):
         assert store.find_by_email(TANAKA) is None
         assert self.create(store).email == TANAKA
 
-    def test_an_update_changes_what_is_given_and_leaves_the_rest(self, store: Any) -> None:
+    def test_an_update_sets_the_given_attributes_and_keeps_the_others(self, store: Any) -> None:
         user_id, other = self.create(store).id, self.create(store, SUZUKI).id
         assert store.update(user_id, name="New") is True
         assert store.update(user_id, role="admin") is True
@@ -207,7 +201,7 @@ class StaffDirectoryContract(StoreContract):
         assert (store.get(user_id).name, bool(store.get(user_id).active)) == ("", True)
         assert store.get(other).name == "田中 Äiti"
 
-    def test_nobody_is_not_updated_or_deleted(self, store: Any) -> None:
+    def test_an_unknown_account_is_neither_updated_nor_deleted(self, store: Any) -> None:
         self.create(store)
         for text in (*ODD_TEXTS, "999999"):
             assert store.update(text, name="New") is False, ascii(text)
@@ -217,7 +211,7 @@ class StaffDirectoryContract(StoreContract):
     def found(self, store: Any, text: str, after: str | None = None, limit: int = 50) -> list[str]:
         return [account.email for account in store.search(text, after=after, limit=limit)]
 
-    def test_search_looks_into_address_and_name_ignoring_case(self, store: Any) -> None:
+    def test_search_reads_address_and_name_ignoring_case(self, store: Any) -> None:
         self.create(store)
         self.create(store, SUZUKI, name="Suzuki Ken")
         assert self.found(store, "TANAKA") == [TANAKA]
@@ -226,7 +220,7 @@ class StaffDirectoryContract(StoreContract):
         assert self.found(store, "EXAMPLE") == [SUZUKI, TANAKA]
         assert self.found(store, "nobody") == []
 
-    def test_search_follows_changes(self, store: Any) -> None:
+    def test_search_finds_changed_values(self, store: Any) -> None:
         user_id = self.create(store).id
         store.update(user_id, name="Mori")
         assert self.found(store, "mori") == [TANAKA]
@@ -254,11 +248,11 @@ class StaffDirectoryContract(StoreContract):
         assert seen == sorted(addresses)
         assert self.found(store, "", limit=0) == []
 
-    def test_no_hash_is_ever_searched(self, store: Any) -> None:
+    def test_search_reads_no_password_hash(self, store: Any) -> None:
         self.create(store)
         assert self.found(store, "argon2") == []
 
-    def test_active_holders_of_a_role(self, store: Any) -> None:
+    def test_the_active_accounts_with_a_role(self, store: Any) -> None:
         if not isinstance(store, RoleHolders):
             pytest.skip("the directory is no RoleHolders")
         first, second = self.create(store, role="admin").id, self.create(store, SUZUKI, role="admin").id
@@ -268,7 +262,7 @@ class StaffDirectoryContract(StoreContract):
         assert list(store.active_with_role("nobody")) == []
         assert list(store.active_with_role("\0")) == []
 
-    def test_of_two_changes_at_once_each_sees_the_others_outcome(self, store: Any) -> None:
+    def test_of_several_simultaneous_demotions_each_sees_the_result_of_the_others(self, store: Any) -> None:
         if not all(isinstance(store, one) for one in (RoleHolders, Transactional)):
             pytest.skip("the directory is no RoleHolders, or has no transactions")
         ids = [self.create(store, f"admin{number}@example.com", role="admin").id for number in range(RACERS)]

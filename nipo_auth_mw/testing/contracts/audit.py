@@ -1,4 +1,4 @@
-"""The suite for `AuditLog`."""
+"""The suites for `AuditLog` and `SealableLog`."""
 # ruff: noqa: S101
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ START = datetime(2026, 3, 29, 0, 59, 59, 123456, UTC)
 
 
 def an_event(number: int = 0, **other: Any) -> Event:
-    """An event with everything in it."""
+    """An event in which every field has a value."""
     given: dict[str, Any] = {
         "time": START + timedelta(seconds=number),
         "event": "signed_in",
@@ -24,7 +24,7 @@ def an_event(number: int = 0, **other: Any) -> Event:
         "client_address": "2001:db8::1",
         "user_agent": "Ünï/1.0 (田中)",
         "actor": "cli",
-        "details": {"number": number, "share": 0.5, "kept": True, "why": "日本"},
+        "details": {"number": number, "share": 0.5, "persistent": True, "why": "日本"},
     }
     return Event(**(given | other))
 
@@ -35,27 +35,27 @@ class AuditLogContract(StoreContract):
     def test_has_the_protocols_methods(self, store: Any) -> None:
         assert isinstance(store, AuditLog)
 
-    def test_an_event_comes_back_as_it_was_written(self, store: Any) -> None:
+    def test_an_event_is_read_as_it_was_written(self, store: Any) -> None:
         bare = Event(START, "sign_in_failed")
         store.append_event(an_event())
         store.append_event(bare)
         assert list(store.events()) == [bare, an_event()]
         assert store.events()[0].time.utcoffset() == timedelta(0)
-        assert store.events()[1].details["kept"] is True
+        assert store.events()[1].details["persistent"] is True
 
-    def test_what_was_written_cannot_be_changed_by_the_writer(self, store: Any) -> None:
+    def test_a_later_change_of_the_writers_details_changes_no_event(self, store: Any) -> None:
         details: dict[str, Any] = {"number": 0}
         store.append_event(an_event(details=details))
         details["number"] = 1
         assert store.events()[0].details == {"number": 0}
 
-    def test_the_newest_come_first_and_no_more_than_asked_for(self, store: Any) -> None:
+    def test_the_latest_events_come_first_up_to_the_limit(self, store: Any) -> None:
         for number in range(5):
             store.append_event(an_event(number))
         assert [event.details["number"] for event in store.events(limit=3)] == [4, 3, 2]
         assert list(store.events(limit=0)) == []
 
-    def test_fifty_come_by_default(self, store: Any) -> None:
+    def test_the_default_limit_is_fifty(self, store: Any) -> None:
         for number in range(51):
             store.append_event(an_event(number))
         assert len(store.events()) == 50
@@ -68,7 +68,7 @@ class AuditLogContract(StoreContract):
         for text in (text for text in ODD_TEXTS if text != "1"):
             assert list(store.events(user_id=text)) == [], ascii(text)
 
-    def test_no_event_of_several_writers_is_lost(self, store: Any) -> None:
+    def test_no_event_of_several_simultaneous_writers_is_lost(self, store: Any) -> None:
         at_once(lambda number: [store.append_event(an_event(number)) for _ in range(5)])
         numbers = [event.details["number"] for event in store.events(limit=1000)]
         assert sorted(numbers, key=str) == sorted([*range(RACERS)] * 5)
@@ -76,12 +76,12 @@ class AuditLogContract(StoreContract):
     def numbers(self, store: Any, **wanted: Any) -> list[Any]:
         return [event.details["number"] for event in store.events(**wanted)]
 
-    def test_they_are_in_the_order_of_their_time_not_of_their_writing(self, store: Any) -> None:
+    def test_events_are_ordered_by_time_and_not_by_writing(self, store: Any) -> None:
         for number in (2, 0, 3, 1, 1):
             store.append_event(an_event(number))
         assert self.numbers(store) == [3, 2, 1, 1, 0]
 
-    def test_events_of_an_address_a_kind_and_a_time(self, store: Any) -> None:
+    def test_events_are_selected_by_address_name_and_time(self, store: Any) -> None:
         store.append_event(an_event(0))
         store.append_event(an_event(1, email="suzuki@example.com"))
         store.append_event(an_event(2, event="signed_out"))
@@ -95,7 +95,7 @@ class AuditLogContract(StoreContract):
         for text in (*ODD_TEXTS, "SIGNED_IN", "signed_in "):
             assert list(store.events(event=text)) == list(store.events(email=text)) == [], ascii(text)
 
-    def test_pages_follow_one_another_without_a_gap(self, store: Any) -> None:
+    def test_pages_leave_no_gap(self, store: Any) -> None:
         for number in (0, 1, 1, 1, 2, 2, 3):
             store.append_event(an_event(number))
         found, after = [], ""
@@ -108,7 +108,7 @@ class AuditLogContract(StoreContract):
         for text in (text for text in ODD_TEXTS if text):
             assert list(store.events(after=text)) == [], ascii(text)
 
-    def test_a_digest_is_kept_with_its_row(self, store: Any) -> None:
+    def test_a_digest_is_stored_with_its_event(self, store: Any) -> None:
         store.append_event(an_event(digest="0123456789abcdef" * 2))
         assert store.events()[0].digest == "0123456789abcdef" * 2
 
@@ -123,14 +123,14 @@ class SealableLogContract(StoreContract):
     def test_has_the_protocols_methods(self, store: Any) -> None:
         assert isinstance(store, SealableLog)
 
-    def test_rows_are_numbered_as_they_were_written(self, store: Any) -> None:
+    def test_rows_are_numbered_in_the_order_of_writing(self, store: Any) -> None:
         for number in (3, 1, 2):
             store.append_event(an_event(number))
         rows = store.numbered_events(0, limit=10)
         assert [event.details["number"] for _, event in rows] == [3, 1, 2]
         assert store.numbered_events(rows[0][0], limit=1) == [rows[1]]
 
-    def test_a_seal_comes_back_as_it_was_kept_and_its_number_is_taken(self, store: Any) -> None:
+    def test_a_seal_is_read_as_it_was_written_and_its_number_is_taken(self, store: Any) -> None:
         assert store.last_seal() is None
         assert store.add_seal(self.seal()) is True
         assert store.add_seal(self.seal(last=9)) is False
@@ -138,7 +138,7 @@ class SealableLogContract(StoreContract):
         assert store.last_seal() == self.seal(2, entries=(), proof="p")
         assert list(store.seals(limit=10)) == [self.seal(), self.seal(2, entries=(), proof="p")]
 
-    def test_of_several_at_once_one_seals(self, store: Any) -> None:
+    def test_of_several_simultaneous_seals_with_one_number_one_is_added(self, store: Any) -> None:
         results = at_once(lambda n: store.add_seal(self.seal(last=n)))
         assert sorted(results, key=bool) == [False] * (RACERS - 1) + [True]
 
@@ -149,7 +149,7 @@ class SealableLogContract(StoreContract):
         assert [seal.number for seal in store.seals(above=20, limit=10)] == [3]
         assert [seal.number for seal in store.seals(limit=2)] == [1, 2]
 
-    def test_whole_batches_are_removed_and_an_anchor_stays(self, store: Any) -> None:
+    def test_whole_batches_are_removed_and_an_anchor_remains(self, store: Any) -> None:
         for number in range(3):
             store.append_event(an_event(number))
         first, second, third = (number for number, _ in store.numbered_events(0, limit=3))

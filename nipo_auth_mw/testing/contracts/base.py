@@ -1,4 +1,4 @@
-"""What the suites share."""
+"""The common base of the suites, and the races."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytest
 T = TypeVar("T")
 
 RACERS = 8
-"""How many threads a race has."""
+"""The number of threads of a race."""
 
 ODD_TEXTS = ("", "0", "-1", "+1", " 1", "1 ", "01", "1.0", "1e3", "1_0", "٣", "x", "1\0", "\ud800", "9" * 80, "%", "_")
-"""Texts that are nobody's id, key or address."""
+"""Texts that no account has as its id or address, and no session as its key."""
 
 
 class StoreContract:
-    """The root of the suites for stores."""
+    """The base class of the suites for stores."""
 
     def make_store(self) -> Any:
-        """A store with nothing in it. Its `close`, if it has one, is called when the test is over."""
+        """An empty store. The fixture calls its `close`, if it has one, after the test."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -34,7 +34,7 @@ class StoreContract:
 
 
 def at_once(work: Callable[[int], T], racers: int = RACERS) -> list[T | Exception]:
-    """What `work(0)`, `work(1)`, … give, or raise, when threads start them at the same moment."""
+    """The results, or exceptions, of `work(0)`, `work(1)`, …, which one thread each starts at the same moment."""
     results: list[T | Exception] = []
     start = threading.Barrier(racers)
 

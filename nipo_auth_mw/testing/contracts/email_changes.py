@@ -28,14 +28,14 @@ class EmailChangeStoreContract(StoreContract):
         for text in (*ODD_TEXTS, "A" * 64, "a" * 63):
             assert store.find_email_change(text) is None, ascii(text)
 
-    def test_it_is_confirmed_once(self, store: Any) -> None:
+    def test_a_change_is_confirmed_once(self, store: Any) -> None:
         store.add_email_change(self.change())
         results = at_once(lambda n: store.confirm_email_change("a" * 64, confirmed_at=150.0, expires_at=300.0))
         assert sorted(results, key=bool) == [False] * (RACERS - 1) + [True]
         assert store.find_email_change("a" * 64) == self.change(confirmed_at=150.0, expires_at=300.0)
         assert store.confirm_email_change("\0", confirmed_at=1.0, expires_at=1.0) is False
 
-    def test_it_is_cancelled_once_and_takes_later_ones_along(self, store: Any) -> None:
+    def test_a_change_is_cancelled_once_together_with_later_ones(self, store: Any) -> None:
         store.add_email_change(self.change("e" * 64, requested_at=50.0))
         store.add_email_change(self.change())
         store.add_email_change(self.change("b" * 64, requested_at=101.0))
@@ -45,14 +45,14 @@ class EmailChangeStoreContract(StoreContract):
         assert [store.find_email_change(k * 64) is not None for k in "eabc"] == [True, False, False, True]
         assert store.cancel_email_change("\0") is None
 
-    def test_all_of_an_account_are_voided(self, store: Any) -> None:
+    def test_all_changes_of_an_account_are_removed(self, store: Any) -> None:
         store.add_email_change(self.change())
         store.add_email_change(self.change("b" * 64, user_id="2"))
         store.void_email_changes("1")
         store.void_email_changes("\0")
         assert [store.find_email_change(k * 64) is not None for k in "ab"] == [False, True]
 
-    def test_expired_ones_are_removed(self, store: Any) -> None:
+    def test_expired_changes_are_removed(self, store: Any) -> None:
         store.add_email_change(self.change())
         store.add_email_change(self.change("b" * 64, expires_at=300.0))
         store.prune_email_changes(250.0)

@@ -16,11 +16,11 @@ class MailerContract:
     """Override `make_mailer` and `sent`."""
 
     def make_mailer(self) -> Any:
-        """A mailer that has sent nothing."""
+        """A mailer that has delivered no mail."""
         raise NotImplementedError
 
     def sent(self, mailer: Any) -> list[tuple[str, str, str]]:
-        """What has arrived: (to, subject, text) of each mail, decoded, oldest first."""
+        """The delivered mails, oldest first: the decoded (to, subject, text) of each."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -30,13 +30,13 @@ class MailerContract:
     def test_has_the_protocols_methods(self, mailer: Any) -> None:
         assert isinstance(mailer, Mailer)
 
-    def test_a_mail_arrives_at_exactly_its_address(self, mailer: Any) -> None:
+    def test_a_mail_is_delivered_to_its_address_alone(self, mailer: Any) -> None:
         mailer.send(Message("tanaka@example.com", "パスワード", "日本語の本文 https://x.example/?a=1&b=2\n"))
         [(to, subject, text)] = self.sent(mailer)
         assert (to, subject) == ("tanaka@example.com", "パスワード")
         assert text.strip() == "日本語の本文 https://x.example/?a=1&b=2"
 
-    def test_a_mail_may_have_html_beside_its_text(self, mailer: Any) -> None:
+    def test_a_mail_may_contain_html_beside_its_text(self, mailer: Any) -> None:
         mailer.send(Message("tanaka@example.com", "Subject", "Text", "<p>Text</p>"))
         assert [text.strip() for _, _, text in self.sent(mailer)] == ["Text"]
 

@@ -10,7 +10,7 @@ app = Flask(__name__)
 @app.get("/")
 def reports():
     user = current_user(request.environ)
-    return f"{user.name}: {current_session(request.environ).kept} {sign_out_form(request.environ)}"
+    return f"{user.name}: {current_session(request.environ).persistent} {sign_out_form(request.environ)}"
 
 
 @app.get("/open")

@@ -11,9 +11,9 @@ from webtest import TestApp
 
 import nipo_auth_mw
 from nipo_auth_mw import AuthConfig, AuthMiddleware, ConfigError, LockoutPolicy
-from nipo_auth_mw.mailers.memory import MemoryMailer
+from nipo_auth_mw.mailers import MemoryMailer
 from nipo_auth_mw.stores import MemoryStore, SQLStore
-from nipo_auth_mw.testing import fast_hasher, parts, sign_in, sign_out
+from nipo_auth_mw.testing import fast_hasher, in_memory, sign_in, sign_out
 from nipo_auth_mw.testing.contracts import UserStoreContract
 
 PASSWORD = "umi-no-mieru-kaigi"
@@ -21,7 +21,7 @@ PASSWORD = "umi-no-mieru-kaigi"
 
 @pytest.fixture
 def auth():
-    return AuthMiddleware(app.wsgi_app, **parts(public=["/open"]))
+    return AuthMiddleware(app.wsgi_app, **in_memory(public_paths=["/open/*"]))
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_person_signs_in_with_the_form_and_out_again(auth, browser):
     page = form.submit().follow()
     assert page.text.startswith("山田: True")
     page.forms["sign-out"].submit()
-    assert browser.get("/").location == "/auth/login?next=/"
+    assert browser.get("/").location == "/-/auth/login?next=/"
 
 
 def test_the_kit_signs_in_and_out(auth, browser):
@@ -53,7 +53,7 @@ def test_the_kit_signs_in_and_out(auth, browser):
 
 def test_roles_and_open_pages(auth, browser):
     assert "stranger" in browser.get("/open").text
-    assert browser.get("/open/mine").location == "/auth/login?next=/open/mine"
+    assert browser.get("/open/mine").location == "/-/auth/login?next=/open/mine"
     user = auth.accounts.create(email="yamada@example.com", name="山田")
     sign_in(auth, browser, user)
     assert browser.get("/staff", expect_errors=True).status_int == 403
@@ -73,7 +73,7 @@ def test_time_moves_with_time_machine(auth, browser):
 def test_a_configuration_of_its_own_on_sqlite(tmp_path):
     store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
     with pytest.raises(ConfigError, match=r"nipo-auth --store .* init"):
-        AuthMiddleware(app.wsgi_app, parts()["config"], store=store, hasher=fast_hasher())
+        AuthMiddleware(app.wsgi_app, in_memory()["config"], store=store, hasher=fast_hasher())
     store.create_schema()
     config = AuthConfig(
         secret_key="0123456789abcdef0123456789abcdef", base_url="http://localhost", lockout=LockoutPolicy(failures=2)
@@ -82,15 +82,15 @@ def test_a_configuration_of_its_own_on_sqlite(tmp_path):
     auth.accounts.create(email="yamada@example.com", password=PASSWORD)
     browser = TestApp(auth)
     for _ in range(2):
-        browser.post_json("/auth/login", {"email": "yamada@example.com", "password": "wrong-one"}, status=401)
-    locked = browser.post_json("/auth/login", {"email": "yamada@example.com", "password": PASSWORD}, status=429)
+        browser.post_json("/-/auth/login", {"email": "yamada@example.com", "password": "wrong-one"}, status=401)
+    locked = browser.post_json("/-/auth/login", {"email": "yamada@example.com", "password": PASSWORD}, status=429)
     assert locked.json["code"] == "locked"
     store.close()
 
 
 def test_events_reach_a_listener():
     heard = []
-    auth = AuthMiddleware(app.wsgi_app, **parts(), listeners=[heard.append])
+    auth = AuthMiddleware(app.wsgi_app, **in_memory(), listeners=[heard.append])
     auth.accounts.create(email="yamada@example.com")
     assert [event.event for event in heard] == ["account_created"]
 
@@ -98,10 +98,10 @@ def test_events_reach_a_listener():
 def test_an_own_user_table_signs_people_in():
     users = DictUsers()
     user_id = users.add("own@example.com", fast_hasher().hash(PASSWORD))
-    given = parts()
+    given = in_memory()
     auth = AuthMiddleware(app.wsgi_app, given["config"], store=MemoryStore(), users=users, hasher=given["hasher"])
     browser = TestApp(auth)
-    answer = browser.post_json("/auth/login", {"email": "own@example.com", "password": PASSWORD})
+    answer = browser.post_json("/-/auth/login", {"email": "own@example.com", "password": PASSWORD})
     assert answer.json["user"]["id"] == user_id
 
 

@@ -1,0 +1,1 @@
+"""Passwords and the values that the middleware signs."""

@@ -1,0 +1,113 @@
+"""How many passwords a process hashes at the same time, and on which threads."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar, TypeVarTuple
+
+from nipo_auth_mw._runtime.per_process import PerProcess
+
+_AVERAGED_OVER = 8
+"""Hashes over which the time of one is averaged."""
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Busy(Exception):
+    """No slot was free in time, so no password was verified or hashed."""
+
+
+class HashPool:
+    """Lets a process run as many hashes at the same time as it has cores.
+
+    So a flood of sign-ins takes `slots` times 19 MiB, and pages of signed-in users still get the processor (ASVS 5
+    15.2.2). Each process has its own slots: a child process does not inherit those that were held at the fork.
+    """
+
+    def __init__(self, slots: int | None = None) -> None:
+        self.slots: int = slots or _cores()
+        self._state = PerProcess(lambda: _PoolState(self.slots))
+
+    @contextmanager
+    def queue(self, wait: float) -> Iterator[None]:
+        """Wait in the queue for a slot; the block covers everything that a check does.
+
+        Raises `Busy` at once if the queue is so long that a slot would take more than `wait` seconds, judged by the
+        time of recent hashes. Most requests of a flood end here, and cost next to nothing.
+        """
+        state = self._state.get()
+        with state.lock:
+            if state.waiting * state.seconds_per_hash > wait * self.slots:
+                raise Busy
+            state.waiting += 1
+        try:
+            yield
+        finally:
+            with state.lock:
+                state.waiting -= 1
+
+    @contextmanager
+    def slot(self, deadline: float) -> Iterator[None]:
+        """Hold one slot for the block. Raises `Busy` if none is free by `deadline` (on `time.monotonic`)."""
+        state = self._state.get()
+        if not state.free_slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise Busy
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            state.free_slots.release()
+            took = time.monotonic() - started
+            with state.lock:
+                state.average_in(took)
+
+    def run(self, call: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """Return or raise what `call` does, on one of the pool's threads. There are as many threads as slots.
+
+        glibc keeps the memory of a hash for the thread that allocated it. On the server's own threads, each of them
+        would come to keep 19 MiB. Under gevent, the call runs on one of gevent's real threads: on the hub's thread, a
+        hash would delay every other request of the process by 20 ms.
+        """
+        monkey: Any = sys.modules.get("gevent.monkey")
+        if monkey is not None and monkey.is_module_patched("threading"):
+            threads: Any = sys.modules["gevent"].get_hub().threadpool
+            result: T = threads.apply(call, arguments)
+            return result
+        if threading.current_thread() is threading.main_thread():
+            # A server that answers on the main thread has one request at a time, and one thread to keep memory for.
+            return call(*arguments)
+        return self._state.get().threads.submit(call, *arguments).result()
+
+
+class _PoolState:
+    """The slots, the threads and the queue of one process. `lock` guards `waiting` and `seconds_per_hash`."""
+
+    def __init__(self, slots: int) -> None:
+        self.lock = threading.Lock()
+        self.free_slots = threading.BoundedSemaphore(slots)
+        self.threads = ThreadPoolExecutor(slots, "nipo_auth_mw hash", _lower_priority)
+        self.waiting = 0
+        self.seconds_per_hash = 0.0
+
+    def average_in(self, seconds: float) -> None:
+        """Update the moving average with one more hash."""
+        weight = 1 / _AVERAGED_OVER if self.seconds_per_hash else 1
+        self.seconds_per_hash += (seconds - self.seconds_per_hash) * weight
+
+
+def _lower_priority() -> None:
+    """Give this thread the lowest priority, so that pages of signed-in users get the processor before hashes do."""
+    if sys.platform == "linux":  # elsewhere, the call would change the whole process
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,222 @@
+"""The change of a user's address.
+
+The user requests it with the password, confirms it from the new mailbox, and can cancel it from the former one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from datetime import timedelta
+from typing import Any
+
+from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._credentials.email_links import EMAIL_LASTS
+from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.password_check import check_own_password
+from nipo_auth_mw._flows.password_reset import record_refused_link
+from nipo_auth_mw._flows.revocation import end_everything
+from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.sessions import ActiveSession
+from nipo_auth_mw.errors import EmailRejected, EmailTaken
+from nipo_auth_mw.models import AccountState, Client, EmailChange
+from nipo_auth_mw.protocols import Account, EmailChangeStore, EmailStore
+
+EMAIL_CHANGE_REQUESTED = EventType("email_change_requested")
+EMAIL_CHANGED = EventType("email_changed")
+EMAIL_CHANGE_CANCELLED = EventType("email_change_cancelled")
+
+CANCEL_LASTS = timedelta(days=7)
+_EXPIRED = Refused("link_expired", detail="email")
+
+
+class _Spent(Exception):
+    """Another request used the link first, or the account has changed meanwhile."""
+
+
+def offered(services: Services) -> bool:
+    """Whether users can change their address. It takes two capabilities of the stores and a mailer."""
+    return services.email_store is not None and services.email_changes is not None and services.outbox.sends
+
+
+def request_change(
+    services: Services, session: ActiveSession, typed: str, password: str, *, client: Client, device_cookie: str | None
+) -> Refused | None:
+    """Mail a confirm link to the new address, and a notification with a cancel link to the present one.
+
+    The request changes nothing yet. Returns None too if another account has the address: then its owner is notified
+    instead, and the user learns nothing about that account (better-auth #8097). Each link has a secret of its own (ASVS
+    5 7.5.1, 6.3.7). Raises `StoreUnavailable`.
+    """
+    try:
+        new = addresses.accepted(typed)
+    except EmailRejected:
+        return Refused("email_rejected")
+    if new == session.user.email:
+        return Refused("email_unchanged")
+    checked = check_own_password(services, session, password, client=client, device_cookie=device_cookie)
+    if isinstance(checked, Refused):
+        return checked
+    attempt, account = checked
+    if not services.quotas.allow_notification_to(account.id, "email change", an_hour=5):
+        return Refused("too_many_mails", 60)
+    now, secret = time.time(), secrets.token_urlsafe(32)
+    lasts = EMAIL_LASTS + CANCEL_LASTS
+    change = EmailChange(_key(secret), account.id, account.email, new, now, now + lasts.total_seconds())
+    owner = services.users.find_by_email(new)
+    state = services.account_states.account_state(owner.id if owner else "")
+    with services.log.transaction() as record:
+        _stores(services)[1].add_email_change(change)
+        record(EMAIL_CHANGE_REQUESTED, subject=account, client=client)
+    cancel = services.cancel_links.sign(secret)
+    services.notifications.email_change_asked(account, attempt.state, client, new=new, cancel=cancel)
+    if owner is not None:
+        services.notifications.email_taken(owner, state, client)
+    else:
+        services.notifications.email_confirm(
+            account, attempt.state, services.email_links, client, to=new, key=change.key
+        )
+    return None
+
+
+def find_change(services: Services, token: str, *, client: Client) -> EmailChange | None:
+    """The change that a confirm link would make; None if the link is not valid any more. This spends nothing."""
+    found = _confirmable(services, token)
+    if found is None:
+        record_refused_link(services, client)
+    return found[2] if found else None
+
+
+def confirm_change(services: Services, token: str, *, client: Client) -> EmailChange | Refused:
+    """Make the new address the one to sign in with, once, and end every session of the account.
+
+    The link is bound to the account as it was at the request, and to the address that was requested (CVE-2026-32700).
+    The store decides whether another account has the address meanwhile. Raises `StoreUnavailable`: then nothing has
+    changed.
+    """
+    found = _confirmable(services, token)
+    if found is None:
+        record_refused_link(services, client)
+        return _EXPIRED
+    account, state, change = found
+    try:
+        _set(services, account, state, change, client)
+    except (_Spent, EmailTaken):
+        record_refused_link(services, client)
+        return _EXPIRED
+    services.notifications.email_changed(account, state, client, new=change.new_email)
+    return change
+
+
+def find_cancellable(services: Services, token: str, *, client: Client) -> EmailChange | None:
+    """The change that a cancel link would stop or undo; None if there is none. This spends nothing."""
+    change = _cancellable(services, token)
+    if change is None:
+        record_refused_link(services, client)
+    return change
+
+
+def cancel_change(services: Services, token: str, *, client: Client) -> EmailChange | Refused:
+    """Stop a change, or undo it within seven days after it was confirmed.
+
+    The former address signs in again, whatever came later, and every session ends. The link needs no sign-in, since an
+    attacker who took the account over may have changed the password (ASVS 5 6.3.7, 7.5.1). Of several requests at once
+    one succeeds. Refuses with `email_taken` if another account has the former address meanwhile. Raises
+    `StoreUnavailable`: then nothing has changed.
+    """
+    change = _cancellable(services, token)
+    account = services.users.get(change.user_id) if change else None
+    if change is None or account is None:
+        record_refused_link(services, client)
+        return _EXPIRED
+    try:
+        before = _restore(services, change, client)
+    except EmailTaken:
+        return Refused("email_taken", detail="back")
+    except _Spent:
+        record_refused_link(services, client)
+        return _EXPIRED
+    state = services.account_states.account_state(account.id)
+    services.notifications.email_change_cancelled(before, state, client, old=change.old_email)
+    return change
+
+
+def _confirmable(services: Services, token: str) -> tuple[Account, AccountState, EmailChange] | None:
+    """The account, its state and the change of a valid confirm link, else None."""
+    opened = services.email_links.open(token)
+    if opened is None or not opened.account.active or not offered(services):
+        return None
+    change = _stores(services)[1].find_email_change(opened.about)
+    if change is None or change.confirmed_at is not None or change.user_id != opened.account.id:
+        return None
+    return opened.account, opened.state, change
+
+
+def _set(services: Services, account: Account, state: AccountState, change: EmailChange, client: Client) -> None:
+    """Change the address, end every session and mark the change as confirmed, in one transaction."""
+    now, (accounts, changes) = time.time(), _stores(services)
+    with services.log.transaction() as record:
+        # Staff actions lock the rows in the same order. Otherwise a database refuses one of two as a deadlock.
+        if not accounts.set_email(account.id, change.new_email, expected=change.old_email):
+            raise _Spent
+        if end_everything(services, account, why="email_changed", record=record) != state.revocation_counter + 1:
+            raise _Spent
+        until = now + CANCEL_LASTS.total_seconds()
+        if not changes.confirm_email_change(change.key, confirmed_at=now, expires_at=until):
+            raise _Spent
+        details: dict[str, Any] = {"from": change.old_email, "to": change.new_email}
+        record(EMAIL_CHANGED, subject=account, email=change.new_email, client=client, **details)
+
+
+def _cancellable(services: Services, token: str) -> EmailChange | None:
+    """The change of a valid cancel link, else None."""
+    secret = services.cancel_links.open(token)
+    if secret is None or not offered(services):
+        return None
+    change = _stores(services)[1].find_email_change(_key(secret))
+    return change if change is not None and time.time() < change.expires_at else None
+
+
+def _restore(services: Services, change: EmailChange, client: Client) -> Account:
+    """Restore the former address and end every session. Returns the account as it was before."""
+    _, changes = _stores(services)
+    with services.log.transaction() as record:
+        before = _put_back(services, change)
+        end_everything(services, before, why="email_change_cancelled", record=record)
+        if changes.cancel_email_change(change.key) is None:
+            raise _Spent
+        details: dict[str, Any] = {"from": before.email}
+        record(EMAIL_CHANGE_CANCELLED, subject=before, email=change.old_email, client=client, **details)
+    return before
+
+
+def _put_back(services: Services, change: EmailChange) -> Account:
+    """Write the former address, even if the account still has it: a confirmation that runs now must end first.
+
+    Returns the account as it was before.
+    """
+    accounts, _ = _stores(services)
+    for overtaken in (False, True):
+        before = services.users.get(change.user_id)
+        if before is None:
+            break
+        if accounts.set_email(before.id, change.old_email, expected=before.email):
+            return before
+        # A host app's store may count only rows that became different.
+        if overtaken and before.email == change.old_email:
+            return before
+    raise _Spent
+
+
+def _stores(services: Services) -> tuple[EmailStore, EmailChangeStore]:
+    """The two capabilities that a change of address takes. `offered` says whether they exist."""
+    if services.email_store is None or services.email_changes is None:
+        raise LookupError("ask `offered` first")
+    return services.email_store, services.email_changes
+
+
+def _key(secret: str) -> str:
+    """The key of a change in the store. The secret is random, so its plain hash cannot be guessed."""
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,69 @@
+"""Sign-in: from an address and a password to a session, or to a refusal."""
+
+from __future__ import annotations
+
+from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._credentials.hash_pool import Busy
+from nipo_auth_mw._credentials.security_stamp import equivalent_hashes_with
+from nipo_auth_mw._flows.advance import Proofs, SignedIn, advance
+from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.password_check import check_password, record_attempt
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.sessions import ActiveSession
+from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.models import AccountState, Client
+from nipo_auth_mw.protocols import Account
+
+REFUSED_DISABLED = EventType("refused_disabled")
+
+
+def sign_in(
+    services: Services,
+    email: str,
+    password: str,
+    *,
+    remember: bool,
+    client: Client,
+    device_cookie: str | None = None,
+    over: ActiveSession | None = None,
+) -> SignedIn | Refused:
+    """Check a password and open a session.
+
+    `over` is the session that the browser came with; it ends (session fixation; ASVS 5 7.2.4). An unknown address costs
+    what a known one costs, and the answer names a disabled account only after the right password, so an attacker cannot
+    find out which accounts exist (ASVS 5 6.3.8). Raises `StoreUnavailable` during an outage.
+    """
+    checked = check_password(services, email, password, client=client, device_cookie=device_cookie)
+    if isinstance(checked, Refused):
+        return checked
+    attempt, account = checked
+    if not account.active:
+        record_attempt(services, REFUSED_DISABLED, attempt)
+        return Refused("account_disabled")
+    _rehash(services, account, attempt.state, password)
+    return advance(services, Proofs(attempt, account, remember=remember, device_cookie=device_cookie, over=over))
+
+
+def admit(services: Services, account: Account, *, client: Client, persistent: bool = True) -> str:
+    """Open a session without a password, for test kits. Returns the value of the cookie."""
+    state = services.account_states.account_state(account.id)
+    record = services.log.record
+    return services.sessions.open(account, state, client, persistent=persistent, record=record)[1]
+
+
+def _rehash(services: Services, account: Account, state: AccountState, password: str) -> None:
+    """Hash the password anew if the parameters have risen. This ends no session, and its failure fails no sign-in.
+
+    The equivalent hashes are written first: if the second write fails, they name a hash that no account has, which is
+    harmless.
+    """
+    if account.password_hash is None or not services.hashing.outdated(account.password_hash):
+        return
+    try:
+        new = services.hashing.hash(password)
+        equivalent = equivalent_hashes_with(account.password_hash, new, state.equivalent_hashes)
+        after = state.having(equivalent_hashes=equivalent)
+        if services.account_states.update_account_state(account.id, after, expected=state):
+            services.users.set_password_hash(account.id, new, expected=account.password_hash)
+    except (Busy, StoreUnavailable):
+        return

@@ -1,0 +1,105 @@
+"""The change of a user's password: other devices are signed out, and this device gets a new session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._credentials.hash_pool import Busy
+from nipo_auth_mw._flows.account_state import change_account_state
+from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused, refusal
+from nipo_auth_mw._flows.password_check import Attempt, check_own_password
+from nipo_auth_mw._flows.requirement import Requirement
+from nipo_auth_mw._flows.revocation import end_everything
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.sessions import ActiveSession
+from nipo_auth_mw.errors import PasswordRejected
+from nipo_auth_mw.models import Client, StoredSession
+from nipo_auth_mw.protocols import Account
+
+PASSWORD_CHANGED = EventType("password_changed")
+PASSWORD_CHANGE = Requirement(
+    "password_change_required",
+    "account/password",
+    lambda _account, state: state.password_change_deadline is not None,
+)
+"""The user has to change a temporary password first (ASVS 5 6.4.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The password is changed.
+
+    `session` and `device` are the new values of this browser's cookies. `device` is None if the session is not
+    persistent.
+    """
+
+    stored: StoredSession
+    session: str = field(repr=False)
+    device: str | None = field(repr=False)
+
+
+class _Overtaken(Exception):
+    """The account or the session has changed or ended meanwhile."""
+
+
+def change_password(
+    services: Services,
+    session: ActiveSession,
+    current: str,
+    new: str,
+    *,
+    client: Client,
+    device_cookie: str | None = None,
+) -> Changed | Refused:
+    """Check the present password, set the new one, end every other session and renew this one.
+
+    Links in mails become void, and `PASSWORD_CHANGE` is satisfied. Requiring the present password stops an attacker at
+    an unlocked browser (ASVS 5 6.2.2, 6.2.3, 7.4.3). Raises `StoreUnavailable`: then nothing has changed.
+    """
+    checked = check_own_password(services, session, current, client=client, device_cookie=device_cookie)
+    if isinstance(checked, Refused):
+        return checked
+    attempt, account = checked
+    try:
+        if new == current:
+            raise PasswordRejected("unchanged")
+        services.password_rules.check(new, about=(account.email, account.name or ""))
+        hashed = services.hashing.hash(new)
+    except (PasswordRejected, Busy) as error:
+        return refusal(error)
+    tells = services.quotas.allow_notification_to(account.id, "password changed", an_hour=10, spaced=False)
+    try:
+        changed = _set(services, session, attempt, account, hashed, device_cookie)
+    except _Overtaken:
+        return SESSION_ENDED
+    if tells:
+        services.notifications.password_changed(account, attempt.state, client)
+    return changed
+
+
+def _set(
+    services: Services,
+    session: ActiveSession,
+    attempt: Attempt,
+    account: Account,
+    hashed: str,
+    device_cookie: str | None,
+) -> Changed:
+    """Write the new hash and renew the session in one transaction. Raises `_Overtaken`."""
+    client, old = attempt.client, session.stored
+    with services.log.transaction() as record:
+        if not services.users.set_password_hash(account.id, hashed, expected=account.password_hash):
+            raise _Overtaken
+        counter = end_everything(services, account, why="password_changed", record=record, except_key=old.key)
+        if counter != attempt.state.revocation_counter + 1:
+            raise _Overtaken
+        change_account_state(services, account.id, password_change_deadline=None)
+        now, state = services.users.get(account.id), services.account_states.account_state(account.id)
+        renewed = services.sessions.renew(old, now, state, client, record=record) if now else None
+        if now is None or renewed is None:
+            raise _Overtaken
+        record(PASSWORD_CHANGED, subject=account, client=client)
+    stored, cookie = renewed
+    device = services.known_devices.remember(device_cookie, now, state) if stored.persistent else None
+    return Changed(stored, cookie, device)

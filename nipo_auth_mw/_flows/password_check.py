@@ -1,0 +1,197 @@
+"""The check of a password: reserve a slot, verify the password, record the result.
+
+Sign-in, re-authentication, the change of a password and the change of an address all use this check, so that an
+attacker gets no second count of guesses (CVE-2025-64102).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._credentials.hash_pool import Busy
+from nipo_auth_mw._flows.outcomes import BUSY, SESSION_ENDED, Refused
+from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.sessions import ActiveSession
+from nipo_auth_mw._throttle.lockout import Ended, Locked, NoSlot, Slot
+from nipo_auth_mw.models import AccountState, Client, StoredSession
+from nipo_auth_mw.protocols import Account
+
+SIGN_IN_FAILED = EventType("sign_in_failed")
+LOCKED = EventType("locked")
+UNLOCKED = EventType("unlocked")
+LIMITED = EventType("limited")
+
+_WAIT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One address as typed, the account that signs in with it, and the subject whose attempt slots it uses."""
+
+    typed: str
+    email: str
+    account: Account | None
+    state: AccountState
+    client: Client
+    device: str | None
+    subject: str
+
+
+def check_password(
+    services: Services,
+    email: str,
+    password: str,
+    *,
+    client: Client,
+    device_cookie: str | None,
+    owner: str | None = None,
+) -> tuple[Attempt, Account] | Refused:
+    """Reserve a slot, verify the password and record the result. Return the account if the password is correct.
+
+    With `owner` the account must have this id. If too many requests wait for the hash pool, the check is refused before
+    the store is asked for anything. Raises `StoreUnavailable` during an outage.
+    """
+    try:
+        with services.hashing.hash_pool.queue(_WAIT):
+            attempt = attempt_of(services, email, client, device_cookie)
+            if owner is not None and (attempt is None or attempt.account is None or attempt.account.id != owner):
+                return SESSION_ENDED
+            if attempt is None:
+                return _refuse_no_address(services, email, client)
+            account = _check(services, attempt, password)
+            return account if isinstance(account, Refused) else (attempt, account)
+    except Busy:
+        return BUSY
+
+
+def check_own_password(
+    services: Services, session: ActiveSession, password: str, *, client: Client, device_cookie: str | None
+) -> tuple[Attempt, Account] | Refused:
+    """Check the password of the user who is signed in.
+
+    The check counts where a sign-in from this browser would count (CVE-2026-9798). A wrong password is refused with
+    the code `wrong_password`.
+    """
+    email, owner = session.user.email, session.user.id
+    checked = check_password(services, email, password, client=client, device_cookie=device_cookie, owner=owner)
+    if isinstance(checked, Refused) and checked.code == "invalid_credentials":
+        return replace(checked, code="wrong_password")
+    if isinstance(checked, Refused) and checked.code == "locked" and not checked.detail:
+        return replace(checked, detail="own_password")
+    return checked
+
+
+def attempt_of(services: Services, typed: str, client: Client, device_cookie: str | None) -> Attempt | None:
+    """The attempt that a browser is about to make; None if the text is not an address."""
+    email = addresses.canonical(typed)
+    if email is None:
+        return None
+    account = services.users.find_by_email(email)
+    state = services.account_states.account_state(account.id if account else "")
+    device = services.known_devices.known(device_cookie, account, state)
+    lockout = services.lockout
+    subject = lockout.device(device, account.id) if device and account else lockout.address(email)
+    return Attempt(typed, email, account, state, client, device, subject)
+
+
+def count_client(services: Services, client: Client) -> None:
+    """Count one failure against the client address, over all accounts."""
+    if services.client_limit.count_against(client.address):
+        services.log.record(LIMITED, client=client)
+
+
+def record_attempt(
+    services: Services, kind: EventType, attempt: Attempt, *, session: StoredSession | None = None, **details: str | int
+) -> None:
+    """Record an event about an attempt, best effort. An address without an account is masked."""
+    typed = attempt.typed.strip() if attempt.account else services.log.masked(attempt.email)
+    services.log.record(kind, subject=attempt.account, email=typed, client=attempt.client, session=session, **details)
+
+
+def _check(services: Services, attempt: Attempt, password: str) -> Account | Refused:
+    """Check the password against the attempt's account. Raises `Busy` if no slot of the hash pool is free in time."""
+    _report_ended(services, attempt, services.lockout.ended(attempt.subject))
+    if refused := _limited(services, attempt):
+        return refused
+    deadline = time.monotonic() + _WAIT
+    try:
+        slot = services.lockout.reserve(attempt.subject, deadline)
+    except NoSlot:
+        return BUSY
+    if isinstance(slot, Locked):
+        services.lockout.refuse(attempt.subject)
+        return Refused("locked", slot.retry_after, detail="" if slot.retry_after else "for_good")
+    if not services.password_rules.hashable(password):
+        return _fail(services, attempt, slot)
+    try:
+        with services.hashing.hash_pool.slot(deadline):
+            # Other requests may have reached the limit while this one waited.
+            if refused := _limited(services, attempt):
+                services.lockout.release(slot, checked=False)
+                return refused
+            account = attempt.account
+            right = services.hashing.verify(_usable_hash(attempt), password)
+    except Busy:
+        services.lockout.release(slot, checked=False)
+        raise
+    if account is None or not right:
+        return _fail(services, attempt, slot)
+    # A known device clears its own count only: a sign-in there must not give an attacker a fresh count.
+    _report_ended(services, attempt, services.lockout.clear(attempt.subject))
+    services.lockout.release(slot)
+    return account
+
+
+def _usable_hash(attempt: Attempt) -> str | None:
+    """Ignore a temporary password whose change deadline has passed (ASVS 5 6.4.1)."""
+    deadline = attempt.state.password_change_deadline
+    if attempt.account is None or (deadline is not None and time.time() >= deadline):
+        return None
+    return attempt.account.password_hash
+
+
+def _refuse_no_address(services: Services, typed: str, client: Client) -> Refused:
+    """Refuse a text that cannot be an address: without a hash, and counted for the client address alone, so that no
+    account is locked by it."""
+    if wait := services.client_limit.limited(client.address):
+        return Refused("too_many_attempts", wait)
+    count_client(services, client)
+    services.log.record(SIGN_IN_FAILED, client=client, email=services.log.masked(typed[:1000]), reason="no_address")
+    return Refused("invalid_credentials")
+
+
+def _limited(services: Services, attempt: Attempt) -> Refused | None:
+    """The refusal by the client limit, which does not apply to known devices."""
+    wait = None if attempt.device else services.client_limit.limited(attempt.client.address)
+    return Refused("too_many_attempts", wait) if wait else None
+
+
+def _fail(services: Services, attempt: Attempt, slot: Slot) -> Refused:
+    """Record a wrong password, start a lock if the slots are used up, and notify the owner of a lock."""
+    lock = services.lockout.fail(slot)
+    if not attempt.device:
+        count_client(services, attempt.client)
+    record_attempt(services, SIGN_IN_FAILED, attempt, reason="wrong_password")
+    if lock is None:
+        return Refused("invalid_credentials")
+    where, seconds = "device" if attempt.device else "address", lock.retry_after or 0
+    record_attempt(services, LOCKED, attempt, seconds=seconds, of=where, counter=attempt.subject)
+    # Every address is counted, so that the answer takes the same time for addresses without an account.
+    if (
+        services.quotas.allow_mail_to(attempt.email, "lock mail", an_hour=1)
+        and attempt.account
+        and attempt.account.active
+    ):
+        services.notifications.locked(attempt.account, attempt.state, attempt.client, seconds=lock.retry_after)
+    else:
+        services.notifications.nothing()
+    return Refused("invalid_credentials", lock.retry_after, detail="lock_begun")
+
+
+def _report_ended(services: Services, attempt: Attempt, ended: Ended | None) -> None:
+    """Record that a lock has ended, if one has."""
+    if ended is not None:
+        record_attempt(services, UNLOCKED, attempt, refused=ended.refused)

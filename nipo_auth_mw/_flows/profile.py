@@ -1,0 +1,67 @@
+"""The changes that a user makes without a password: the language and the notification address."""
+
+from __future__ import annotations
+
+from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._flows.account_state import change_account_state
+from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused, refusal
+from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
+from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.sessions import ActiveSession
+from nipo_auth_mw.errors import EmailRejected
+from nipo_auth_mw.models import AccountState, Client
+
+PROFILE_CHANGED = EventType("profile_changed")
+
+
+def change_profile(
+    services: Services, session: ActiveSession, *, notify_email: str | None, language: str | None, client: Client
+) -> Refused | None:
+    """Write the values that are given. None leaves a value as it is, and "" removes it. Returns None on success.
+
+    A new notification address needs a fresh session, and both notification addresses are notified of it. Raises
+    `StoreUnavailable`.
+    """
+    before = services.account_states.account_state(session.user.id)
+    if language and language not in services.config.languages:
+        return Refused("unknown_language")
+    notify = new_notify_email(services, notify_email, before, session)
+    if isinstance(notify, Refused):
+        return notify
+    wanted = {"language": before.language if language is None else language or None, "notify_email": notify}
+    changes = {name: value for name, value in wanted.items() if value != getattr(before, name)}
+    if not changes:
+        return None
+    account = services.users.get(session.user.id)
+    if account is None:
+        return SESSION_ENDED
+    elsewhere = "notify_email" in changes
+    if elsewhere and not services.quotas.allow_notification_to(account.id, "notify email", an_hour=5):
+        # Each change mails up to three addresses, two of which may not belong to the user.
+        return Refused("too_many_mails", 60)
+    with services.log.transaction() as record:
+        after = change_account_state(services, account.id, **changes)
+        record(PROFILE_CHANGED, subject=account, client=client, what=" ".join(changes))
+    if elsewhere:
+        services.notifications.notify_email_changed(account, before, after, client)
+    return None
+
+
+def new_notify_email(
+    services: Services, typed: str | None, state: AccountState, session: ActiveSession | None
+) -> str | Refused | None:
+    """The notification address to write, None for none. `typed` is None if it stays as it is.
+
+    Notifications warn the owner of a takeover, so sending them elsewhere is a sensitive action: it needs a fresh
+    session, whichever page it comes from. `session` is None for a script and for the command line.
+    """
+    if typed is None:
+        return state.notify_email
+    try:
+        new = addresses.accepted(typed) if typed.strip() else None
+    except EmailRejected as rejected:
+        return refusal(rejected)
+    if new != state.notify_email and session is not None and not services.sessions.fresh(session.stored):
+        return Refused(REAUTHENTICATION.code)
+    return new

@@ -1,0 +1,22 @@
+"""The requirements that a signed-in user has to meet before anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nipo_auth_mw.models import AccountState, User
+from nipo_auth_mw.protocols import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One requirement, such as the change of a temporary password.
+
+    `route` is the page that satisfies it, and `code` the code of the refusal until then. `is_pending` judges by the
+    account and its state, which each request has read already, so it costs no statement.
+    """
+
+    code: str
+    route: str
+    is_pending: Callable[[Account | User, AccountState], bool]

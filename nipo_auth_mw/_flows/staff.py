@@ -1,0 +1,336 @@
+"""The actions of an administrator, a script or the command line on an account."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from nipo_auth_mw._audit.events import EventType, Record
+from nipo_auth_mw._flows.account_state import change_account_state, remove_attributes
+from nipo_auth_mw._flows.email_change import EMAIL_CHANGED
+from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.password_change import PASSWORD_CHANGED
+from nipo_auth_mw._flows.profile import PROFILE_CHANGED, new_notify_email
+from nipo_auth_mw._flows.revocation import end_everything, lift_lock
+from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.sessions import ActiveSession
+from nipo_auth_mw.errors import LastAdmin, NoSuchAccount, NotOneself, NotSupported, UnknownRole
+from nipo_auth_mw.models import AccountState, Client, User
+from nipo_auth_mw.protocols import Account, RoleHolders, StaffDirectory
+
+ACCOUNT_CREATED = EventType("account_created")
+ACCOUNT_ENABLED = EventType("account_enabled")
+ACCOUNT_DISABLED = EventType("account_disabled")
+ACCOUNT_DELETED = EventType("account_deleted")
+ROLE_CHANGED = EventType("role_changed")
+
+ADMIN = "admin"
+CHANGE_WITHIN = timedelta(days=7)
+"""How long a temporary password works (ASVS 5 6.4.1)."""
+_AT_ONCE, _ENOUGH = 500, 2
+_LONGEST_NAME, _LONGEST_MEMO = 100, 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The user or program that acts, for the audit log. `client` and `session` are set for an administrator in a
+    browser.
+
+    Such an administrator must not act on their own account, and must leave one active administrator. Scripts and the
+    command line may do both.
+    """
+
+    name: str
+    client: Client | None = None
+    session: ActiveSession | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An account as the staff pages show it. `locked` is True while wrong passwords lock its address."""
+
+    user: User
+    memo: str
+    must_change: bool
+    locked: bool
+
+
+def create_account(
+    services: Services,
+    *,
+    email: str,
+    password: str | None,
+    name: str,
+    role: str,
+    active: bool,
+    notify_email: str | None,
+    language: str | None,
+    actor: Actor,
+    must_change: bool = False,
+    memo: str = "",
+) -> User:
+    """Create an account and return it. Without a password no sign-in works until one is set.
+
+    Raises `EmailTaken`, `EmailRejected`, `PasswordRejected`, `UnknownRole`, `NotSupported`, and `ValueError` for a
+    language that is not configured.
+    """
+    directory = _directory(services)
+    address = addresses.accepted(email)
+    notify = addresses.accepted(notify_email) if notify_email else None
+    _check_role(services, role, actor)
+    if language is not None and language not in services.config.languages:
+        raise ValueError(f"language: {language!r} is not among {tuple(services.config.languages)}")
+    hashed = None
+    if password is not None:
+        services.password_rules.check(password, about=(address, name))
+        hashed = services.hashing.hash(password)
+    with services.log.transaction() as record:
+        account = directory.create(
+            email=address, password_hash=hashed, name=name[:_LONGEST_NAME], role=role, active=active
+        )
+        deadline = _change_deadline() if must_change and password is not None else None
+        change_account_state(
+            services,
+            account.id,
+            language=language,
+            notify_email=notify,
+            password_change_deadline=deadline,
+            memo=memo[:_LONGEST_MEMO],
+        )
+        record(ACCOUNT_CREATED, subject=account, **_by(actor), role=role)
+    return user_of(services, account)
+
+
+def set_password(services: Services, user_id: str, password: str, *, actor: Actor, must_change: bool = False) -> None:
+    """Set a password. Every session, every link and the lock of the account end at once, and its owner is notified.
+
+    With `must_change` the password is temporary: the user has to choose another at the next sign-in, within seven days.
+    Raises `NoSuchAccount`, `NotOneself`, `PasswordRejected`.
+    """
+    account = _account(services, user_id, actor)
+    services.password_rules.check(password, about=(account.email, account.name or ""))
+    hashed = services.hashing.hash(password)
+    with services.log.transaction() as record:
+        while not services.users.set_password_hash(user_id, hashed, expected=account.password_hash):
+            account = _account(services, user_id, actor)
+        _end(services, account, why="password_changed", record=record, actor=actor)
+        deadline = _change_deadline() if must_change else None
+        change_account_state(services, user_id, password_change_deadline=deadline)
+        record(PASSWORD_CHANGED, subject=account, **_by(actor))
+    lift_lock(services, account, actor=actor.name, client=actor.client)
+    state = services.account_states.account_state(user_id)
+    services.notifications.password_set(account, state, actor.client or Client())
+
+
+def set_active(services: Services, user_id: str, active: bool, *, actor: Actor) -> None:
+    """Enable or disable the account. Disabling ends every session at once; enabling restores none (ASVS 5 7.4.2).
+
+    Raises `NoSuchAccount`, `NotOneself`, `LastAdmin`, `NotSupported`.
+    """
+    account = _account(services, user_id, actor)
+    if bool(account.active) == active:
+        return
+    with services.log.transaction() as record:
+        if not active:
+            _keep_an_admin(services, account, actor)
+        if not _directory(services).update(user_id, active=active):
+            raise NoSuchAccount(user_id)
+        record(ACCOUNT_ENABLED if active else ACCOUNT_DISABLED, subject=account, **_by(actor))
+        _end(services, account, why="account_disabled", record=record, actor=actor)
+
+
+def change_email(services: Services, user_id: str, email: str, *, actor: Actor) -> None:
+    """Change the address of sign-in, end every session and notify the owner.
+
+    Raises `EmailTaken`, `EmailRejected`, `NoSuchAccount`, `NotOneself`, `NotSupported`.
+    """
+    address = addresses.accepted(email)
+    account = _account(services, user_id, actor)
+    if services.email_store is None:
+        raise NotSupported("the user store has no set_email")
+    with services.log.transaction() as record:
+        while not services.email_store.set_email(user_id, address, expected=account.email):
+            account = _account(services, user_id, actor)
+        _end(services, account, why="email_changed", record=record, actor=actor)
+        record(EMAIL_CHANGED, subject=account, **_by(actor), to=address)
+    state = services.account_states.account_state(user_id)
+    services.notifications.email_set(account, state, actor.client or Client(), new=address)
+
+
+def set_role(services: Services, user_id: str, role: str, *, actor: Actor) -> None:
+    """Set the role, from the user's next request on.
+
+    Raises `UnknownRole`, `NoSuchAccount`, `NotOneself`, `LastAdmin`, `NotSupported`.
+    """
+    _check_role(services, role, actor)
+    account = _account(services, user_id, actor)
+    with services.log.transaction() as record:
+        if role != ADMIN:
+            _keep_an_admin(services, account, actor)
+        _directory(services).update(user_id, role=role)
+        record(ROLE_CHANGED, subject=account, **_by(actor), before=account.role, after=role)
+
+
+def change_profile(
+    services: Services, user_id: str, *, name: str | None, memo: str | None, notify_email: str | None, actor: Actor
+) -> Refused | None:
+    """Write the values that are given. None leaves a value as it is, and "" removes it. Returns None on success.
+
+    A new notification address is notified to all addresses of the account. Raises `NoSuchAccount`, `NotSupported`.
+    """
+    account = _account(services, user_id, None)
+    before = services.account_states.account_state(user_id)
+    notify = new_notify_email(services, notify_email, before, actor.session)
+    if isinstance(notify, Refused):
+        return notify
+    wanted = {"memo": before.memo if memo is None else memo[:_LONGEST_MEMO], "notify_email": notify}
+    changes = {key: value for key, value in wanted.items() if value != getattr(before, key)}
+    renamed = name is not None and name != (account.name or "")
+    if not changes and not renamed:
+        return None
+    with services.log.transaction() as record:
+        if renamed:
+            _directory(services).update(user_id, name=str(name)[:_LONGEST_NAME])
+        after = change_account_state(services, user_id, **changes) if changes else before
+        what = [*(["name"] if renamed else []), *changes]
+        record(PROFILE_CHANGED, subject=account, **_by(actor), what=" ".join(what))
+    if "notify_email" in changes:
+        services.notifications.notify_email_changed(account, before, after, actor.client or Client())
+    return None
+
+
+def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
+    """Delete the account and free its address. Its rows in the audit log stay.
+
+    Raises `NoSuchAccount`, `NotOneself`, `LastAdmin`, `NotSupported`.
+    """
+    account = _account(services, user_id, actor)
+    with services.log.transaction() as record:
+        _keep_an_admin(services, account, actor)
+        if not _directory(services).delete(user_id):
+            raise NoSuchAccount(user_id)
+        _end(services, account, why="account_deleted", record=record, actor=actor)
+        remove_attributes(services, user_id)
+        record(ACCOUNT_DELETED, subject=account, **_by(actor))
+
+
+def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
+    """Clear the count of wrong passwords and the lock of the account's address. Raises `NoSuchAccount`."""
+    lift_lock(services, _account(services, user_id, None), actor=actor.name, client=actor.client)
+
+
+def find(services: Services, email: str) -> User | None:
+    """The account that signs in with this address, in any of its spellings, or None."""
+    address = addresses.canonical(email)
+    account = services.users.find_by_email(address) if address else None
+    return user_of(services, account) if account else None
+
+
+def get(services: Services, user_id: str) -> User | None:
+    """The account with this id, or None."""
+    account = services.users.get(user_id)
+    return user_of(services, account) if account else None
+
+
+def search(services: Services, text: str, *, after: str | None, limit: int) -> list[User]:
+    """Up to `limit` accounts whose address or name contains `text`, by address, after the address `after`."""
+    found = _directory(services).search(text, after=after, limit=limit)
+    return [user_of(services, account) for account in found]
+
+
+def listed(services: Services, text: str, *, after: str | None, limit: int) -> list[User]:
+    """As `search`, without the account states, which costs one statement for a page of any length."""
+    nothing = AccountState()
+    return [_user(account, nothing) for account in _directory(services).search(text, after=after, limit=limit)]
+
+
+def look_at(services: Services, user_id: str) -> Person:
+    """One account as an administrator may see it. Raises `NoSuchAccount`."""
+    account = _account(services, user_id, None)
+    state = services.account_states.account_state(user_id)
+    address = addresses.canonical(account.email)
+    locked = address is not None and services.lockout.locked(services.lockout.address(address)) is not None
+    return Person(_user(account, state), state.memo, state.password_change_deadline is not None, locked)
+
+
+def user_of(services: Services, account: Account) -> User:
+    """The account as the host app may see it: with its account state, without its hash."""
+    return _user(account, services.account_states.account_state(account.id))
+
+
+def _user(account: Account, state: AccountState) -> User:
+    """The user of an account and its state."""
+    facts = (account.id, account.email, bool(account.active), account.name or "", account.role)
+    return User(*facts, state.language, state.notify_email)
+
+
+def _account(services: Services, user_id: str, actor: Actor | None) -> Account:
+    """The account with this id. Raises `NoSuchAccount`.
+
+    With `actor` it raises `NotOneself` if administrators act on their own account. They could lock themselves out, or
+    skip the password that their account page asks for.
+    """
+    account = services.users.get(user_id)
+    if account is None:
+        raise NoSuchAccount(user_id)
+    if actor is not None and actor.client is not None and account.id == actor.name:
+        raise NotOneself("administrators cannot do this to their own account")
+    return account
+
+
+def _keep_an_admin(services: Services, account: Account, actor: Actor) -> None:
+    """Raise `LastAdmin` if the account is the last active administrator.
+
+    Call this in the transaction that makes the change: of two administrators who demote each other at once, one is
+    refused.
+    """
+    if actor.client is None:
+        return
+    directory = _directory(services)
+    # `account` was read before the transaction and may have become the last administrator since.
+    holders = directory.active_with_role(ADMIN) if isinstance(directory, RoleHolders) else _admins(directory)
+    if list(holders) == [account.id]:
+        raise LastAdmin("no active administrator would remain")
+
+
+def _admins(directory: StaffDirectory) -> list[str]:
+    """The ids of active administrators. The search stops once it has found two."""
+    found: list[str] = []
+    after = None
+    while len(found) < _ENOUGH and (page := directory.search("", after=after, limit=_AT_ONCE)):
+        found += [other.id for other in page if other.active and other.role == ADMIN]
+        after = page[-1].email
+    return found
+
+
+def _check_role(services: Services, role: str, actor: Actor) -> None:
+    """Raise `UnknownRole` for a role that is not configured. Only administrators in a browser are held to it."""
+    if actor.client is not None and role not in services.config.roles:
+        raise UnknownRole(f"{role!r} is not among {tuple(services.config.roles)}")
+
+
+def _end(services: Services, account: Account, *, why: str, record: Record, actor: Actor) -> None:
+    """End every session and link, including links that could cancel a change of address."""
+    end_everything(services, account, why=why, record=record, actor=actor.name)
+    if services.email_changes is not None:
+        services.email_changes.void_email_changes(account.id)
+
+
+def _directory(services: Services) -> StaffDirectory:
+    """The directory of the user store. Raises `NotSupported` if the store has none."""
+    if services.directory is None:
+        raise NotSupported("the user store is not a StaffDirectory (create, update, delete, search)")
+    return services.directory
+
+
+def _by(actor: Actor) -> dict[str, Any]:
+    """The actor as `Record` takes it."""
+    return {"client": actor.client, "actor": actor.name}
+
+
+def _change_deadline() -> float:
+    """When a temporary password that is set now stops working, in seconds since the epoch."""
+    return time.time() + CHANGE_WITHIN.total_seconds()

@@ -1,0 +1,1 @@
+"""Mails: addresses, notifications and the outbox."""

@@ -1,0 +1,76 @@
+"""The canonical form of an e-mail address: one spelling for look-ups, for uniqueness and for the lockout.
+
+An address is made canonical first and validated second (CVE-2026-73420). The canonical form has no white space at its
+ends, lower-case letters, and the domain in its A-label form by UTS 46. Every function checks the length before it does
+anything else with the text, because normalisation takes quadratic time on long runs of combining marks.
+
+An account can be given only an `accepted` address; sign-in needs only the `canonical` form. Users in Japan still have
+addresses such as `user..y@` and `user.@`, which mobile carriers gave out, so these are accepted. So are domains such as
+`.local` and `.invalid`, for users without a mailbox.
+
+The only module that imports idna.
+"""
+
+from __future__ import annotations
+
+import re
+
+import idna
+
+from nipo_auth_mw.errors import EmailRejected
+
+MAX_LENGTH = 254
+_MAX_LOCAL = 64
+_PRINTABLE = re.compile(r"[!-~]+\Z")
+_LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~.-]+\Z")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+
+
+def canonical(text: str) -> str | None:
+    """The spelling under which an address is looked up and counted, or None for a text that is no address."""
+    try:
+        return _canonical(text)
+    except EmailRejected:
+        return None
+
+
+def accepted(text: str) -> str:
+    """The canonical form of an address that an account may be given.
+
+    Raises `EmailRejected` with one of the reasons `too_long`, `no_address`, `not_ascii`, `bad_domain`, `bad_character`.
+    """
+    address = _canonical(text)
+    local, _, domain = address.rpartition("@")
+    if len(local) > _MAX_LOCAL:
+        raise EmailRejected("too_long")
+    if not _LOCAL.match(local) or local.startswith(("-", ".")):
+        raise EmailRejected("bad_character")
+    labels = domain.split(".")
+    if len(labels) < 2 or len(domain) > 253 or not all(_LABEL.match(label) for label in labels):
+        raise EmailRejected("bad_domain")
+    if labels[-1].isdigit():
+        # An IPv4 address, or a name that a resolver may read as one.
+        raise EmailRejected("bad_domain")
+    return address
+
+
+def _canonical(text: str) -> str:
+    if len(text) > MAX_LENGTH:
+        raise EmailRejected("too_long")
+    local, at, domain = text.strip(" \t\u3000").rpartition("@")
+    if not at or not local or not domain:
+        raise EmailRejected("no_address")
+    if not local.isascii():
+        # Unicode's lower-casing would turn look-alikes into ASCII letters, such as the Kelvin sign into k.
+        raise EmailRejected("not_ascii")
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True, transitional=False).decode("ascii")
+        except (idna.IDNAError, UnicodeError):
+            raise EmailRejected("bad_domain") from None
+    address = f"{local}@{domain}".lower()
+    if len(address) > MAX_LENGTH:
+        raise EmailRejected("too_long")
+    if not _PRINTABLE.match(address):
+        raise EmailRejected("bad_character")
+    return address

@@ -1,0 +1,165 @@
+"""The texts that users read: one catalogue for each language.
+
+Texts of the host app are checked at construction, so a mistake stops the start and not a request.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+
+from nipo_auth_mw.errors import ConfigError
+
+_log = logging.getLogger("nipo_auth_mw")
+_SHIPPED = Path(__file__).parent.parent / "locale"
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+
+
+class Catalogues:
+    """The texts of `languages`: the shipped ones, and over or beside them those of the host app.
+
+    `read_host("locale/fr.toml")` returns the content of the host app's file, or None. The file overrides any key of a
+    shipped language or adds a language. A text that a language lacks comes from `default_language`, or from English if
+    that lacks it, too; one warning lists the missing keys. Raises `ConfigError` for a language without any texts, for a
+    file that is not TOML, and for a text with an unknown placeholder.
+    """
+
+    def __init__(
+        self,
+        languages: Sequence[str],
+        read_host: Callable[[str], str | None] = lambda _: None,
+        *,
+        default_language: str = "en",
+    ) -> None:
+        own = {language: _own(language, read_host) for language in languages}
+        fallback = {**shipped("en"), **own.get(default_language, {})}
+        self._catalogues: dict[str, Mapping[str, str]] = {}
+        for language, catalogue in own.items():
+            missing = fallback.keys() - catalogue.keys()
+            if missing:
+                other = "en" if language == default_language else default_language
+                _log.warning("the language %r falls back to %r for %s", language, other, ", ".join(sorted(missing)))
+            if unknown := catalogue.keys() - fallback.keys():
+                # A role of the host app may have a name in one language alone, so a misspelt key is no error.
+                _log.warning("the language %r alone has the keys %s", language, ", ".join(sorted(unknown)))
+            self._catalogues[language] = {**fallback, **catalogue} if missing else catalogue
+            _check_placeholders(language, catalogue)
+
+    def text(self, language: str, key: str, **values: object) -> str:
+        """The text of a key, with each `{name}` replaced by its value. Nothing inside a value is interpreted.
+
+        Raises `KeyError` for an unknown key and for a placeholder without a value.
+        """
+        return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), self._catalogues[language][key])
+
+    def name(self, language: str, kind: str, word: str) -> str:
+        """The name that users see for a word of the code, such as a role; the word itself if it has no name."""
+        return self._catalogues[language].get(f"{kind}.{word}", word)
+
+    def duration(self, language: str, seconds: int) -> str:
+        """A duration such as "4 minutes 10 seconds". Units that are zero are left out; zero is "0 seconds"."""
+        minutes, seconds = divmod(max(seconds, 0), 60)
+        hours, minutes = divmod(minutes, 60)
+        amounts = [(hours, "hour"), (minutes, "minute"), (seconds, "second")]
+        shown = [pair for pair in amounts if pair[0]] or amounts[-1:]
+        words = (self.text(language, f"duration.{unit}{'' if n == 1 else 's'}", n=n) for n, unit in shown)
+        return self.text(language, "duration.join").join(words)
+
+    def moment(self, language: str, time: datetime) -> str:
+        """Date, time of day and offset from UTC, in the time's own zone. Raises `ValueError` without a zone."""
+        offset = time.utcoffset()
+        if offset is None:
+            raise ValueError("the time has no zone")
+        sign, size = ("-", -offset) if offset < timedelta(0) else ("+", offset)
+        hours, minutes = divmod(size // timedelta(minutes=1), 60)
+        return self.text(
+            language,
+            "time.format",
+            year=time.year,
+            month=self.text(language, "time.months").split()[time.month - 1],
+            day=time.day,
+            clock=f"{time:%H:%M}",
+            zone=f"UTC{sign}{hours:02}:{minutes:02}" if offset else "UTC",
+        )
+
+
+def _own(language: str, read_host: Callable[[str], str | None]) -> Mapping[str, str]:
+    """The shipped texts of a language with those of the host app over them."""
+    name = f"locale/{language}.toml"
+    host = read_host(name)
+    catalogue = shipped(language) if host is None else {**shipped(language), **_parse(name, host)}
+    if not catalogue:
+        hint = f"Put {name} into the directory given as `templates`."
+        raise ConfigError("languages", f"{language!r} has no texts", hint)
+    return catalogue
+
+
+@lru_cache(maxsize=64)
+def shipped(language: str) -> Mapping[str, str]:
+    """The shipped catalogue of a language, one file a feature merged, read-only; empty for an unknown language.
+
+    All middlewares of a process share it, since parsing TOML is most of what building one costs.
+    """
+    texts: dict[str, str] = {}
+    for path in sorted((_SHIPPED / language).glob("*.toml")):
+        texts |= _parse(f"locale/{language}/{path.name}", path.read_text("utf-8"))
+    return MappingProxyType(texts)
+
+
+def _parse(name: str, text: str) -> dict[str, str]:
+    try:
+        return dict(_flat(name, tomllib.loads(text)))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError("templates", f"{name} is not TOML: {error}", "Correct that line.") from None
+
+
+def _flat(name: str, table: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str]]:
+    """The texts of nested tables by their dotted keys."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(name, value, f"{above}{key}.")
+        elif isinstance(value, str):
+            yield above + key, value
+        else:
+            raise ConfigError("templates", f"{name}: {above}{key} is not text", "Put it in quotes.")
+
+
+def _check_placeholders(language: str, catalogue: Mapping[str, str]) -> None:
+    """Raise `ConfigError` for a text with a placeholder that the shipped English text of the same key lacks.
+
+    Such a placeholder would have no value when the page is rendered.
+    """
+    english = shipped("en")
+    if catalogue is shipped(language):
+        return
+    for key, text in catalogue.items():
+        unknown = placeholders(text) - placeholders(english.get(key, text))
+        if unknown:
+            problem = f"{language!r}: {key} has {sorted(unknown)}, for which there is no value"
+            raise ConfigError("languages", problem, "Remove them from the text.")
+
+
+def blocks(text: str) -> list[tuple[str, list[str]]]:
+    """The blocks of a longer text.
+
+    Consecutive lines that begin with a dash are one ("list", lines); every other line is a ("paragraph", [line]).
+    """
+    found: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        kind = "list" if line.startswith("- ") else "paragraph"
+        if kind == "list" and found and found[-1][0] == "list":
+            found[-1][1].append(line[2:])
+        else:
+            found.append((kind, [line.removeprefix("- ")]))
+    return found
+
+
+def placeholders(text: str) -> set[str]:
+    """The names of the placeholders in a text: `{minutes}` is `minutes`."""
+    return set(_PLACEHOLDER.findall(text))

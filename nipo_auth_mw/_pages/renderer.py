@@ -1,0 +1,234 @@
+"""Renders pages and mails from templates and texts, prepared at construction. The only module that imports Jinja2."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, MutableMapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType, MappingProxyType
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PrefixLoader,
+    StrictUndefined,
+    Template,
+    TemplateNotFound,
+    pass_context,
+    select_autoescape,
+)
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from nipo_auth_mw._pages.assets import Assets
+from nipo_auth_mw._pages.catalogues import Catalogues, blocks
+from nipo_auth_mw._pages.user_agents import describe
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.errors import ConfigError
+from nipo_auth_mw.models import Message
+
+_PACKAGE = Path(__file__).parent.parent
+_TEMPLATES = _PACKAGE / "templates"
+
+
+class Problem(NamedTuple):
+    """A refusal in the user's language. `title` says what happened, `detail` what to do and whom to ask."""
+
+    code: str
+    title: str
+    detail: str
+    retry_after: int | None = None
+
+
+class Renderer:
+    """Renders the pages and mails. Escapes every value, in the host app's templates, too, which stops XSS.
+
+    `templates` is a directory or any Jinja2 loader of the host app. A file there replaces the shipped file of the same
+    name: templates, `theme.css`, `auth.css` and `auth.js`. A template there may extend the shipped one as
+    `nipo_auth_mw/<name>`. `locale/<language>.toml` there replaces single texts or adds a language. Raises `ConfigError`
+    if the directory does not exist or a file in it is wrong.
+    """
+
+    def __init__(self, config: AuthConfig, templates: str | os.PathLike[str] | BaseLoader | None = None) -> None:
+        self._prefix = config.prefix
+        self._home = config.home
+        self._zone = config.zone
+        self._languages = config.languages
+        self._default_language = config.default_language
+        shipped = _ShippedLoader(_TEMPLATES)
+        by_full_name = PrefixLoader({"nipo_auth_mw": shipped})
+        host = _host_loader(templates)
+        self._env = _environment(ChoiceLoader([by_full_name, host, shipped] if host else [by_full_name, shipped]))
+
+        def read_host(name: str) -> str | None:
+            return _source(self._env, host, name)
+
+        self.catalogues: Catalogues = Catalogues(config.languages, read_host, default_language=config.default_language)
+        self.assets: Assets = Assets(
+            {
+                name: body if (text := read_host(name)) is None else text.encode()
+                for name, body in _static_files().items()
+            }
+        )
+        self._env.globals.update(
+            site_name=config.site_name or urlsplit(config.base_url).netloc,
+            languages=[(code, self.catalogues.text(code, "language.name")) for code in config.languages],
+            t=self._t,
+            named=self._named,
+            url=self._url,
+            home=self._home_path,
+            static=self._static,
+            device=describe,
+            blocks=blocks,
+        )
+        self._env.filters.update(when=self._when, duration=self._duration)
+
+    def render(self, template: str, language: str, **context: object) -> str:
+        """The page as text. `root` in the context is the path where the server mounts the app, "" at the top."""
+        return self._env.get_template(template).render(context, language=language)
+
+    def mail(self, kind: str, language: str, to: str, **context: object) -> Message:
+        """A mail as plain text and HTML, from `message.mail.txt`, `message.mail.html` and the texts `mail.<kind>.…`.
+
+        The host app may give one kind a template of its own, `<kind>.mail.txt` or `<kind>.mail.html`.
+        """
+        language = language if language in self._languages else self._default_language
+        text, html = (
+            self._env.select_template([f"{kind}.mail.{part}", f"message.mail.{part}"]).render(
+                context, kind=kind, language=language
+            )
+            for part in ("txt", "html")
+        )
+        site_name = str(self._env.globals["site_name"])
+        return Message(to, self.catalogues.text(language, f"mail.{kind}.subject", site_name=site_name), text, html)
+
+    def text(self, language: str, key: str, **values: object) -> str:
+        """One text without escaping: for JSON and plain text, never for HTML. See `Catalogues.text`."""
+        return self.catalogues.text(language, key, **values)
+
+    def problem(
+        self, language: str, code: str, text: str = "", *, retry_after: int | None = None, **values: object
+    ) -> Problem:
+        """The texts of the refusal `code`. `text` is the name of its text where that is not the code. `retry_after` is
+        in seconds.
+
+        Raises `KeyError` for an unknown text, and if the text names a waiting time and `retry_after` is None.
+        """
+        if retry_after is not None:
+            values["retry_after"] = self.catalogues.duration(language, retry_after)
+        key = f"problem.{text or code}"
+        title, detail = (self.catalogues.text(language, f"{key}.{part}", **values) for part in ("title", "detail"))
+        return Problem(code, title, detail, retry_after)
+
+    def flash(self, language: str, word: str) -> str:
+        """The text of a flash message, or "" for an unknown name: any visitor can put a name into the address."""
+        flash = self.catalogues.name(language, "flash", word)
+        return "" if flash == word else flash
+
+    def advice(self, language: str, english: Sequence[str]) -> list[str]:
+        """zxcvbn's advice on a password in the user's language. Its English texts are the keys; unknown ones go."""
+        keys = [re.sub("[^a-z0-9]+", "_", text.lower()).strip("_") for text in english]
+        texts = [self.catalogues.name(language, "advice", key) for key in keys]
+        return [text for text, key in zip(texts, keys, strict=True) if text != key]
+
+    @pass_context
+    def _t(self, context: Context, key: str, **values: object) -> str:
+        return self.catalogues.text(context["language"], key, **values)
+
+    @pass_context
+    def _named(self, context: Context, kind: str, word: str) -> str:
+        return self.catalogues.name(context["language"], kind, word)
+
+    @pass_context
+    def _url(self, context: Context, route: str, **query: str | None) -> str:
+        """The path of a route, with `root` and prefix. Empty values are left out of the query."""
+        given = {name: value for name, value in query.items() if value}
+        return f"{context['root']}{self._prefix}/{route}" + (f"?{urlencode(given)}" if given else "")
+
+    @pass_context
+    def _home_path(self, context: Context) -> str:
+        return f"{context['root']}{self._home}"
+
+    @pass_context
+    def _static(self, context: Context, name: str) -> str:
+        return f"{context['root']}{self._prefix}/static/{self.assets.name_of(name)}"
+
+    @pass_context
+    def _when(self, context: Context, time: datetime) -> Markup:
+        machine = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Markup('<time datetime="{}">{}</time>').format(
+            machine, self.catalogues.moment(context["language"], time.astimezone(self._zone))
+        )
+
+    @pass_context
+    def _duration(self, context: Context, seconds: int) -> str:
+        return self.catalogues.duration(context["language"], seconds)
+
+
+class _ShippedLoader(FileSystemLoader):
+    """Loads the shipped templates. All middlewares of a process share their compiled code."""
+
+    def load(self, environment: Environment, name: str, globals: MutableMapping[str, Any] | None = None) -> Template:
+        return environment.template_class.from_code(environment, _code(name), {} if globals is None else globals)
+
+
+@lru_cache(maxsize=128)
+def _code(name: str) -> CodeType:
+    """The compiled code of a shipped template.
+
+    The code holds nothing of one middleware: environments differ only in their values, which the code looks up by name
+    when it runs.
+    """
+    loader = FileSystemLoader(_TEMPLATES)
+    environment = _environment(loader)
+    # The compiler only asks whether a filter takes the context. It never calls these filters.
+    environment.filters.update(when=Renderer._when, duration=Renderer._duration)
+    source, path, _ = loader.get_source(environment, name)
+    return environment.compile(source, name, path)
+
+
+def _environment(loader: BaseLoader) -> Environment:
+    return Environment(
+        loader=loader,
+        # Every template is escaped except the plain text of a mail.
+        autoescape=select_autoescape(disabled_extensions=("mail.txt",), default_for_string=True, default=True),
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@lru_cache(maxsize=1)
+def _static_files() -> Mapping[str, bytes]:
+    """The shipped static files by their names, read-only."""
+    files = sorted((_PACKAGE / "static").iterdir())
+    return MappingProxyType({path.name: path.read_bytes() for path in files if path.is_file()})
+
+
+def _host_loader(templates: str | os.PathLike[str] | BaseLoader | None) -> BaseLoader | None:
+    """The loader of the host app's files, if there are any."""
+    if templates is None or isinstance(templates, BaseLoader):
+        return templates
+    if not Path(templates).is_dir():
+        raise ConfigError("templates", f"{os.fspath(templates)!r} is not a directory", "Give the path of one.")
+    return FileSystemLoader(templates)
+
+
+def _source(env: Environment, loader: BaseLoader | None, name: str) -> str | None:
+    """The content of one of the host app's files, or None if it does not exist."""
+    if loader is None or not loader.has_source_access:
+        return None
+    try:
+        return loader.get_source(env, name)[0]
+    except TemplateNotFound:
+        return None
+    except UnicodeDecodeError:
+        raise ConfigError("templates", f"{name} is not UTF-8", "Save it as UTF-8.") from None

@@ -1,0 +1,36 @@
+"""The device's description that users see, from the User-Agent header. No decision depends on it."""
+
+from __future__ import annotations
+
+_MAX_LENGTH = 512
+
+# A browser's header also names the browsers it descends from, so the first match counts.
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("EdgA/", "Edge"),
+    ("EdgiOS/", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("Line/", "LINE"),
+    ("FxiOS/", "Firefox"),
+    ("Firefox/", "Firefox"),
+    ("CriOS/", "Chrome"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("CrOS", "ChromeOS"),
+    ("Macintosh", "Mac"),
+    ("Linux", "Linux"),
+)
+
+
+def describe(user_agent: str) -> str:
+    """Browser and system, such as "Chrome — Windows". An unknown one is left out; "" if both are unknown."""
+    head = user_agent[:_MAX_LENGTH]
+    names = (next((name for mark, name in table if mark in head), "") for table in (_BROWSERS, _SYSTEMS))
+    return " — ".join(filter(None, names))

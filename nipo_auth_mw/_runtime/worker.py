@@ -1,0 +1,115 @@
+"""A background thread in each process, for jobs that no response should wait for."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from nipo_auth_mw._runtime.per_process import PerProcess
+from nipo_auth_mw.errors import StoreUnavailable
+
+_log = logging.getLogger("nipo_auth_mw")
+_IDLE_SECONDS = 1.0
+
+Job = Callable[[], object]
+
+
+class Worker:
+    """Runs jobs in the order of their due times, on one daemon thread.
+
+    The thread starts with the first job and ends after one second without a job. A worker may be built before a fork:
+    each process has its own thread and its own jobs. A job that raises is logged and dropped.
+    """
+
+    def __init__(self) -> None:
+        self._submit_callbacks: list[Callable[[], None]] = []
+        self._jobs = PerProcess(_Jobs)
+
+    def __len__(self) -> int:
+        """The number of waiting jobs, including the one that runs now."""
+        return len(self._jobs.get())
+
+    def on_submit(self, call: Callable[[], None]) -> None:
+        """Call this at every `submit`, on the thread that submits. For work that is due while requests arrive."""
+        self._submit_callbacks.append(call)
+
+    def submit(self, job: Job, *, after: float = 0.0) -> None:
+        """Run `job` in the background, `after` seconds from now or later."""
+        self._jobs.get().add(job, after)
+        for call in self._submit_callbacks:
+            call()
+
+    def flush(self, timeout: float) -> bool:
+        """Run every waiting job once, now, without its delay. False if a job is left, also after `timeout` seconds."""
+        return self._jobs.get().flush(timeout)
+
+
+class _Jobs:
+    """The jobs and the thread of one process. Jobs are numbered in the order of their submission."""
+
+    def __init__(self) -> None:
+        # Re-entrant, because a signal handler may flush while its thread holds the lock.
+        self._change = threading.Condition(threading.RLock())
+        self._waiting: list[tuple[float, int, Job]] = []
+        self._numbers = itertools.count(1)
+        self._flush_below = 0
+        self._current: int | None = None
+        self._running = False
+
+    def __len__(self) -> int:
+        return len(self._waiting) + (self._current is not None)
+
+    def add(self, job: Job, after: float) -> None:
+        with self._change:
+            heapq.heappush(self._waiting, (time.monotonic() + after, next(self._numbers), job))
+            if not self._running:
+                threading.Thread(target=self._run, name="nipo_auth_mw", daemon=True).start()
+                self._running = True
+            self._change.notify_all()
+
+    def flush(self, timeout: float) -> bool:
+        with self._change:
+            self._flush_below = limit = next(self._numbers)
+            self._change.notify_all()
+            self._change.wait_for(lambda: not self._any_below(limit), timeout)
+            return not len(self)
+
+    def _any_below(self, limit: int) -> bool:
+        """Whether a job with a lower number waits or runs."""
+        return any(number < limit for _, number, _ in self._waiting) or (self._current or limit) < limit
+
+    def _run(self) -> None:
+        while True:
+            with self._change:
+                job = self._next()
+                if job is None:
+                    self._running = False
+                    return
+            try:
+                job()
+            except StoreUnavailable:
+                _log.warning("the store cannot be reached, so a background job could not write its changes")
+            except Exception:
+                _log.exception("a background job failed")
+            with self._change:
+                self._current = None
+                self._change.notify_all()
+
+    def _next(self) -> Job | None:
+        """Wait until a job is due and return it; None after one second without a job."""
+        while True:
+            if not self._waiting and not self._change.wait_for(lambda: bool(self._waiting), _IDLE_SECONDS):
+                return None
+            flushed = [entry for entry in self._waiting if entry[1] < self._flush_below]
+            due, number, job = entry = min(flushed, key=lambda one: one[1]) if flushed else self._waiting[0]
+            if not flushed and (wait := due - time.monotonic()) > 0:
+                self._change.wait(wait)
+                continue
+            self._waiting.remove(entry)
+            heapq.heapify(self._waiting)
+            self._current = number
+            return job

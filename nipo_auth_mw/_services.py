@@ -1,0 +1,64 @@
+"""Everything that a flow needs, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nipo_auth_mw._audit.log import EventLog
+from nipo_auth_mw._audit.seals import Seals
+from nipo_auth_mw._credentials.email_links import EmailLinks
+from nipo_auth_mw._credentials.hashing import PasswordHashing
+from nipo_auth_mw._credentials.policy import PasswordRules
+from nipo_auth_mw._credentials.tokens import SignedTokens
+from nipo_auth_mw._mail.notifications import Notifications
+from nipo_auth_mw._mail.outbox import Outbox
+from nipo_auth_mw._runtime.worker import Worker
+from nipo_auth_mw._sessions.known_devices import KnownDevices
+from nipo_auth_mw._sessions.sessions import Sessions
+from nipo_auth_mw._throttle.client_limit import ClientLimit
+from nipo_auth_mw._throttle.lockout import Lockout
+from nipo_auth_mw._throttle.quotas import Quotas
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.protocols import (
+    AccountStateStore,
+    AuditLog,
+    Counters,
+    EmailChangeStore,
+    EmailStore,
+    SessionStore,
+    StaffDirectory,
+    UserStore,
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Services:
+    """The objects that flows work with.
+
+    `directory`, `email_store` and `email_changes` are None if the store lacks the capability.
+    """
+
+    config: AuthConfig
+    users: UserStore
+    directory: StaffDirectory | None
+    email_store: EmailStore | None
+    email_changes: EmailChangeStore | None
+    session_store: SessionStore
+    account_states: AccountStateStore
+    audit: AuditLog
+    sessions: Sessions
+    known_devices: KnownDevices
+    counters: Counters
+    lockout: Lockout
+    client_limit: ClientLimit
+    quotas: Quotas
+    hashing: PasswordHashing
+    password_rules: PasswordRules
+    reset_links: EmailLinks
+    email_links: EmailLinks
+    cancel_links: SignedTokens
+    notifications: Notifications
+    outbox: Outbox
+    log: EventLog
+    seals: Seals
+    worker: Worker

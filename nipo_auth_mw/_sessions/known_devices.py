@@ -1,0 +1,61 @@
+"""Known devices: browsers on which an account has opened a persistent session.
+
+The device cookie survives sign-out and signs no user in. It only makes wrong passwords from this browser count apart,
+so that an attacker's guesses do not lock the user's own device (OWASP, "Slow Down Online Guessing Attacks with Device
+Cookies"). The cookie holds a random device id and two values for each account. One is a security stamp that is bound to
+the device id: a change of password, address or state makes the device unknown to the account again, and the cookie of
+another device never fits. The other is a mark that survives such changes: it says that the account has been used on
+this device, so the user gets one notification for each new device.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from nipo_auth_mw._credentials.security_stamp import SecurityStamps
+from nipo_auth_mw._credentials.tokens import KeyedDigests, SignedTokens
+from nipo_auth_mw.models import AccountState
+from nipo_auth_mw.protocols import Account
+
+_MAX_ACCOUNTS = 20
+_MARK_LENGTH = 16
+
+
+class KnownDevices:
+    """Reads and writes the device cookie. The three keys have a purpose of their own each."""
+
+    def __init__(self, signed: SignedTokens, stamps: SecurityStamps, marks: KeyedDigests) -> None:
+        self._signed = signed
+        self._stamps = stamps
+        self._marks = marks
+
+    def known(self, cookie: str | None, account: Account | None, state: AccountState) -> str | None:
+        """The device's id if the account is known on it and has not changed since, else None."""
+        device_id, stamps = self._open(cookie)
+        if account is None or not any(self._stamps.fits(stamp, account, state, device_id) for stamp in stamps):
+            return None
+        return device_id
+
+    def seen_before(self, cookie: str | None, account: Account) -> bool:
+        """Whether the account was known on this device at any time, whatever has changed since."""
+        device_id, values = self._open(cookie)
+        return self._mark(device_id, account) in values
+
+    def remember(self, cookie: str | None, account: Account, state: AccountState) -> str:
+        """The cookie's value with this account added. A cookie holds 20 accounts; the oldest makes room."""
+        device_id, values = self._open(cookie)
+        mark = self._mark(device_id, account)
+        others = [one for one in values if one != mark and not self._stamps.fits(one, account, state, device_id)]
+        newest = [*others, mark, self._stamps.of(account, state, device_id)][-2 * _MAX_ACCOUNTS :]
+        return self._signed.sign(".".join([device_id, *newest]))
+
+    def _mark(self, device_id: str, account: Account) -> str:
+        return self._marks.digest(device_id, account.id)[:_MARK_LENGTH]
+
+    def _open(self, cookie: str | None) -> tuple[str, list[str]]:
+        """The device id and the accounts' values; a new id and no values for a missing or forged cookie."""
+        text = self._signed.open(cookie) if cookie else None
+        if text is None:
+            return secrets.token_urlsafe(18), []
+        device_id, *values = text.split(".")
+        return device_id, values

@@ -1,0 +1,277 @@
+"""Sessions: open, find, touch, end, sweep.
+
+The cookie holds a random secret and its signature. The store keeps only a hash of the secret, so a stolen table opens
+no session. The signature is checked first, so a forged cookie costs no look-up. Every look-up reads the session, its
+account and the account state from the store. So a session that was ended, or whose account has changed, is over at the
+next request of any process (ASVS 5 7.4.1, 7.4.2; NIST SP 800-63B-4 5.1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from nipo_auth_mw._audit.events import EventType, Record, one_line
+from nipo_auth_mw._audit.log import EventLog
+from nipo_auth_mw._credentials.security_stamp import SecurityStamps
+from nipo_auth_mw._credentials.tokens import SignedTokens
+from nipo_auth_mw._runtime.worker import Worker
+from nipo_auth_mw.config import SessionPolicy
+from nipo_auth_mw.models import AccountState, Client, Session, StoredSession, User
+from nipo_auth_mw.protocols import Account, JoinedSessionStore, SessionStore, UserStore
+
+SESSION_ENDED = EventType("session_ended")
+SESSION_EXPIRED = EventType("session_expired")
+
+MAX_PER_ACCOUNT = 100
+_SEND_AGAIN = 30 * 86400
+_CLOCK_TOLERANCE = 300
+_SWEEP_BATCH = 500
+
+Found = tuple[StoredSession, AccountState, Account | None]
+LookUp = Callable[[str], Found | None]
+
+
+@dataclass(slots=True)
+class ActiveSession:
+    """A valid session, its user, and the state of the account.
+
+    `cookie_due` says that the cookie of a persistent session must be sent again, before browsers drop it.
+    """
+
+    stored: StoredSession
+    user: User
+    cookie_due: bool
+    state: AccountState
+
+    @property
+    def public(self) -> Session:
+        """The session as the host app sees it."""
+        return Session(self.stored)
+
+
+class Sessions:
+    """The sessions of all accounts. Every method raises `StoreUnavailable` if the store cannot be reached."""
+
+    def __init__(
+        self,
+        policy: SessionPolicy,
+        store: SessionStore,
+        users: UserStore,
+        signed: SignedTokens,
+        stamps: SecurityStamps,
+        log: EventLog,
+        worker: Worker,
+    ) -> None:
+        self._store = store
+        self._users = users
+        self._signed = signed
+        self._stamps = stamps
+        self._log = log
+        self._worker = worker
+        self._idle = policy.idle.total_seconds()
+        self._browser_idle = policy.browser_idle.total_seconds()
+        self._absolute = policy.absolute.total_seconds()
+        self._reauth_within = policy.reauth_within.total_seconds()
+        shortest = min(self._idle, self._browser_idle)
+        self._touch_every = min(policy.touch_every.total_seconds(), shortest / 2)
+        self._touched: dict[str, float] = {}
+        # If one store keeps the sessions and the accounts, one round trip returns both.
+        same: object = users
+        self._look_up: LookUp = self._look_up_apart
+        if isinstance(store, JoinedSessionStore) and store is same:
+            self._look_up = store.find_session_with_account
+
+    def open(
+        self, account: Account, state: AccountState, client: Client, *, persistent: bool, record: Record
+    ) -> tuple[StoredSession, str]:
+        """Open a session under a new random secret; returns the stored session and the cookie's value.
+
+        Never takes a secret from the client, which stops session fixation (ASVS 5 7.2.4). `account` and `state` must
+        have been read *before* the password was verified: if the account changes in between, the session is invalid
+        from the start. An account has at most 100 sessions; the least recently seen ones end.
+        """
+        now = time.time()
+        secret = secrets.token_urlsafe(32)
+        stored = StoredSession(
+            key=_key(secret),
+            user_id=account.id,
+            stamp=self._stamps.of(account, state),
+            created_at=now,
+            seen_at=now,
+            sent_at=now,
+            persistent=persistent,
+            client_address=one_line(client.address, 64),
+            user_agent=one_line(client.user_agent),
+            confirmed_at=now,
+        )
+        for surplus in self._store.sessions_of(account.id)[MAX_PER_ACCOUNT - 1 :]:
+            self.end(surplus, why="cap", record=record)
+        self._store.open_session(stored)
+        return stored, self._signed.sign(secret)
+
+    def find(self, cookie: str, *, prolong: bool = True) -> ActiveSession | None:
+        """The valid session behind a cookie's value, or None.
+
+        Ends a session that has expired or whose account has changed since sign-in. Updates "last seen" unless
+        `prolong` is False.
+        """
+        secret = self._signed.open(cookie)
+        if secret is None:
+            return None
+        key = _key(secret)
+        # Read before the row: otherwise this request could miss a touch that is written in between.
+        touched = self._touched.get(key)
+        found = self._look_up(key)
+        if found is None:
+            return None
+        stored, state, account = found
+        now = time.time()
+        if touched is not None:
+            stored = stored._replace(seen_at=max(stored.seen_at, touched))
+        idle = self._idle if stored.persistent else self._browser_idle
+        over = now >= stored.seen_at + idle or now >= stored.created_at + self._absolute
+        if over or stored.created_at > now + _CLOCK_TOLERANCE:
+            self._expire(stored)
+            return None
+        if account is None or not account.active or not self._stamps.fits(stored.stamp, account, state):
+            self.end(stored, why=_why_over(account), record=self._log.record)
+            return None
+        if prolong and now - stored.seen_at >= self._touch_every:
+            self._touch(stored.key, now)
+        user = _user(account.id, account.email, account.name, account.role, state.language, state.notify_email)
+        cookie_due = stored.persistent and now - stored.sent_at > _SEND_AGAIN
+        return ActiveSession(stored, user, cookie_due, state)
+
+    def fresh(self, stored: StoredSession) -> bool:
+        """Whether the password was confirmed recently enough for a sensitive action (`reauth_within`)."""
+        return -_CLOCK_TOLERANCE <= time.time() - stored.confirmed_at < self._reauth_within
+
+    def confirm(self, stored: StoredSession) -> bool:
+        """Record that the password was confirmed now. False if the session has ended in the meantime."""
+        return self._store.confirm_session(stored.key, time.time())
+
+    def renew(
+        self, old: StoredSession, account: Account, state: AccountState, client: Client, *, record: Record
+    ) -> tuple[StoredSession, str] | None:
+        """Replace a session by one with a new secret and the account's current stamp (ASVS 5 7.2.4).
+
+        Returns None if `old` has ended in the meantime. Call it in a transaction.
+        """
+        if self._store.end_session(old.key) is None:
+            return None
+        return self.open(account, state, client, persistent=old.persistent, record=record)
+
+    def end(self, stored: StoredSession, *, why: str, record: Record, actor: str = "") -> bool:
+        """End a session and record one event, however many requests do so at once. False if it had already ended."""
+        ended = self._store.end_session(stored.key)
+        if ended is None:
+            return False
+        device = Client(stored.client_address, stored.user_agent)
+        record(SESSION_ENDED, subject=stored.user_id, client=device, session=stored, actor=actor, why=why)
+        return True
+
+    def end_all(self, user_id: str, *, why: str, record: Record, actor: str = "", except_key: str = "") -> None:
+        """End every session of an account except the one whose key is `except_key`."""
+        for stored in self._store.sessions_of(user_id):
+            if stored.key != except_key:
+                self.end(stored, why=why, record=record, actor=actor)
+
+    def of(self, user_id: str) -> list[StoredSession]:
+        """The account's stored sessions, the most recently seen first. Some may have expired."""
+        return list(self._store.sessions_of(user_id))
+
+    def send_again(self, stored: StoredSession) -> bool:
+        """Record that the cookie is sent again. False if the session has ended in the meantime: then send no cookie."""
+        return self._store.mark_session_sent(stored.key, time.time())
+
+    def sweep(self) -> int:
+        """End all expired sessions. Returns how many this call ended."""
+        ended = 0
+        while True:
+            touched = frozenset(self._touched)  # read before the rows, as in `find`
+            late = self._late(time.time())
+            gone = sum(self._expire(stored) for stored in late if stored.key not in touched)
+            ended += gone
+            if len(late) < _SWEEP_BATCH or not gone:
+                return ended
+
+    def overdue(self) -> int:
+        """How many sessions a sweep would end, counted up to 500."""
+        return len(self._late(time.time()))
+
+    def _late(self, now: float) -> Sequence[StoredSession]:
+        """The expired sessions, at most one batch."""
+        return self._store.expired_sessions(
+            persistent_before=now - self._idle,
+            browser_before=now - self._browser_idle,
+            created_before=now - self._absolute,
+            limit=_SWEEP_BATCH,
+        )
+
+    def _look_up_apart(self, key: str) -> Found | None:
+        """The session, the account state and the account, if two stores hold them."""
+        found = self._store.find_session(key)
+        return None if found is None else (*found, self._users.get(found[0].user_id))
+
+    def _deadline(self, stored: StoredSession) -> float:
+        """When the session expires, in seconds since the epoch."""
+        idle = self._idle if stored.persistent else self._browser_idle
+        return min(stored.seen_at + idle, stored.created_at + self._absolute)
+
+    def _expire(self, stored: StoredSession) -> bool:
+        """End an expired session; False if another request or process ended it first."""
+        if self._store.end_session(stored.key) is None:
+            return False
+        self._record_expiry(stored)
+        return True
+
+    def _record_expiry(self, stored: StoredSession) -> None:
+        """Record that a session expired. The event's time is the deadline, not the time when the process noticed."""
+        deadline = self._deadline(stored)
+        self._log.record(
+            SESSION_EXPIRED,
+            subject=stored.user_id,
+            client=Client(stored.client_address, stored.user_agent),
+            session=stored,
+            at=deadline,
+            limit="absolute" if deadline == stored.created_at + self._absolute else "idle",
+            last_seen=int(stored.seen_at),
+        )
+
+    def _touch(self, key: str, now: float) -> None:
+        """Write "last seen" in the background, so no request waits for it. Until then this process remembers it."""
+        self._touched[key] = now
+
+        def write() -> None:
+            try:
+                self._store.touch_session(key, now)
+            finally:
+                if self._touched.get(key) == now:
+                    self._touched.pop(key, None)
+
+        self._worker.submit(write)
+
+
+@lru_cache(maxsize=4096)
+def _user(
+    user_id: str, email: str, name: str | None, role: str, language: str | None, notify_email: str | None
+) -> User:
+    """The user with these values. Equal values give the same immutable object, which saves time on each request."""
+    return User(user_id, email, True, name or "", role, language, notify_email)
+
+
+def _key(secret: str) -> str:
+    """The key under which the store keeps a session. The secret has 256 random bits, so a plain hash is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _why_over(account: Account | None) -> str:
+    """The reason in the audit log for a session whose account has changed."""
+    if account is None:
+        return "account_deleted"
+    return "account_changed" if account.active else "account_disabled"

@@ -1,0 +1,1 @@
+"""Counts that bound guesses and mails."""

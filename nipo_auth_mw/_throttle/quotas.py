@@ -1,0 +1,56 @@
+"""Quotas on mails and audit log entries that a visitor or an account can cause.
+
+Without them an attacker could flood a mailbox with reset links, or fill the audit log with one cheap request repeated
+(OWASP, "Forgot Password Cheat Sheet").
+"""
+
+from __future__ import annotations
+
+from nipo_auth_mw._throttle.counters import CounterNames, outages
+from nipo_auth_mw.protocols import Counters
+
+_MINUTE = 60
+_HOUR = 3600
+
+
+class Quotas:
+    """Each method counts the call if it returns True. Each raises `StoreUnavailable` if the counters cannot be reached.
+
+    `what` names the kind of mail or entry; every kind has a quota of its own.
+    """
+
+    def __init__(self, counters: Counters, names: CounterNames) -> None:
+        self._counters = counters
+        self._names = names
+
+    def once_a_minute(self, what: str, client_address: str) -> bool:
+        """True once a minute for each client: for audit log entries that any request can cause.
+
+        Clients without an IP address share one quota.
+        """
+        key = self._names.client(client_address)
+        with outages():
+            return self._counters.incr(f"{key or 'c:unknown'}:{what}", _MINUTE) == 1
+
+    def allow_mail_to(self, email: str, what: str, *, an_hour: int) -> bool:
+        """Whether a mail that any visitor can cause may go to this canonical address now.
+
+        At most one a minute and `an_hour` in any hour. Addresses without an account have the same quota, so the answer
+        does not reveal whether an account exists.
+        """
+        return self._allow(f"{self._names.address(email)}:{what}", an_hour, spaced=True)
+
+    def allow_notification_to(self, user_id: str, what: str, *, an_hour: int, spaced: bool = True) -> bool:
+        """Whether a mail that this account's user causes may be sent now.
+
+        At most `an_hour` in any hour and, if `spaced`, one a minute. The quota belongs to the account, because its user
+        can change the address: otherwise one account could flood any number of other people's mailboxes.
+        """
+        return self._allow(f"{self._names.account(user_id)}:{what}", an_hour, spaced=spaced)
+
+    def _allow(self, name: str, an_hour: int, *, spaced: bool) -> bool:
+        """Take the first free one of `an_hour` counters, each of which expires an hour after its mail."""
+        with outages():
+            if spaced and self._counters.incr(f"{name}:minute", _MINUTE) != 1:
+                return False
+            return any(self._counters.incr(f"{name}:{number}", _HOUR) == 1 for number in range(an_hour))

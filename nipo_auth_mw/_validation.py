@@ -1,0 +1,269 @@
+"""Checks of the settings: one function for each kind of value.
+
+Every function raises `ConfigError`, which names the field and the problem and gives a hint.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from nipo_auth_mw.errors import ConfigError
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{0,32}\Z")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?\Z")
+_PATH = re.compile(r"(?:/[^\x00-\x20\x7f/\\;?#%]+)+\Z")
+_HOW_TO_MAKE_A_KEY = "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+
+
+def require(good: bool, name: str, problem: str, hint: str) -> None:
+    """Raise `ConfigError` unless `good`."""
+    if not good:
+        raise ConfigError(name, problem, hint)
+
+
+def require_duration(name: str, value: object, least: timedelta, most: timedelta) -> None:
+    """A timedelta within these limits, which are included."""
+    if not isinstance(value, timedelta):
+        raise ConfigError(name, "is not a timedelta", f"Give a timedelta between {least} and {most}.")
+    require(least <= value <= most, name, f"{value} is out of range", f"Choose between {least} and {most}.")
+
+
+def require_number(name: str, value: object, least: int, most: int) -> None:
+    """A whole number within these limits, which are included. True and False are no numbers."""
+    good = type(value) is int and least <= value <= most
+    require(good, name, f"{value!r} is not a whole number in range", f"Choose between {least} and {most}.")
+
+
+def require_bool(name: str, value: object) -> None:
+    """True or False."""
+    require(isinstance(value, bool), name, f"{value!r} is not true or false", "Give True or False.")
+
+
+def require_storage(uri: object) -> None:
+    """Where the counters are: "store", "memory://", or an address of Redis."""
+    name, hint = "lockout.storage", 'Use "store" or a "redis://" address.'
+    require(isinstance(uri, str), name, "is not text", hint)
+    scheme = str(uri).split("://")[0]
+    if "memcached" in scheme:
+        raise ConfigError(name, "memcached cannot release an attempt slot atomically", hint)
+    require(
+        uri == "store" or uri == "memory://" or scheme in {"redis", "rediss", "redis+unix"},
+        name,
+        f"{scheme!r} is not a known counter storage",
+        hint,
+    )
+
+
+def read(key: str, kind: str, value: Any) -> Any:
+    """A setting from the text of an environment variable. `kind` is the field's annotation.
+
+    Returns a value that is not text unchanged.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if "Sequence" in kind:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        if "timedelta" in kind:
+            return timedelta(seconds=float(text))
+        if "int" in kind:
+            return None if "None" in kind and text == "" else int(text)
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            key, f"{text!r} is not a number", "Give durations in seconds and counts as whole numbers."
+        ) from None
+    if kind == "bool":
+        truth = {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }
+        require(text.lower() in truth, key, f"{text!r} is not true or false", "Use 1 or 0.")
+        return truth[text.lower()]
+    return text
+
+
+def texts(value: object) -> tuple[str, ...] | None:
+    """The items of a tuple or list of texts; None for anything else."""
+    if not isinstance(value, (tuple, list)) or not all(isinstance(item, str) for item in value):
+        return None
+    return tuple(value)
+
+
+def secret_keys(value: object) -> tuple[str, ...]:
+    """The secret keys, newest first: each at least 32 bytes and not taken from an example."""
+    name = "secret_key"
+    keys = (value,) if isinstance(value, str) else texts(value)
+    if not keys:
+        raise ConfigError(name, "is missing or not text", _HOW_TO_MAKE_A_KEY)
+    for key in keys:
+        require(len(key.encode("utf-8", "replace")) >= 32, name, "is shorter than 32 bytes", _HOW_TO_MAKE_A_KEY)
+        letters = re.sub(r"[^a-z]", "", key.lower())
+        words = ("changeme", "changethis", "yoursecret", "secretkeyhere", "djangoinsecure", "replaceme", "placeholder")
+        known = any(word in letters for word in words)
+        require(
+            not known,
+            name,
+            "is an example from published documentation, so an attacker could sign cookies with it",
+            _HOW_TO_MAKE_A_KEY,
+        )
+    require(len(set(keys)) == len(keys), name, "contains the same key twice", "List each key once, newest first.")
+    return keys
+
+
+def base_url(value: object) -> str:
+    """The address at which users open the app, without a slash at its end. https, except on a loopback host."""
+    name, example = "base_url", 'Use the address that users open, such as "https://reports.example.jp".'
+    require(isinstance(value, str) and value != "", name, "is missing", example)
+    text = str(value)
+    clean = text.isascii() and text.isprintable() and " " not in text and "\\" not in text
+    require(
+        clean, name, "contains characters that no URL contains", example + " Write a non-ASCII host in its xn-- form."
+    )
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ConfigError(name, "is not a URL", example) from None
+    require(parts.scheme in {"http", "https"} and bool(parts.hostname), name, "is not an http or https URL", example)
+    require("@" not in parts.netloc, name, "contains a user name", example)
+    require(
+        not parts.query and not parts.fragment and not text.endswith(("?", "#")),
+        name,
+        "contains a query or fragment",
+        example,
+    )
+    host = parts.hostname or ""
+    require(
+        parts.scheme == "https" or is_loopback(host),
+        name,
+        f"plain http would send the passwords and cookies of {host} unencrypted over the network",
+        "Put TLS in front of the app (nginx, Caddy, a load balancer) and use https://. http is for localhost only.",
+    )
+    path = parts.path.rstrip("/")
+    require(not path or is_canonical_path(path), name, "has a path that is not canonical", example)
+    shown = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{shown}{'' if port in (None, default) else f':{port}'}{path}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is localhost, *.localhost, 127.0.0.0/8 or ::1 (RFC 6761 section 6.3)."""
+    host = host.lower().rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def prefix(value: object) -> str:
+    """The path below which the middleware answers: canonical and not "/"."""
+    text = value.rstrip("/") if isinstance(value, str) else ""
+    good = is_canonical_path(text)
+    require(good, "prefix", f"{value!r} is not a canonical path below /", 'Use a path such as "/-/auth".')
+    return text
+
+
+def path_rules(name: str, value: object) -> tuple[str, ...]:
+    """Path rules: each is an exact path, such as "/healthz", or a subtree, such as "/static/*"."""
+    listed = texts(value)
+    if listed is None:
+        raise ConfigError(name, "is not a list of paths", f'Write it as a list: {name}=["/static/*"].')
+    for rule in listed:
+        path = rule.removesuffix("/*") if rule.endswith("/*") else rule.removesuffix("/")
+        require("*" not in path, name, f"{rule!r} contains a * that is not its end", 'Write a subtree as "/static/*".')
+        good = rule in {"/", "/*"} or is_canonical_path(path)
+        require(
+            good,
+            name,
+            f"{rule!r} is not a canonical path",
+            'Start it with "/". Use no "//", "..", "%", "?", ";" or "\\".',
+        )
+    return listed
+
+
+def check_path_rules(public: tuple[str, ...], protected: tuple[str, ...], prefix: str) -> None:
+    """Raise `ConfigError` for rules that have no effect or contradict each other."""
+    both = sorted(set(public) & set(protected))
+    require(not both, "public_paths", f"{both} are in `protected_paths`, too", "Keep each rule in one of the two.")
+    for rule in protected:
+        inside = any(_covers(other, rule) for other in public)
+        hint = "Every path outside the public rules requires a session anyway. Remove this rule."
+        require(inside, "protected_paths", f"{rule!r} is outside every public subtree", hint)
+    for name, rules in (("public_paths", public), ("protected_paths", protected)):
+        for rule in rules:
+            # "/*" may cover the prefix: the middleware answers below its prefix before it applies any rule.
+            apart = rule == "/*" or not (_covers(rule, prefix) or _covers(prefix + "/*", rule))
+            hint = "The middleware's own pages need no rule. Remove it or choose another prefix."
+            require(apart, name, f"{rule!r} covers `prefix` ({prefix})", hint)
+
+
+def _covers(rule: str, other: str) -> bool:
+    """Whether the rule `rule` covers every path that the rule `other` covers."""
+    if not rule.endswith("/*"):
+        return rule == other
+    root = rule.removesuffix("/*")
+    return other.removesuffix("/*") == root or other.startswith(root + "/")
+
+
+def is_canonical_path(path: str) -> bool:
+    """Whether the path has one spelling: no empty segment, no dots as a segment, nothing encoded."""
+    segments = path.split("/")
+    return _PATH.match(path) is not None and "." not in segments and ".." not in segments
+
+
+def is_path(text: object) -> bool:
+    """Whether a Location header may hold the text as a path of this site. Refuses `//` and `/\\`, which browsers take
+    for another site."""
+    return isinstance(text, str) and re.match(r"/(?![/\\])[!-\[\]-~]*\Z", text) is not None
+
+
+def is_line(text: object, most: int) -> bool:
+    """Whether the value is one line of at most `most` printable characters."""
+    return isinstance(text, str) and len(text) <= most and (text == "" or text.isprintable())
+
+
+def zone(value: object) -> ZoneInfo:
+    """The time zone of this IANA name."""
+    try:
+        return ZoneInfo(str(value))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        hint = 'Use a name such as "Asia/Tokyo". If the system has no time zones, pip install tzdata.'
+        raise ConfigError("timezone", f"{value!r} is not a known time zone", hint) from None
+
+
+def roles(value: object) -> tuple[str, ...]:
+    """The names of the roles: at most 50, with "admin" among them."""
+    listed = texts(value) or ()
+    good = "admin" in listed and len(set(listed)) == len(listed) and len(listed) <= 50
+    good = good and all(re.fullmatch(r"[A-Za-z0-9_.-]{1,32}", role) for role in listed)
+    require(
+        good,
+        "roles",
+        f'{value!r} is not a list of role names with "admin"',
+        'Use a list such as ("admin", "manager", "staff").',
+    )
+    return listed
+
+
+def language_codes(value: object) -> tuple[str, ...]:
+    """The language codes, such as "ja" or "pt-BR", each once."""
+    listed = texts(value)
+    if not listed:
+        raise ConfigError("languages", "is not a list of language codes", 'Use a list such as ("ja", "en").')
+    good = all(_LANGUAGE.match(code) for code in listed) and len(set(listed)) == len(listed)
+    require(good, "languages", f"{listed} contains a wrong or repeated code", 'Use a list such as ("ja", "en").')
+    return listed

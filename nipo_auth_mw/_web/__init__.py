@@ -1,0 +1,1 @@
+"""HTTP: the middleware's own pages, and the checks around the host app."""

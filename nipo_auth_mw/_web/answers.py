@@ -1,0 +1,208 @@
+"""Answers as a page or as JSON, with the headers of every answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from werkzeug.datastructures import Headers
+from werkzeug.wrappers import Response
+
+from nipo_auth_mw._flows.outcomes import SIGN_IN_REQUIRED, Refused
+from nipo_auth_mw._flows.staff import ADMIN
+from nipo_auth_mw._pages.renderer import Problem, Renderer
+from nipo_auth_mw._web import problems
+from nipo_auth_mw._web.body import BadRequest
+from nipo_auth_mw._web.cookies import Cookie
+from nipo_auth_mw._web.request import Request
+from nipo_auth_mw._web.requirements import first_unmet
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.errors import PasswordRejected
+from nipo_auth_mw.models import User
+
+_CSP = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", _CSP),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Referrer-Policy", "same-origin"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
+_A_YEAR = "public, max-age=31536000, immutable"
+
+Cookies = Sequence[str]
+
+
+class _Redirect(Response):
+    """A redirect that sends Location as it is given.
+
+    Werkzeug would quote it anew, which turns `?x[]=1` into another spelling than the one that was checked.
+    """
+
+    autocorrect_location_header = False
+
+    def get_wsgi_headers(self, environ: Any) -> Headers:
+        """The headers with the given Location."""
+        headers = super().get_wsgi_headers(environ)
+        headers["Location"] = self.headers["Location"]
+        return headers
+
+
+class Answers:
+    """Builds every answer of the middleware, including static files."""
+
+    def __init__(self, config: AuthConfig, pages: Renderer, flash_cookie: Cookie, *, has_staff: bool) -> None:
+        self._config = config
+        self._for_admins = ("staff", "audit") if has_staff else ("audit",)
+        self._pages = pages
+        self._flash_cookie = flash_cookie
+
+    def page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
+        """An HTML page, never cached.
+
+        Every template gets the root of the app, the path of this page, the user, the navigation and the flash message
+        of the change before it. `context` adds the facts of this page.
+        """
+        user: User | None = request.session.user if request.session else None
+        flash = self._flash(request) if status == 200 else ""
+        common: dict[str, Any] = {
+            "root": request.root,
+            "here": here(request, self._config),
+            "user": user,
+            "flash": flash,
+        }
+        common |= {"sections": self._sections(request), "at_section": request.route.partition("/")[0]}
+        html = self._pages.render(template, request.language, **{**common, **context})
+        response = _with_headers(
+            Response(html.encode("utf-8", "replace"), status, content_type="text/html; charset=utf-8")
+        )
+        response.headers["Content-Language"] = request.language
+        if flash:
+            response.headers.add("Set-Cookie", self._flash_cookie.delete())
+        return response
+
+    def _sections(self, request: Request) -> tuple[str, ...]:
+        """The pages in the navigation: those that this user may open."""
+        session = request.session
+        if session is None or first_unmet(session.user, session.state):
+            return ()
+        return ("account", *self._for_admins) if session.user.role == ADMIN else ("account",)
+
+    def _flash(self, request: Request) -> str:
+        """The flash message that `done` left for this page.
+
+        The cookie holds the name of a text in the catalogue, so a forged cookie can show no other text.
+        """
+        word = self._flash_cookie.read(request.cookies) if request.method == "GET" else None
+        return self._pages.flash(request.language, word) if word else ""
+
+    def data(self, data: Mapping[str, Any], status: int = 200, kind: str = "application/json") -> Response:
+        """A JSON answer with this status and media type, never cached."""
+        body = json.dumps(data, ensure_ascii=False)
+        return _with_headers(Response(body, status, content_type=kind))
+
+    def done(self, request: Request, to: str, cookies: Cookies = (), *, flash: str = "", **what: Any) -> Response:
+        """The answer to a successful change: 303 to `to`, or JSON with `next` and the facts.
+
+        `flash` names the flash message at the top of the next page. `cookies` are values of Set-Cookie.
+        """
+        response = self.data({"next": to, **what}) if request.wants_json else self.redirect(to)
+        if flash and not request.wants_json:
+            cookies = [*cookies, self._flash_cookie.set(flash)]
+        for cookie in cookies:
+            response.headers.add("Set-Cookie", cookie)
+        return response
+
+    def redirect(self, to: str) -> Response:
+        """A redirect with 303, so that no browser sends the POST again to the target.
+
+        `to` is a path, never built from the Host header (host header injection).
+        """
+        response = _with_headers(_Redirect(b"", 303, content_type="text/html; charset=utf-8"))
+        response.headers["Location"] = to
+        return response
+
+    def refuse(
+        self,
+        request: Request,
+        refused: Refused,
+        template: str = "problem.html",
+        *,
+        as_json: bool | None = None,
+        **context: Any,
+    ) -> Response:
+        """A refusal in the form that the sender reads: a page with the message, or problem+json (RFC 9457).
+
+        `template` and `context` are the page and its facts. `as_json` decides the form; None leaves it to the request.
+        `PROBLEMS` has the status and the text of each code.
+        """
+        if refused.code == SIGN_IN_REQUIRED:
+            # The form is still in the browser, so the page opens sign-in in another tab.
+            template, context = "session_ended.html", {"login_url": f"{request.root}{self._config.prefix}/login"}
+        status = problems.status_of(refused.code, refused.detail)
+        problem = self._problem(request, refused)
+        advice = self._pages.advice(request.language, refused.advice)
+        if request.wants_json if as_json is None else as_json:
+            data = {"type": f"urn:nipo-auth-mw:{refused.code}", "title": problem.title, "status": status}
+            data |= {"detail": problem.detail, "code": refused.code}
+            if refused.code == PasswordRejected.code:
+                data |= {"reason": refused.detail, "advice": advice}
+            if refused.retry_after is not None:
+                data["retry_after"] = refused.retry_after
+            response = self.data(data, status, "application/problem+json")
+        else:
+            response = self.page(request, template, status, **{**context, "problem": problem, "advice": advice})
+        if status == 401:
+            response.headers["WWW-Authenticate"] = "Session"
+        if refused.retry_after is not None:
+            response.headers["Retry-After"] = str(refused.retry_after)
+        return response
+
+    def _problem(self, request: Request, refused: Refused) -> Problem:
+        """The title and the text of a refusal in the request's language."""
+        limits = self._config.passwords
+        values = {"min_length": limits.min_length, "max_length": limits.max_length, **refused.values}
+        text = problems.text_of(refused.code, refused.detail)
+        return self._pages.problem(request.language, refused.code, text, retry_after=refused.retry_after, **values)
+
+    def download(self, parts: Iterable[bytes], content_type: str, name: str) -> Response:
+        """A file for the browser to save, sent while it is made."""
+        response = _with_headers(Response(parts, content_type=content_type))
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        return response
+
+    def file(self, data: bytes, content_type: str) -> Response:
+        """A static file. Its name changes with its content, so every cache may hold it for a year."""
+        response = Response(data, content_type=content_type)
+        response.headers["Cache-Control"] = _A_YEAR
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+def here(request: Request, config: AuthConfig) -> str:
+    """The path that the language switch returns to: this page, or sign-in if GET does not show this page.
+
+    It holds nothing of the query except `next`: a password that a user typed into the address bar must not show in the
+    page.
+    """
+    if request.method not in {"GET", "HEAD"} or not request.route:
+        return f"{request.root}{config.prefix}/login"
+    try:
+        wanted = request.query.get("next")
+    except BadRequest:
+        wanted = None
+    path = f"{request.root}{config.prefix}/{request.route}"
+    return f"{path}?{urlencode({'next': wanted}, safe='/')}" if wanted else path
+
+
+def _with_headers(response: Response) -> Response:
+    """The answer with the security headers (ASVS 5 3.4)."""
+    for name, value in _HEADERS:
+        response.headers[name] = value
+    return response

@@ -1,0 +1,110 @@
+"""The body and the query of a request: limited in size, read once, parsed strictly."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+
+MOST_BYTES = 64 * 1024
+MOST_FIELDS = 50
+_LENGTH = re.compile(r"[0-9]{1,10}\Z")
+_FLAGS = frozenset({"remember", "active", "all", "must_change"})
+
+Environ = dict[str, Any]
+
+
+class BadRequest(Exception):
+    """The request cannot be parsed. `code` says why, and `_web.problems` has its status."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def fields_of(environ: Environ) -> dict[str, str | bool]:
+    """The fields of a form or of a JSON object. Raises `BadRequest`.
+
+    A field given twice is refused, since two readers could choose differently (ASVS 5 15.3.7).
+    """
+    body = _read_body(environ)
+    if not body:
+        return {}
+    if media_type(environ) == "application/json":
+        return _json_fields(body)
+    if media_type(environ) != "application/x-www-form-urlencoded":
+        raise BadRequest("unsupported_media_type")
+    try:
+        return dict(pairs_of(body.decode("utf-8")))
+    except UnicodeDecodeError:
+        raise BadRequest("bad_request") from None
+
+
+def media_type(environ: Environ) -> str:
+    """The media type of the body, in lower case and without parameters."""
+    return str(environ.get("CONTENT_TYPE") or "").split(";", 1)[0].strip(" \t").lower()
+
+
+def _read_body(environ: Environ) -> bytes:
+    """The whole body, up to the limit of 64 KiB. Raises `BadRequest`."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not length:
+        if environ.get("wsgi.input_terminated") or environ.get("HTTP_TRANSFER_ENCODING"):
+            raise BadRequest("bad_request")
+        return b""
+    if not _LENGTH.match(length):
+        raise BadRequest("bad_request")
+    expected = int(length)
+    if expected > MOST_BYTES:
+        raise BadRequest("too_large")
+    chunks: list[bytes] = []
+    left = expected
+    try:
+        while left > 0 and (chunk := environ["wsgi.input"].read(left)):
+            chunks.append(chunk)
+            left -= len(chunk)
+    except OSError:
+        raise BadRequest("bad_request") from None
+    if left > 0:
+        raise BadRequest("bad_request")
+    return b"".join(chunks)
+
+
+def pairs_of(text: str) -> dict[str, str]:
+    """The fields of a query or a form. Raises `BadRequest`."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise BadRequest("bad_request") from None
+    return _once(pairs)
+
+
+def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The fields, if each of them is given once. Raises `BadRequest`."""
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields or len(fields) >= MOST_FIELDS:
+            raise BadRequest("bad_request")
+        fields[name] = value
+    return fields
+
+
+def _json_fields(body: bytes) -> dict[str, str | bool]:
+    """The fields of a JSON object: text, and booleans for the known flags. Raises `BadRequest`."""
+    try:
+        data = json.loads(body.decode("utf-8"), object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise BadRequest("bad_request") from None
+    if not isinstance(data, dict):
+        raise BadRequest("bad_request")
+    for name, value in data.items():
+        if not isinstance(value, bool if name in _FLAGS else str) or not _is_text(f"{name}{value}"):
+            raise BadRequest("bad_request")
+    return data
+
+
+def _is_text(text: str) -> bool:
+    """Whether the text can be encoded. JSON can spell lone surrogates, which cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

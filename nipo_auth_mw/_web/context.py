@@ -1,0 +1,123 @@
+"""The objects that every view works with, built once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from nipo_auth_mw._pages.renderer import Renderer
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._web import redirects
+from nipo_auth_mw._web.answers import Answers
+from nipo_auth_mw._web.cookies import Cookie
+from nipo_auth_mw._web.language import choose
+from nipo_auth_mw._web.request import Request, root_of
+from nipo_auth_mw.config import AuthConfig
+
+_400_DAYS = 400 * 86400
+_A_MINUTE = 60
+Environ = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class WebContext:
+    """The services, the pages, the answers and the cookies.
+
+    `is_page` and `is_page_of_user` judge redirect targets below the prefix.
+    """
+
+    config: AuthConfig
+    services: Services
+    pages: Renderer
+    answers: Answers
+    session_cookie: Cookie
+    device_cookie: Cookie
+    language_cookie: Cookie
+    is_page: Callable[[str], bool]
+    is_page_of_user: Callable[[str], bool]
+
+    def path(self, request: Request, route: str) -> str:
+        """The path of a route, as users see it."""
+        return f"{request.root}{self.config.prefix}/{route}"
+
+    def redirect_target(self, request: Request, wanted: str, default: str | None = None) -> str:
+        """The path that a successful change leads to: `wanted` if it is a path of the app's origin, else `default`,
+        else home.
+
+        Of the middleware's own pages only those of a signed-in user are redirect targets.
+        """
+        own, home = self.prefix_path(request.environ), request.root + self.config.home
+        fallback = home if default is None else default
+        return redirects.safe_next(wanted, own=own, default=fallback, allowed=self.is_page_of_user)
+
+    def page_target(self, request: Request, wanted: str, default: str) -> str:
+        """The path that the language switch returns to: any page of the app or of the middleware."""
+        own = self.prefix_path(request.environ)
+        return redirects.safe_next(wanted, own=own, default=default, allowed=self.is_page)
+
+    def session_cookies(self, session: str, device: str | None, *, persistent: bool) -> list[str]:
+        """The Set-Cookie values that open a session in this browser. `device` makes it a known device."""
+        cookies = [self.session_cookie.set(session, persistent=persistent)]
+        return cookies if device is None else [*cookies, self.device_cookie.set(device)]
+
+    def language(self, environ: Environ, account: str | None) -> str:
+        """The language of the answer: by the switch, the account, the browser, or the default."""
+        return choose(
+            self.config.languages,
+            self.config.default_language,
+            cookie=self.language_cookie.read(environ.get("HTTP_COOKIE", "")),
+            account=account,
+            accept=environ.get("HTTP_ACCEPT_LANGUAGE"),
+        )
+
+    def request(self, environ: Environ) -> Request:
+        """The request, before the store is asked for its session."""
+        request = Request(environ, self.config)
+        request.language = self.language(environ, None)
+        return request
+
+    def identify(self, request: Request) -> None:
+        """Find the active session of a request below the prefix. Raises `StoreUnavailable`."""
+        value = self.session_cookie.read(request.cookies)
+        request.session = self.services.sessions.find(value) if value else None
+        if request.session is not None:
+            request.language = self.language(request.environ, request.session.user.language)
+
+    def prefix_path(self, environ: Environ) -> str:
+        """The path of the middleware's own pages, as users see it."""
+        return root_of(environ, self.config) + self.config.prefix
+
+
+View = Callable[[WebContext, Request], Response]
+
+
+def build(
+    config: AuthConfig,
+    services: Services,
+    pages: Renderer,
+    *,
+    is_page: Callable[[str], bool],
+    is_page_of_user: Callable[[str], bool],
+) -> WebContext:
+    """Build the answers and the cookies. The names and flags of the cookies follow `base_url` and `realm`."""
+    suffix = f"_{config.realm}" if config.realm else ""
+    secure = config.secure
+    return WebContext(
+        config=config,
+        services=services,
+        pages=pages,
+        answers=Answers(
+            config,
+            pages,
+            Cookie(f"nipo_flash{suffix}", secure=secure, lasts=_A_MINUTE),
+            has_staff=services.directory is not None,
+        ),
+        session_cookie=Cookie(f"nipo_auth{suffix}", secure=secure, lasts=_400_DAYS),
+        device_cookie=Cookie(f"nipo_device{suffix}", secure=secure, lasts=_400_DAYS),
+        language_cookie=Cookie(f"nipo_lang{suffix}", secure=secure, lasts=_400_DAYS, http_only=False),
+        is_page=is_page,
+        is_page_of_user=is_page_of_user,
+    )

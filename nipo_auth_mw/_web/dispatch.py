@@ -1,0 +1,116 @@
+"""One request below the prefix: the checks that all routes share, then the view of the route."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+from werkzeug.wrappers import Response
+
+from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
+from nipo_auth_mw._web import challenges, routes
+from nipo_auth_mw._web.body import BadRequest
+from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.origin import is_from_elsewhere, names_wrong_host
+from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, is_navigation
+from nipo_auth_mw._web.requirements import first_unmet
+from nipo_auth_mw._web.routes import Route
+from nipo_auth_mw.models import User
+
+CROSS_SITE_REFUSED = EventType("cross_site_refused")
+NOT_ALLOWED = EventType("not_allowed")
+
+_log = logging.getLogger("nipo_auth_mw")
+_UNAVAILABLE_FOR = 5
+
+
+def answer(web: WebContext, environ: Environ) -> Response:
+    """The answer to a request below the prefix.
+
+    Never raises: an error of the middleware or of a store becomes 503 and a line in the log.
+    """
+    request = web.request(environ)
+    try:
+        response = _answer(web, request)
+    except BadRequest as bad:
+        response = web.answers.refuse(request, Refused(bad.code))
+    except Exception as problem:
+        response = unavailable(web, environ, problem)
+    found = routes.find(request.route)
+    if found is not None and found[0].mailed:
+        # The path, which holds a secret, must not leave this site. With `no-referrer` browsers send "Origin: null".
+        response.headers["Referrer-Policy"] = "strict-origin"
+    return response
+
+
+def _answer(web: WebContext, request: Request) -> Response:
+    """Check host, origin, route, method and rights, in this order, and call the view.
+
+    The origin check stops cross-site requests (ASVS 5 3.5.1). Raises `BadRequest`.
+    """
+    environ = request.environ
+    if names_wrong_host(environ, web.config):
+        return web.answers.refuse(request, Refused("wrong_host"))
+    if request.method not in SAFE_METHODS and is_from_elsewhere(environ, web.config):
+        _record_once_a_minute(web, request, CROSS_SITE_REFUSED)
+        return web.answers.refuse(request, Refused("cross_site"))
+    found = routes.find(request.route)
+    if found is None:
+        return web.answers.refuse(request, Refused("not_found"))
+    route, request.arguments = found
+    allowed = ", ".join(route.methods)
+    if request.method == "OPTIONS":
+        response = web.answers.data({})
+    elif (view := route.views.get("GET" if request.method == "HEAD" else request.method)) is None:
+        response = web.answers.refuse(request, Refused("method_not_allowed"))
+    else:
+        if request.method == "POST":
+            request.receive()
+        if route.identifies:
+            web.identify(request)
+        return _refused_here(web, request, route) or view(web, request)
+    response.headers["Allow"] = allowed
+    return response
+
+
+def _refused_here(web: WebContext, request: Request, route: Route) -> Response | None:
+    """The refusal if the sender may not use the route, else None.
+
+    Refusals that the user can act on come first: sign-in, then requirements (ASVS 5 8.2.1).
+    """
+    session = request.session
+    if not route.needs_user:
+        return None
+    if session is None:
+        return challenges.sign_in_first(web, request.environ)
+    unmet = first_unmet(session.user, session.state)
+    if unmet is not None and unmet is not route.satisfies:
+        return challenges.meet_first(web, request.environ, unmet)
+    if route.role and session.user.role != route.role:
+        _record_once_a_minute(web, request, NOT_ALLOWED, session.user)
+        return web.answers.refuse(request, Refused("not_allowed"))
+    if route.fresh and not web.services.sessions.fresh(session.stored):
+        return challenges.meet_first(web, request.environ, REAUTHENTICATION)
+    return None
+
+
+def unavailable(web: WebContext, environ: Environ, problem: Exception) -> Response:
+    """Fail closed with 503.
+
+    The log gets the place and the type of the error, never its message, which may quote a field.
+    """
+    frames = "".join(traceback.format_tb(problem.__traceback__))
+    _log.error("answered 503 after %s\n%s", type(problem).__qualname__, frames)
+    request = web.request(environ)
+    as_json = None if environ.get("PATH_INFO", "").startswith(web.config.prefix + "/") else not is_navigation(environ)
+    return web.answers.refuse(request, Refused("unavailable", _UNAVAILABLE_FOR), as_json=as_json)
+
+
+def _record_once_a_minute(web: WebContext, request: Request, kind: EventType, user: User | None = None) -> None:
+    """Record an event that an attacker can cause at will, so that it cannot fill the audit log."""
+    if not web.services.quotas.once_a_minute(kind.name, request.client.address):
+        return
+    route = request.route[:64].encode("ascii", "backslashreplace").decode()
+    web.services.log.record(kind, subject=user.id if user else None, client=request.client, route=route)

@@ -1,0 +1,73 @@
+"""The table of refusals: each code with its status and its texts. The docs' table is generated from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
+from nipo_auth_mw._web.requirements import REQUIREMENTS
+
+
+class Kind(NamedTuple):
+    """The status of a code. If a code has several texts, `details` gives the further ones and their status."""
+
+    status: int
+    details: Mapping[str, int]
+
+
+def _kind(status: int, *details: str, **others: int) -> Kind:
+    """The kind with this status; `details` share it, and `others` have their own."""
+    return Kind(status, dict.fromkeys(details, status) | others)
+
+
+PROBLEMS: dict[str, Kind] = {
+    "bad_request": _kind(400),
+    "wrong_host": _kind(400),
+    "invalid_credentials": _kind(401, "lock_begun"),
+    "sign_in_required": _kind(401, "form"),
+    "account_disabled": _kind(403),
+    "cross_site": _kind(403),
+    "not_allowed": _kind(403),
+    "not_oneself": _kind(403),
+    "wrong_password": _kind(403, "lock_begun"),
+    **{requirement.code: _kind(403) for requirement in (REAUTHENTICATION, *REQUIREMENTS)},
+    "mail_unavailable": _kind(404),
+    "no_such_account": _kind(404),
+    "no_such_session": _kind(404),
+    "not_found": _kind(404),
+    "not_supported": _kind(404),
+    "method_not_allowed": _kind(405),
+    "last_admin": _kind(409),
+    "link_expired": _kind(410, "email"),
+    "too_large": _kind(413),
+    "unsupported_media_type": _kind(415),
+    "bad_filter": _kind(422),
+    "email_rejected": _kind(422),
+    "email_taken": _kind(422, back=409),
+    "email_unchanged": _kind(422),
+    "no_lines": _kind(422),
+    "password_rejected": _kind(422, "too_short", "too_long", "guessable", "not_text", "unchanged"),
+    "too_many_lines": _kind(422),
+    "unknown_language": _kind(422),
+    "unknown_role": _kind(422),
+    "locked": _kind(429, "for_good", "own_password"),
+    "too_many_attempts": _kind(429),
+    "too_many_mails": _kind(429),
+    "busy": _kind(503),
+    "unavailable": _kind(503),
+}
+
+
+def status_of(code: str, detail: str = "") -> int:
+    """The status of a refusal."""
+    kind = PROBLEMS[code]
+    return kind.details[detail] if detail else kind.status
+
+
+def text_of(code: str, detail: str = "") -> str:
+    """The name of a refusal's text in the catalogues.
+
+    A code has several texts if its meaning depends on the page: `locked_own_password` is a lock at re-authentication.
+    """
+    return f"{code}_{detail}" if detail else code

@@ -1,0 +1,184 @@
+"""The parts of a request that the middleware reads. The sender controls all of them, so each reader is strict."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any
+from urllib.parse import quote
+
+from nipo_auth_mw._sessions.sessions import ActiveSession
+from nipo_auth_mw._web.body import BadRequest, fields_of, media_type, pairs_of
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.models import Client
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_NO = frozenset({"", "0", "no", "off", "false"})
+_LONGEST_ACCEPT = 1024
+
+Environ = dict[str, Any]
+
+
+class Request:
+    """One request below the prefix. `arguments` are the values of a route's `<...>` segments.
+
+    `session` is the active session of the sender, None for a visitor.
+    """
+
+    def __init__(self, environ: Environ, config: AuthConfig) -> None:
+        self.environ = environ
+        self.method: str = environ.get("REQUEST_METHOD", "GET")
+        self.route = environ.get("PATH_INFO", "")[len(config.prefix) + 1 :]
+        self.root = root_of(environ, config)
+        self.cookies: str = environ.get("HTTP_COOKIE", "")
+        self.session: ActiveSession | None = None
+        self.language = config.default_language
+        self.arguments: dict[str, str] = {}
+        # Not a cached_property: before Python 3.12 all requests share its lock, so one request with a slow body would
+        # hold up every other request.
+        self._query: dict[str, str] | None = None
+        self._fields: dict[str, str | bool] | BadRequest | None = None
+
+    @property
+    def client(self) -> Client:
+        """The peer that the server names, behind `trusted_proxies`. No other header is trusted."""
+        return Client(
+            _address_of(self.environ)[:64], str(self.environ.get("HTTP_USER_AGENT") or "")[:1000], self.language
+        )
+
+    @property
+    def signed_in(self) -> ActiveSession:
+        """The active session, on a route that needs one. Raises LookupError for a visitor."""
+        if self.session is None:
+            raise LookupError("this route does not ask for a session")
+        return self.session
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The fields of the query. Raises `BadRequest` for bad UTF-8, a field given twice, and too many fields."""
+        if self._query is None:
+            self._query = pairs_of(self.environ.get("QUERY_STRING", ""))
+        return self._query
+
+    @property
+    def fields(self) -> dict[str, str | bool]:
+        """The fields of the body, read once. Raises `BadRequest`."""
+        found = self.receive()
+        if isinstance(found, BadRequest):
+            raise found
+        return found
+
+    def receive(self) -> dict[str, str | bool] | BadRequest:
+        """Read the body, or return why it cannot be read.
+
+        A sender can hold the body back for hours, so the session and its rights are looked up afterwards.
+        """
+        if self._fields is None:
+            try:
+                self._fields = fields_of(self.environ)
+            except BadRequest as bad:
+                self._fields = bad
+        return self._fields
+
+    def text(self, name: str) -> str:
+        """The text of a field; "" if it is absent or a boolean. Raises `BadRequest`."""
+        value = self.fields.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    def flag(self, name: str) -> bool:
+        """A check box. If it is absent, a form means no, and JSON the default, yes."""
+        value = self.fields.get(name, self.sends_json)
+        return value if isinstance(value, bool) else value.lower() not in _NO
+
+    def given_flag(self, name: str) -> bool:
+        """A switch. If it is absent, both a form and JSON mean no."""
+        return name in self.fields and self.flag(name)
+
+    @property
+    def sends_json(self) -> bool:
+        """Whether the body is JSON."""
+        return media_type(self.environ) == "application/json"
+
+    @property
+    def wants_json(self) -> bool:
+        """Whether the answer should be JSON: for a JSON body, and for an Accept that prefers JSON to HTML.
+
+        `*/*` prefers neither.
+        """
+        if self.sends_json:
+            return True
+        wanted = _accepted(self.environ)
+        as_json = max((q for kind, q in wanted if kind == "application/json" or kind.endswith("+json")), default=0.0)
+        as_html = max((q for kind, q in wanted if kind in {"text/html", "application/xhtml+xml"}), default=0.0)
+        return as_json > as_html
+
+
+def _address_of(environ: Environ) -> str:
+    """The client address: REMOTE_ADDR.
+
+    If a proxy names no address, such as RFC 7239's `unknown`, it is the address of the proxy, so that no request
+    escapes the limits (CVE-2024-47070).
+    """
+    address = str(environ.get("REMOTE_ADDR") or "")
+    peer = environ.get("werkzeug.proxy_fix.orig", {}).get("REMOTE_ADDR")
+    return address if _is_address(address) else str(peer or address)
+
+
+def _is_address(text: str) -> bool:
+    """Whether the text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def root_of(environ: Environ, config: AuthConfig) -> str:
+    """The path that the app is mounted at, as users see it: the path of `base_url`, else SCRIPT_NAME.
+
+    A server that cuts SCRIPT_NAME out of the requested path may leave it two slashes, and a Location that starts with
+    two slashes names another host.
+    """
+    mount = str(environ.get("SCRIPT_NAME", "")).strip("/")
+    return config.mount or (_quoted(f"/{mount}") if mount else "")
+
+
+def path_of(environ: Environ, config: AuthConfig) -> str:
+    """The requested path and query as users see them, ready for `next`."""
+    path = root_of(environ, config) + _quoted(environ.get("PATH_INFO", ""))
+    query = environ.get("QUERY_STRING", "")
+    return f"{path}?{quote(query, safe=_QUERY_SAFE, encoding='latin-1', errors='replace')}" if query else path
+
+
+_QUERY_SAFE = "%/?:@!$&'()*+,;=-._~[]"
+
+
+def _quoted(path: str) -> str:
+    """The path, percent-encoded. WSGI holds its bytes as latin-1 characters (PEP 3333)."""
+    return quote(path, safe="/:@!$&'()*+,=~-._", encoding="latin-1", errors="replace")
+
+
+def is_navigation(environ: Environ) -> bool:
+    """Whether the answer becomes the page of a browser's tab, by Fetch Metadata or else by Accept."""
+    if environ.get("REQUEST_METHOD") not in {"GET", "HEAD"}:
+        return False
+    mode = environ.get("HTTP_SEC_FETCH_MODE")
+    if mode is not None:
+        return bool(mode == "navigate")
+    return not environ.get("HTTP_ACCEPT") or accepts_html(environ)
+
+
+def accepts_html(environ: Environ) -> bool:
+    """Whether Accept names HTML."""
+    return any(kind in {"text/html", "application/xhtml+xml"} and q > 0 for kind, q in _accepted(environ))
+
+
+def _accepted(environ: Environ) -> list[tuple[str, float]]:
+    """Accept as pairs of media type and quality (RFC 9110, section 12.5.1). Unreadable parts are left out."""
+    found = []
+    for part in str(environ.get("HTTP_ACCEPT") or "")[:_LONGEST_ACCEPT].split(","):
+        kind, *parameters = [piece.strip().lower() for piece in part.split(";")]
+        quality = next((p[2:].strip() for p in parameters if p.startswith("q=")), "1")
+        if re.fullmatch(r"[01](\.[0-9]{0,3})?", quality):
+            found.append((kind, float(quality)))
+    return found

@@ -1,0 +1,146 @@
+"""The table of routes: path and method to view. A feature adds its line here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
+from nipo_auth_mw._flows.requirement import Requirement
+from nipo_auth_mw._flows.staff import ADMIN
+from nipo_auth_mw._web.context import View
+from nipo_auth_mw._web.views import (
+    account,
+    audit,
+    devices,
+    email_change,
+    files,
+    help,
+    language,
+    login,
+    logout,
+    password_change,
+    password_reset,
+    profile,
+    reauthenticate,
+    staff,
+    staff_bulk,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path below the prefix, and the view of each of its methods. A segment `<name>` matches any text.
+
+    `needs_user`: a visitor is asked to sign in. `role`: a user without it is refused. `fresh`: the route is a sensitive
+    action and asks for re-authentication. `satisfies`: the requirement that this route meets, so it is open before
+    then. `identifies`: the view needs the active session, so the store is asked. `mailed`: the path holds a secret from
+    a mail. `page`: a redirect may lead here, since GET shows a page and changes nothing.
+    """
+
+    path: str
+    views: dict[str, View]
+    needs_user: bool = False
+    role: str = ""
+    fresh: bool = False
+    satisfies: Requirement | None = None
+    identifies: bool = True
+    mailed: bool = False
+    page: bool = True
+
+    @property
+    def feature(self) -> str:
+        """The name of the feature that the route belongs to: the module of its view."""
+        return next(iter(self.views.values())).__module__.rpartition(".")[2]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods that the route accepts, as `Allow` lists them."""
+        read = ["GET", "HEAD"] if "GET" in self.views else []
+        return [*read, *(method for method in self.views if method != "GET"), "OPTIONS"]
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """The values of the `<...>` segments, or None for another path."""
+        wanted, given = self.path.split("/"), path.split("/")
+        if len(wanted) != len(given):
+            return None
+        values = {}
+        for pattern, part in zip(wanted, given, strict=True):
+            if pattern.startswith("<"):
+                values[pattern[1:-1]] = part
+            elif pattern != part:
+                return None
+        return values
+
+
+def _staff(path: str, views: dict[str, View], *, fresh: bool = False) -> Route:
+    """A route for administrators."""
+    return Route(path, views, needs_user=True, role=ADMIN, fresh=fresh)
+
+
+ROUTES = (
+    Route("login", {"GET": login.show, "POST": login.submit}),
+    Route("logout", {"GET": logout.show, "POST": logout.submit}, page=False),
+    Route("forgot", {"GET": password_reset.show_request, "POST": password_reset.submit_request}, identifies=False),
+    Route("reset/<token>", {"GET": password_reset.show, "POST": password_reset.submit}, identifies=False, mailed=True),
+    Route("account", {"GET": account.show}, needs_user=True),
+    Route("account/confirm", {"GET": reauthenticate.show, "POST": reauthenticate.submit}, needs_user=True),
+    Route(
+        "account/password",
+        {"GET": password_change.show, "POST": password_change.submit},
+        needs_user=True,
+        satisfies=PASSWORD_CHANGE,
+    ),
+    Route("account/email", {"GET": email_change.show, "POST": email_change.submit}, needs_user=True),
+    Route(
+        "email/confirm/<token>",
+        {"GET": email_change.show_confirm, "POST": email_change.submit_confirm},
+        identifies=False,
+        mailed=True,
+    ),
+    Route(
+        "email/cancel/<token>",
+        {"GET": email_change.show_cancel, "POST": email_change.submit_cancel},
+        identifies=False,
+        mailed=True,
+    ),
+    Route("account/profile", {"POST": profile.submit}, needs_user=True),
+    Route("account/sessions/end", {"POST": devices.submit}, needs_user=True),
+    _staff("staff", {"GET": staff.show_list}),
+    _staff("staff/create", {"GET": staff.show_create, "POST": staff.submit_create}, fresh=True),
+    _staff("staff/bulk", {"GET": staff_bulk.show, "POST": staff_bulk.submit}, fresh=True),
+    _staff("staff/<id>", {"GET": staff.show}),
+    _staff("staff/<id>/active", {"POST": staff.submit_active}),
+    _staff("staff/<id>/password", {"POST": staff.submit_password}, fresh=True),
+    _staff("staff/<id>/email", {"POST": staff.submit_email}, fresh=True),
+    _staff("staff/<id>/role", {"POST": staff.submit_role}, fresh=True),
+    _staff("staff/<id>/profile", {"POST": staff.submit_profile}),
+    _staff("staff/<id>/unlock", {"POST": staff.submit_unlock}),
+    _staff("staff/<id>/delete", {"GET": staff.show_delete, "POST": staff.submit_delete}, fresh=True),
+    Route("audit", {"GET": audit.show}, needs_user=True, role=ADMIN),
+    Route("audit.csv", {"GET": audit.download}, needs_user=True, role=ADMIN, page=False),
+    Route("help", {"GET": help.show}, identifies=False),
+    Route("session", {"GET": account.session}, page=False),
+    Route("language", {"POST": language.submit}, identifies=False),
+    Route("static/<name>", {"GET": files.show}, identifies=False, page=False),
+)
+
+
+def find(path: str) -> tuple[Route, dict[str, str]] | None:
+    """The route of a path below the prefix, and the values of its `<...>` segments."""
+    for route in ROUTES:
+        values = route.match(path)
+        if values is not None:
+            return route, values
+    return None
+
+
+def is_page(path: str) -> bool:
+    """Whether a redirect may lead to this path below the prefix."""
+    found = find(path)
+    return found is not None and found[0].page and "GET" in found[0].views
+
+
+def is_page_of_user(path: str) -> bool:
+    """Whether a redirect may lead a signed-in user to this path. A page of sign-in would loop."""
+    found = find(path)
+    return is_page(path) and found is not None and found[0].needs_user

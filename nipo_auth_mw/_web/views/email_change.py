@@ -1,0 +1,90 @@
+"""The pages for the change of a user's address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from nipo_auth_mw._credentials.email_links import EMAIL_LASTS
+from nipo_auth_mw._flows import email_change
+from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.request import Request
+
+_LASTS = int(EMAIL_LASTS.total_seconds())
+_EXPIRED = Refused("link_expired", detail="email")
+
+
+def show(web: WebContext, request: Request) -> Response:
+    """Show the form; 404 if the stores lack the capabilities or there is no mailer."""
+    if not email_change.offered(web.services):
+        return web.answers.refuse(request, Refused("not_found"))
+    return web.answers.page(request, "email_change.html", **_form(""), problem=None)
+
+
+def submit(web: WebContext, request: Request) -> Response:
+    """Request the change. The answer is the same whether another account has the address or not."""
+    if not email_change.offered(web.services):
+        return web.answers.refuse(request, Refused("not_found"))
+    typed = request.text("email")
+    refused = email_change.request_change(
+        web.services,
+        request.signed_in,
+        typed,
+        request.text("password"),
+        client=request.client,
+        device_cookie=web.device_cookie.read(request.cookies),
+    )
+    if refused is not None:
+        return web.answers.refuse(request, refused, "email_change.html", **_form(typed))
+    to = web.path(request, "account")
+    return web.answers.done(request, to, flash="email_change_requested", requested=True, lasts=_LASTS)
+
+
+def show_confirm(web: WebContext, request: Request) -> Response:
+    """Show the change that the link would make. This spends nothing."""
+    change = email_change.find_change(web.services, request.arguments["token"], client=request.client)
+    if change is None:
+        return _refuse(web, request, _EXPIRED)
+    if request.wants_json:
+        return web.answers.data({"email": change.new_email})
+    return web.answers.page(request, "email_change-confirm.html", change=change)
+
+
+def submit_confirm(web: WebContext, request: Request) -> Response:
+    """Make the new address the address of sign-in."""
+    outcome = email_change.confirm_change(web.services, request.arguments["token"], client=request.client)
+    if isinstance(outcome, Refused):
+        return _refuse(web, request, outcome)
+    return web.answers.done(request, web.path(request, "login"), flash="email_changed", email=outcome.new_email)
+
+
+def show_cancel(web: WebContext, request: Request) -> Response:
+    """Show the change that the link would stop or undo. This spends nothing."""
+    change = email_change.find_cancellable(web.services, request.arguments["token"], client=request.client)
+    if change is None:
+        return _refuse(web, request, _EXPIRED)
+    if request.wants_json:
+        return web.answers.data({"email": change.old_email, "instead_of": change.new_email})
+    return web.answers.page(request, "email_change-cancel.html", change=change)
+
+
+def submit_cancel(web: WebContext, request: Request) -> Response:
+    """Stop or undo the change, and lead to a password reset, since an attacker may know the password."""
+    outcome = email_change.cancel_change(web.services, request.arguments["token"], client=request.client)
+    if isinstance(outcome, Refused):
+        return _refuse(web, request, outcome)
+    to = web.path(request, "forgot")
+    return web.answers.done(request, to, flash="email_change_cancelled", email=outcome.old_email)
+
+
+def _form(typed: str) -> dict[str, Any]:
+    """The facts of the form."""
+    return {"typed": typed[:254], "lasts": _LASTS}
+
+
+def _refuse(web: WebContext, request: Request, refused: Refused) -> Response:
+    """The refusal; an invalid link has a page of its own."""
+    template = "email_change-link.html" if refused.code == "link_expired" else "problem.html"
+    return web.answers.refuse(request, refused, template)

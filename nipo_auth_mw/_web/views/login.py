@@ -1,0 +1,82 @@
+"""The sign-in page."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+from werkzeug.wrappers import Response
+
+from nipo_auth_mw._flows.login import sign_in
+from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._web import challenges
+from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.request import Request
+from nipo_auth_mw._web.requirements import first_unmet
+from nipo_auth_mw._web.serializers import user_data
+
+_FULL_WIDTH = re.compile("[\u3000-\u30ff\uff01-\uff9f]")
+
+
+def show(web: WebContext, request: Request) -> Response:
+    """Show the form. A user who is signed in is redirected."""
+    wanted, session = request.query.get("next", ""), request.session
+    if session is not None and (unmet := first_unmet(session.user, session.state)):
+        return challenges.meet_first(web, request.environ, unmet)
+    if session is not None:
+        return web.answers.redirect(web.redirect_target(request, wanted))
+    form = _form(web, request, "", wanted, True)
+    return web.answers.page(request, "login.html", **{**form, "no_cookie": _lost_its_cookie(web, request)})
+
+
+def submit(web: WebContext, request: Request) -> Response:
+    """Sign in, and redirect to the page that the user asked for, or to the first requirement."""
+    email, password, wanted = request.text("email"), request.text("password"), request.text("next")
+    remember = request.flag("remember")
+    outcome = sign_in(
+        web.services,
+        email,
+        password,
+        remember=remember,
+        client=request.client,
+        device_cookie=web.device_cookie.read(request.cookies),
+        over=request.session,
+    )
+    if isinstance(outcome, Refused):
+        form = _form(web, request, email, wanted, remember)
+        if outcome.code == "invalid_credentials":
+            form["hint"] = _hint(email, password)
+        return web.answers.refuse(request, replace(outcome, values={"email": email[:254]}), "login.html", **form)
+    to = web.redirect_target(request, wanted)
+    if unmet := first_unmet(outcome.user, outcome.state):
+        to = f"{web.path(request, unmet.route)}?{urlencode({'next': to})}"
+    cookies = web.session_cookies(outcome.session, outcome.device, persistent=remember)
+    return web.answers.done(request, to, cookies, user=user_data(outcome.user, outcome.state))
+
+
+def _form(web: WebContext, request: Request, email: str, wanted: str, remember: bool) -> dict[str, Any]:
+    """The facts of the form. It holds `next` only if it is a redirect target."""
+    target = web.redirect_target(request, wanted, default="")
+    form = {"email": email[:254], "next": target, "remember": remember, "problem": None}
+    return {**form, "hint": "", "no_cookie": False}
+
+
+def _lost_its_cookie(web: WebContext, request: Request) -> bool:
+    """Whether the browser refuses cookies: sign-in has just succeeded, and no cookie came back.
+
+    The request then comes from the sign-in form and brings none of the middleware's cookies.
+    """
+    came_from = request.environ.get("HTTP_REFERER", "").split("?", 1)[0]
+    ours = (web.session_cookie, web.device_cookie, web.language_cookie)
+    from_login = came_from == f"{web.config.origin}{web.path(request, 'login')}"
+    return from_login and not any(cookie.name in request.cookies for cookie in ours)
+
+
+def _hint(email: str, password: str) -> str:
+    """The hint for a keyboard in a wrong state. It depends on the text alone, not on whether the password is right."""
+    if _FULL_WIDTH.search(email + password):
+        return "hint.full_width"
+    letters = [character for character in password if character.isalpha()]
+    return "hint.caps_lock" if len(letters) > 2 and all(character.isupper() for character in letters) else ""

@@ -1,0 +1,68 @@
+"""The pages for a forgotten password: the request, and the page that the mailed link opens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.password_reset import Reset, Unfit, find_reset, request_reset, reset_password
+from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.request import Request
+
+
+def show_request(web: WebContext, request: Request) -> Response:
+    """Show the form for an address. Without a mailer the page refers the user to an administrator."""
+    mails = web.services.outbox.sends
+    return web.answers.page(request, "password_reset-request.html", mails=mails, problem=None)
+
+
+def submit_request(web: WebContext, request: Request) -> Response:
+    """Request the mail. The answer is the same for every address, so an attacker learns of no account."""
+    outbox = web.services.outbox
+    if not outbox.sends:
+        return web.answers.refuse(request, Refused("mail_unavailable"))
+    refused = request_reset(web.services, request.text("email"), client=request.client)
+    if refused is not None:
+        return web.answers.refuse(request, refused, "password_reset-request.html", mails=True)
+    lasts = int(web.services.reset_links.lasts.total_seconds())
+    if request.wants_json:
+        return web.answers.data({"requested": True, "sender": outbox.sender, "lasts": lasts})
+    return web.answers.page(request, "password_reset-sent.html", sender=outbox.sender, lasts=lasts)
+
+
+def show(web: WebContext, request: Request) -> Response:
+    """Show the form for a new password. This spends nothing."""
+    account = find_reset(web.services, request.arguments["token"], client=request.client)
+    if account is None:
+        return _refuse(web, request, Refused("link_expired"))
+    if request.wants_json:
+        return web.answers.data({"email": account.email})
+    return web.answers.page(request, "password_reset.html", **_form(web, request, account.email), problem=None)
+
+
+def submit(web: WebContext, request: Request) -> Response:
+    """Set the new password with the link."""
+    outcome = reset_password(web.services, request.arguments["token"], request.text("password"), client=request.client)
+    match outcome:
+        case Reset():
+            to = web.path(request, "login")
+            return web.answers.done(request, to, flash="password_reset", password_reset=True)
+        case Unfit():
+            form = _form(web, request, outcome.account.email)
+            return web.answers.refuse(request, outcome.refused, "password_reset.html", **form)
+        case Refused():
+            return _refuse(web, request, outcome)
+
+
+def _form(web: WebContext, request: Request, email: str) -> dict[str, Any]:
+    """The facts of the form. After a refusal too, the form and the language switch lead to the mailed link."""
+    here = web.path(request, request.route)
+    return {"email": email, "min_length": web.config.passwords.min_length, "here": here, "advice": []}
+
+
+def _refuse(web: WebContext, request: Request, refused: Refused) -> Response:
+    """The refusal; an invalid link has a page of its own."""
+    template = "password_reset-link.html" if refused.code == "link_expired" else "problem.html"
+    return web.answers.refuse(request, refused, template)

@@ -1,0 +1,154 @@
+"""Builds `Services` from the settings and the collaborators, once for each middleware."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from nipo_auth_mw._audit.log import EventLog
+from nipo_auth_mw._audit.seals import Seals
+from nipo_auth_mw._credentials.email_links import EMAIL_LASTS, RESET_LASTS, EmailLinks
+from nipo_auth_mw._credentials.hashing import PasswordHashing
+from nipo_auth_mw._credentials.policy import PasswordRules
+from nipo_auth_mw._credentials.security_stamp import SecurityStamps
+from nipo_auth_mw._credentials.tokens import KeyedDigests, SignedTokens
+from nipo_auth_mw._mail.notifications import Notifications
+from nipo_auth_mw._mail.outbox import Outbox
+from nipo_auth_mw._pages.renderer import Renderer
+from nipo_auth_mw._runtime.periodic import PeriodicJob
+from nipo_auth_mw._runtime.worker import Worker
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.known_devices import KnownDevices
+from nipo_auth_mw._sessions.sessions import Sessions
+from nipo_auth_mw._throttle.client_limit import ClientLimit
+from nipo_auth_mw._throttle.counters import CounterNames, open_counters
+from nipo_auth_mw._throttle.lockout import Lockout
+from nipo_auth_mw._throttle.quotas import Quotas
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.errors import ConfigError
+from nipo_auth_mw.mailers._console import ConsoleMailer
+from nipo_auth_mw.protocols import (
+    AccountStateStore,
+    AuditLog,
+    Counters,
+    EmailChangeStore,
+    EmailStore,
+    Listener,
+    Mailer,
+    PasswordHasher,
+    SessionStore,
+    StaffDirectory,
+    UserStore,
+)
+from nipo_auth_mw.stores._memory import MemoryStore
+
+T = TypeVar("T")
+_SEALS_AFTER = 30.0
+
+
+def build(
+    config: AuthConfig,
+    pages: Renderer,
+    *,
+    store: object | None,
+    users: UserStore | None,
+    sessions: SessionStore | None,
+    audit: AuditLog | None,
+    mailer: Mailer | None,
+    hasher: PasswordHasher | None,
+    listeners: Sequence[Listener],
+) -> Services:
+    """Build all services. Raises `ConfigError` for a collaborator that is missing or lacks a method."""
+    users = _need(users, store, UserStore, "users")  # type: ignore[type-abstract]
+    session_store = _need(sessions, store, SessionStore, "sessions")  # type: ignore[type-abstract]
+    account_states = _need(sessions, store, AccountStateStore, "sessions")  # type: ignore[type-abstract]
+    audit_log = _need(audit, store, AuditLog, "audit")  # type: ignore[type-abstract]
+    if mailer is not None:
+        mailer = _need(mailer, None, Mailer, "mailer")  # type: ignore[type-abstract]
+    if isinstance(mailer, ConsoleMailer) and config.secure:
+        raise ConfigError(
+            "mailer", "ConsoleMailer would write password links into a log", "Use SMTPMailer, or a mailer of your own."
+        )
+    for listener in listeners:
+        if not callable(listener):
+            raise ConfigError(
+                "listeners", f"{type(listener).__name__} cannot be called", "Give functions that take one event."
+            )
+
+    def keyed(purpose: str) -> KeyedDigests:
+        return KeyedDigests(config.secrets, purpose, config.realm)
+
+    def signed(purpose: str) -> SignedTokens:
+        return SignedTokens(config.secrets, purpose, config.realm)
+
+    counters = open_counters(
+        config.lockout, _counters_of(session_store, store), memory_allowed=isinstance(store, MemoryStore)
+    )
+    names = CounterNames(keyed("counter"))
+    worker = Worker()
+    # Without the realm, since two middlewares may share one audit log.
+    row_keys, seal_keys = (KeyedDigests(config.secrets, f"history {what}") for what in ("row", "seal"))
+    seals = Seals(audit_log, row_keys, seal_keys, config.audit_retention)
+    sealing = PeriodicJob(worker, seals.seal, after=_SEALS_AFTER, every=_SEALS_AFTER)
+    then = sealing.trigger if seals.possible else lambda: None
+    log = EventLog(audit_log, listeners, [users, session_store], keyed("mask"), seals, then)
+    stamps = SecurityStamps(keyed("session stamp"))
+    outbox = Outbox(mailer)
+
+    def links(purpose: str, lasts: timedelta) -> EmailLinks:
+        return EmailLinks(signed(purpose), SecurityStamps(keyed(f"{purpose} stamp")), users, account_states, lasts)
+
+    return Services(
+        config=config,
+        users=users,
+        directory=users if isinstance(users, StaffDirectory) else None,
+        email_store=users if isinstance(users, EmailStore) else None,
+        email_changes=session_store if isinstance(session_store, EmailChangeStore) else None,
+        session_store=session_store,
+        account_states=account_states,
+        audit=audit_log,
+        sessions=Sessions(config.session, session_store, users, signed("session"), stamps, log, worker),
+        known_devices=KnownDevices(signed("device"), SecurityStamps(keyed("device stamp")), keyed("device mark")),
+        counters=counters,
+        lockout=Lockout(config.lockout, counters, names),
+        client_limit=ClientLimit(config.lockout, counters, names),
+        quotas=Quotas(counters, names),
+        hashing=PasswordHashing(hasher),
+        password_rules=PasswordRules(config.passwords, config.site_name),
+        reset_links=links("reset", RESET_LASTS),
+        email_links=links("email confirm", EMAIL_LASTS),
+        cancel_links=signed("email cancel"),
+        notifications=Notifications(config, pages, outbox),
+        outbox=outbox,
+        log=log,
+        seals=seals,
+        worker=worker,
+    )
+
+
+def _need(given: object | None, store: object | None, protocol: type[T], field: str) -> T:
+    """The collaborator given for `field`, else `store`.
+
+    Raises `ConfigError` if there is neither, or if the object lacks a method of the protocol.
+    """
+    if isinstance(store, str):
+        raise ConfigError("store", "is a string, not a store", 'Write store=SQLStore("…") with it.')
+    or_store = "" if store is None and given is not None else ", or a store= that has them"
+    given = store if given is None else given
+    hint = f"Give {field}={or_store}; nipo_auth_mw.protocols.{protocol.__name__} lists the methods."
+    if given is None:
+        raise ConfigError(field, "is missing", hint)
+    if isinstance(given, type):
+        raise ConfigError(field, f"{given.__name__} is a class", f"Give an object of it: {given.__name__}(...).")
+    if not isinstance(given, protocol):
+        members = [name for name in protocol.__dict__ if not name.startswith("_")]
+        missing = [name for name in members if not hasattr(given, name)]
+        raise ConfigError(field, f"{type(given).__name__} lacks {', '.join(missing)}", hint)
+    return given
+
+
+def _counters_of(*stores: object | None) -> Counters | None:
+    """The attempt counters of the first store that has some."""
+    found = (getattr(store, "counters", None) for store in stores)
+    return next((counters for counters in found if isinstance(counters, Counters)), None)

@@ -1,0 +1,135 @@
+"""The store, the settings and the output that all commands share."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import click
+
+from nipo_auth_mw import _wiring
+from nipo_auth_mw._pages.renderer import Renderer
+from nipo_auth_mw._services import Services
+from nipo_auth_mw.accounts import Accounts
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.errors import ConfigError, NoSuchAccount
+from nipo_auth_mw.models import User
+from nipo_auth_mw.stores._sql import SQLStore
+
+ACTOR = "cli"
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+stdin_option = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+
+
+class Context:
+    """One invocation: the URL of the store, and the settings from `NIPO_AUTH_*`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def store(self) -> SQLStore:
+        """Open the store. Raises `ConfigError` for a relative path of an SQLite file."""
+        if self.url.startswith("sqlite:") and not self.url.startswith("sqlite:////"):
+            hint = "Write sqlite:////absolute/path/auth.db, with four slashes."
+            raise ConfigError(
+                "--store", "is a relative path, which the server and this shell may resolve to two files", hint
+            )
+        return SQLStore(self.url)
+
+    def config(self, *, needs_secret: bool = False) -> AuthConfig:
+        """The server's settings.
+
+        `needs_secret`: the command reads or writes data that is keyed with the server's secret. Raises `ConfigError`.
+        """
+        settings = dict(os.environ)
+        if "NIPO_AUTH_SECRET_KEY" not in settings:
+            if needs_secret:
+                hint = "Set NIPO_AUTH_SECRET_KEY in this shell to the server's."
+                problem = "is missing, and this command reads or writes data that is keyed with it"
+                raise ConfigError("NIPO_AUTH_SECRET_KEY", problem, hint)
+            settings["NIPO_AUTH_SECRET_KEY"] = secrets.token_urlsafe(48)
+        settings.setdefault("NIPO_AUTH_BASE_URL", "http://localhost")
+        return AuthConfig.from_mapping(settings)
+
+    @contextmanager
+    def services(self, *, needs_secret: bool = True, create_schema: bool = False) -> Iterator[Services]:
+        """The services of the commands. Rows of the audit log are keyed, so a command that writes any needs the secret.
+
+        `create_schema` creates the tables first. Raises `ConfigError` and `StoreUnavailable`.
+        """
+        config = self.config(needs_secret=needs_secret)
+        store = self.store()
+        try:
+            if create_schema:
+                store.create_schema()
+            store.check()
+            yield _wiring.build(
+                config,
+                Renderer(config),
+                store=store,
+                users=None,
+                sessions=None,
+                audit=None,
+                mailer=None,
+                hasher=None,
+                listeners=(),
+            )
+        finally:
+            store.close()
+
+    @contextmanager
+    def accounts(self, *, needs_secret: bool = True, create_schema: bool = False) -> Iterator[Accounts]:
+        """The accounts; the audit log names the command line as the actor."""
+        with self.services(needs_secret=needs_secret, create_schema=create_schema) as built:
+            yield Accounts(built, actor=ACTOR)
+
+
+def find(accounts: Accounts, who: str) -> User:
+    """The account with this address, or else with this id. Raises `NoSuchAccount`."""
+    found = accounts.find(who) if "@" in who else accounts.get(who)
+    if found is None:
+        raise NoSuchAccount(f"no account has the address or id {who!r}")
+    return found
+
+
+def read_password(from_stdin: bool) -> str:
+    """Read a password. It is never an argument: those show in `ps` and in the shell's history."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def show(rows: Sequence[dict[str, Any]], as_json: bool, *columns: str) -> None:
+    """Print one line a row, with the columns between tabs, or all rows as JSON."""
+    if as_json:
+        click.echo(json.dumps(list(rows), ensure_ascii=False, indent=2))
+        return
+    for row in rows:
+        click.echo("\t".join(_cell(row[column]) for column in columns))
+
+
+def show_one(row: dict[str, Any], as_json: bool, text: str = "") -> None:
+    """Print the outcome of a change: as JSON, or as `text`."""
+    if as_json:
+        click.echo(json.dumps(row, ensure_ascii=False, indent=2))
+    elif text:
+        click.echo(text)
+
+
+def user_row(user: User) -> dict[str, Any]:
+    """The user as a dictionary for JSON."""
+    return asdict(user) | {"state": "active" if user.active else "disabled"}
+
+
+def _cell(value: Any) -> str:
+    """The cell on one line. A name or a User-Agent must not write a second line or steer the terminal."""
+    text = "" if value is None else str(value)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,0 +1,157 @@
+"""`nipo-auth check --live`: checks the running server from outside, as a browser would."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._validation import is_loopback
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.errors import StoreUnavailable
+
+_SECONDS = 5
+_SOON = 14 * 86400
+_CLOCK_TOLERANCE = 5
+_FORGED = "203.0.113.77"
+"""An address of RFC 5737, from which no request ever comes."""
+
+Finding = tuple[str, str, str]
+
+
+def findings(services: Services) -> Iterator[Finding]:
+    """Send two requests to `base_url`: one for the session, and one sign-in without an address.
+
+    The row of the sign-in in the audit log shows which client address the server saw. It counts as one failure of this
+    machine's address.
+    """
+    config = services.config
+    try:
+        answer, left = _ask(config, "GET", "session", {})
+    except ssl.SSLCertVerificationError as problem:
+        yield "error", "tls", f"the certificate of {config.base_url} is not valid: {problem.verify_message}"
+        return
+    except (OSError, http.client.HTTPException) as problem:
+        yield "error", "live", f"{config.base_url} does not answer from here ({type(problem).__name__})"
+        return
+    yield from _tls(answer, left)
+    if answer.status != 401 or answer.headers.get("WWW-Authenticate") != "Session":
+        yield "error", "live", f"{_url(config, 'session')} is not answered by nipo_auth_mw (status {answer.status})"
+        return
+    yield "ok", "live", f"{_url(config, 'session')} answers"
+    yield from _clock(answer)
+    yield from _proxies(services)
+
+
+def _url(config: AuthConfig, route: str) -> str:
+    """The URL of a route."""
+    return f"{config.base_url}{config.prefix}/{route}"
+
+
+def _ask(
+    config: AuthConfig, method: str, route: str, headers: dict[str, str], body: str | None = None
+) -> tuple[http.client.HTTPResponse, float | None]:
+    """The answer, and the seconds until the server's certificate expires."""
+    url = urlsplit(_url(config, route))
+    kind = http.client.HTTPSConnection if config.secure else http.client.HTTPConnection
+    connection = kind(url.hostname or "", url.port, timeout=_SECONDS)
+    try:
+        connection.connect()
+        certificate = connection.sock.getpeercert() if isinstance(connection.sock, ssl.SSLSocket) else None
+        connection.request(method, url.path, body, {"Accept": "application/json", **headers})
+        answer = connection.getresponse()
+        answer.read()
+    finally:
+        connection.close()
+    ends = ssl.cert_time_to_seconds(str(certificate["notAfter"])) if certificate else None
+    return answer, ends - time.time() if ends else None
+
+
+def _tls(answer: http.client.HTTPResponse, left: float | None) -> Iterator[Finding]:
+    """Findings about the certificate and Strict-Transport-Security (RFC 6797)."""
+    if left is None:
+        return
+    if left < _SOON:
+        yield "warning", "tls", f"the certificate expires in {int(left // 86400)} days"
+    else:
+        yield "ok", "tls", f"the certificate is valid for {int(left // 86400)} days"
+    if "Strict-Transport-Security" not in answer.headers:
+        yield (
+            "warning",
+            "tls",
+            "no Strict-Transport-Security; let the proxy send it, so that browsers never try http first",
+        )
+
+
+def _clock(answer: http.client.HTTPResponse) -> Iterator[Finding]:
+    """Findings about the server's clock, by its Date header."""
+    try:
+        ahead = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp() - time.time()
+    except ValueError:
+        return
+    if abs(ahead) > _CLOCK_TOLERANCE:
+        yield "error", "clock", f"the server's clock is {ahead:+.0f} s from this machine's; set both by NTP"
+
+
+def _proxies(services: Services) -> Iterator[Finding]:
+    """Findings about `trusted_proxies`, by the client address that the server recorded."""
+    config, word = services.config, f"nipo-auth check {secrets.token_hex(8)}"
+    headers = {"Content-Type": "application/json", "X-Forwarded-For": _FORGED, "User-Agent": word}
+    try:
+        answer, _ = _ask(config, "POST", "login", headers, "{}")
+        newest = services.audit.events(event="sign_in_failed", limit=50)
+    except (OSError, http.client.HTTPException, StoreUnavailable) as problem:
+        yield "error", "trusted_proxies", f"could not be checked ({type(problem).__name__})"
+        return
+    seen = next((one.client_address for one in newest if one.user_agent == word), None)
+    if answer.status == 429:
+        yield (
+            "warning",
+            "trusted_proxies",
+            "could not be checked: this machine's address has reached the client limit; try again later",
+        )
+    elif seen is None:
+        yield "error", "store", "the server does not write its audit log into this store"
+    elif seen == _FORGED:
+        text = (
+            "the server believes a forged X-Forwarded-For, so the client limit stops no attacker; lower trusted_proxies"
+        )
+        yield "error", "trusted_proxies", text
+    elif not seen:
+        yield (
+            "error",
+            "trusted_proxies",
+            "the server sees no client address; set trusted_proxies to the number of proxies",
+        )
+    elif _is_a_proxys(seen) and not _is_here(config):
+        text = f"the server sees the address {seen} of its proxy; set trusted_proxies to the number of proxies"
+        yield "error", "trusted_proxies", text
+    else:
+        yield "ok", "trusted_proxies", f"{config.trusted_proxies} is right: the server sees this machine as {seen}"
+
+
+def _is_a_proxys(address: str) -> bool:
+    """Whether the address is that of a proxy on the server's machine."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_here(config: AuthConfig) -> bool:
+    """Whether `base_url` is this machine, so that a loopback address is right."""
+    host = urlsplit(config.base_url).hostname or ""
+    if is_loopback(host):
+        return True
+    try:
+        found = socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return any(is_loopback(str(place[4][0])) for place in found)

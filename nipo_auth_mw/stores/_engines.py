@@ -1,0 +1,129 @@
+"""The store's own engine, from a URL or a host app's engine, and the settings of its connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import NullPool
+
+from nipo_auth_mw.errors import ConfigError
+
+_CONNECT_SECONDS = 3
+_ANSWER_SECONDS = 3
+_SQLITE_BUSY_SECONDS = 5
+
+_DRIVERS = {
+    "sqlite": "sqlite+pysqlite",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mariadb+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+_EXTRAS = {"postgresql": "postgresql", "mariadb": "mariadb"}
+_FORMS = "Use sqlite:////path/auth.db, postgresql+psycopg://… or mariadb+pymysql://…"
+
+
+def open_engine(target: str | URL | sa.Engine) -> sa.Engine:
+    """An engine without a pool, in autocommit mode. Connects to nothing.
+
+    The engine of a host app stays unchanged, with its pool and its listeners. The new engine opens connections in the
+    same way, so the host app's settings (TLS, tokens, search path) apply to them. Raises `ConfigError`.
+    """
+    creator = _creator(target) if isinstance(target, sa.Engine) else None
+    url = _normalized(_url(target))
+    options: dict[str, Any] = {"creator": creator} if creator else {"connect_args": _connect_args(url)}
+    if url.get_backend_name() != "sqlite":
+        options["paramstyle"] = "format"
+    try:
+        return sa.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True, **options)
+    except ImportError as missing:
+        extra = _EXTRAS.get(url.get_backend_name(), "")
+        raise ConfigError(
+            "store", f"the driver {missing.name} is not installed", f"pip install 'nipo_auth_mw[{extra}]'"
+        ) from None
+
+
+def shown(url: URL) -> str:
+    """The URL for messages: without user, password and options."""
+    name = "sqlite" if url.get_backend_name() == "sqlite" else url.drivername
+    return str(URL.create(name, host=url.host, port=url.port, database=url.database))
+
+
+def settings(backend: str, *, durable: bool) -> tuple[str, ...]:
+    """The statements that configure a new connection. `durable=False` is for counters: they wait for no disk, and a
+    crash of the machine loses the last ones."""
+    if backend == "sqlite":
+        return (
+            f"PRAGMA busy_timeout = {_SQLITE_BUSY_SECONDS * 1000}",
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA foreign_keys = ON",
+            f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}",
+        )
+    if backend == "postgresql":
+        return (
+            f"SET statement_timeout = {_ANSWER_SECONDS * 1000}",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            f"SET synchronous_commit = {'on' if durable else 'off'}",
+        )
+    return (
+        f"SET SESSION innodb_lock_wait_timeout = {_ANSWER_SECONDS}, max_statement_time = {_ANSWER_SECONDS}",
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        # A server without strict mode cuts a long address, which may then be another user's.
+        "SET SESSION sql_mode = CONCAT_WS(',', @@sql_mode, 'STRICT_ALL_TABLES')",
+    )
+
+
+def _url(target: object) -> URL:
+    if isinstance(target, sa.Engine):
+        return target.url
+    if not isinstance(target, (str, URL)):
+        raise ConfigError("store", f"{type(target).__name__} is neither a URL nor an engine", _FORMS)
+    try:
+        return make_url(target)
+    except (sa.exc.ArgumentError, ValueError):
+        raise ConfigError("store", "the database URL cannot be read", _FORMS) from None
+
+
+def _normalized(url: URL) -> URL:
+    """The URL with the supported driver of its database. SQLite paths become absolute, since a WSGI server may change
+    its working directory later."""
+    backend = url.get_backend_name()
+    named = url.drivername.partition("+")[2]
+    driver = _DRIVERS.get(backend, "")
+    if not driver or named not in {"", driver.partition("+")[2]}:
+        raise ConfigError("store", f"{url.drivername} is not supported", _FORMS)
+    if backend in {"mysql", "mariadb"}:
+        url = url.update_query_dict({"charset": "utf8mb4"})
+    if backend == "sqlite":
+        if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+            hint = "Name a file, sqlite:////path/auth.db; for tests there is MemoryStore()."
+            raise ConfigError("store", "each connection would see an SQLite database of its own", hint)
+        url = url.set(database=str(Path(url.database).absolute()))
+    return url.set(drivername=driver)
+
+
+def _connect_args(url: URL) -> dict[str, Any]:
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return {"timeout": _SQLITE_BUSY_SECONDS, "check_same_thread": False}
+    if backend == "postgresql":
+        # `tcp_user_timeout` (in milliseconds) detects a server that vanished without closing the connection.
+        return {"connect_timeout": _CONNECT_SECONDS, "keepalives": 1, "tcp_user_timeout": _ANSWER_SECONDS * 1000}
+    return {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _ANSWER_SECONDS, "write_timeout": _ANSWER_SECONDS}
+
+
+def _creator(host: sa.Engine) -> Callable[[], Any]:
+    """A function that opens a connection as the host app's engine does. `detach` takes each one out of the copied pool,
+    which therefore stays empty."""
+    source = host.pool.recreate()
+
+    def connect() -> Any:
+        taken = source.connect()
+        connection = taken.dbapi_connection
+        taken.detach()
+        return connection
+
+    return connect

@@ -1,0 +1,311 @@
+"""The store for tests: dicts that end with the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from itertools import count, islice
+
+from nipo_auth_mw.errors import EmailTaken
+from nipo_auth_mw.models import Account, AccountState, EmailChange, Event, StoredSession
+from nipo_auth_mw.stores._memory_counters import MemoryCounters
+
+_NO_STATE = AccountState()
+
+
+class MemoryStore:
+    """Every protocol of a store except `SealableLog`, for one process; `nipo_auth_mw.protocols` specifies the methods.
+
+    One lock guards the store. `transaction()` holds this lock, so other threads see all of a transaction or nothing.
+    """
+
+    def __init__(self) -> None:
+        self.counters: MemoryCounters = MemoryCounters()
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._ids = count(1)
+        self._accounts: dict[str, Account] = {}
+        self._states: dict[str, AccountState] = {}
+        self._sessions: dict[str, StoredSession] = {}
+        self._changes: dict[str, EmailChange] = {}
+        self._events: list[Event] = []
+
+    def __repr__(self) -> str:
+        return f"MemoryStore({len(self._accounts)} accounts, {len(self._sessions)} sessions)"
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """An exception that leaves the outermost `with` rolls back this thread's writes, except those to counters."""
+        with self._lock:
+            before = (dict(self._accounts), dict(self._states), dict(self._sessions))
+            changes, written = dict(self._changes), len(self._events)
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                if self._depth == 1:
+                    self._accounts, self._states, self._sessions = before
+                    self._changes = changes
+                    del self._events[written:]
+                raise
+            finally:
+                self._depth -= 1
+
+    # Accounts
+
+    def get(self, user_id: str) -> Account | None:
+        """See `UserStore.get`."""
+        with self._lock:
+            return self._accounts.get(user_id)
+
+    def find_by_email(self, email: str) -> Account | None:
+        """See `UserStore.find_by_email`."""
+        with self._lock:
+            return next((account for account in self._accounts.values() if account.email == email), None)
+
+    def set_password_hash(self, user_id: str, new: str, *, expected: str | None) -> bool:
+        """See `UserStore.set_password_hash`."""
+        with self._lock:
+            account = self._accounts.get(user_id)
+            if account is None or account.password_hash != expected:
+                return False
+            self._accounts[user_id] = account._replace(password_hash=new)
+            return True
+
+    def set_email(self, user_id: str, new: str, *, expected: str) -> bool:
+        """See `EmailStore.set_email`."""
+        with self._lock:
+            account = self._accounts.get(user_id)
+            if account is None or account.email != expected:
+                return False
+            owner = self.find_by_email(new)
+            if owner is not None and owner.id != user_id:
+                raise EmailTaken("another account has this address")
+            self._accounts[user_id] = account._replace(email=new)
+            return True
+
+    def create(self, *, email: str, password_hash: str | None, name: str, role: str, active: bool) -> Account:
+        """See `StaffDirectory.create`."""
+        with self._lock:
+            if self.find_by_email(email) is not None:
+                raise EmailTaken("another account has this address")
+            account = Account(str(next(self._ids)), email, password_hash, active, name, role)
+            self._accounts[account.id] = account
+            return account
+
+    def update(
+        self, user_id: str, *, name: str | None = None, role: str | None = None, active: bool | None = None
+    ) -> bool:
+        """See `StaffDirectory.update`."""
+        with self._lock:
+            account = self._accounts.get(user_id)
+            if account is None:
+                return False
+            self._accounts[user_id] = account._replace(
+                name=account.name if name is None else name,
+                role=account.role if role is None else role,
+                active=account.active if active is None else active,
+            )
+            return True
+
+    def delete(self, user_id: str) -> bool:
+        """See `StaffDirectory.delete`."""
+        with self._lock:
+            return self._accounts.pop(user_id, None) is not None
+
+    def active_with_role(self, role: str) -> Sequence[str]:
+        """See `RoleHolders.active_with_role`."""
+        with self._lock:
+            return [account.id for account in self._accounts.values() if account.active and account.role == role]
+
+    def search(self, text: str, *, after: str | None, limit: int) -> Sequence[Account]:
+        """See `StaffDirectory.search`."""
+        wanted = text.casefold()
+        with self._lock:
+            found = [
+                account
+                for account in self._accounts.values()
+                if (after is None or account.email > after)
+                and (wanted in account.email.casefold() or wanted in account.name.casefold())
+            ]
+        return sorted(found, key=lambda account: account.email)[: max(limit, 0)]
+
+    # Sessions
+
+    def open_session(self, session: StoredSession) -> None:
+        """See `SessionStore.open_session`."""
+        with self._lock:
+            self._sessions[session.key] = session
+
+    def find_session(self, key: str) -> tuple[StoredSession, AccountState] | None:
+        """See `SessionStore.find_session`."""
+        with self._lock:
+            session = self._sessions.get(key)
+            return None if session is None else (session, self.account_state(session.user_id))
+
+    def find_session_with_account(self, key: str) -> tuple[StoredSession, AccountState, Account | None] | None:
+        """See `JoinedSessionStore.find_session_with_account`."""
+        with self._lock:
+            session = self._sessions.get(key)
+            if session is None:
+                return None
+            return session, self.account_state(session.user_id), self._accounts.get(session.user_id)
+
+    def touch_session(self, key: str, seen_at: float) -> None:
+        """See `SessionStore.touch_session`."""
+        with self._lock:
+            session = self._sessions.get(key)
+            if session is not None and session.seen_at < seen_at:
+                self._sessions[key] = session._replace(seen_at=seen_at)
+
+    def mark_session_sent(self, key: str, sent_at: float) -> bool:
+        """See `SessionStore.mark_session_sent`."""
+        with self._lock:
+            session = self._sessions.get(key)
+            if session is None:
+                return False
+            self._sessions[key] = session._replace(sent_at=sent_at)
+            return True
+
+    def end_session(self, key: str) -> StoredSession | None:
+        """See `SessionStore.end_session`."""
+        with self._lock:
+            return self._sessions.pop(key, None)
+
+    def sessions_of(self, user_id: str) -> Sequence[StoredSession]:
+        """See `SessionStore.sessions_of`."""
+        with self._lock:
+            found = [session for session in self._sessions.values() if session.user_id == user_id]
+        return sorted(found, key=lambda session: session.seen_at, reverse=True)
+
+    def expired_sessions(
+        self, *, persistent_before: float, browser_before: float, created_before: float, limit: int
+    ) -> Sequence[StoredSession]:
+        """See `SessionStore.expired_sessions`."""
+        with self._lock:
+            late = (
+                session
+                for session in self._sessions.values()
+                if session.seen_at < (persistent_before if session.persistent else browser_before)
+                or session.created_at < created_before
+            )
+            return list(islice(late, max(limit, 0)))
+
+    def confirm_session(self, key: str, confirmed_at: float) -> bool:
+        """See `SessionStore.confirm_session`."""
+        with self._lock:
+            session = self._sessions.get(key)
+            if session is None:
+                return False
+            self._sessions[key] = session._replace(confirmed_at=confirmed_at)
+            return True
+
+    # Account state
+
+    def account_state(self, user_id: str) -> AccountState:
+        """See `AccountStateStore.account_state`."""
+        with self._lock:
+            return self._states.get(user_id, _NO_STATE)
+
+    def account_states(self, user_ids: Sequence[str]) -> Mapping[str, AccountState]:
+        """See `AccountStateStore.account_states`."""
+        with self._lock:
+            return {user_id: self._states[user_id] for user_id in user_ids if user_id in self._states}
+
+    def update_account_state(self, user_id: str, new: AccountState, *, expected: AccountState) -> bool:
+        """See `AccountStateStore.update_account_state`."""
+        with self._lock:
+            stored = self.account_state(user_id)
+            if stored.version != expected.version:
+                return False
+            self._states[user_id] = AccountState(stored.revocation_counter, stored.version + 1, new.attributes)
+            return True
+
+    def raise_revocation_counter(self, user_id: str) -> int:
+        """See `AccountStateStore.raise_revocation_counter`."""
+        with self._lock:
+            stored = self.account_state(user_id)
+            raised = stored.revocation_counter + 1
+            self._states[user_id] = replace(stored, revocation_counter=raised)
+            return raised
+
+    # E-mail changes
+
+    def add_email_change(self, change: EmailChange) -> None:
+        """See `EmailChangeStore.add_email_change`."""
+        with self._lock:
+            self._changes[change.key] = change
+
+    def find_email_change(self, key: str) -> EmailChange | None:
+        """See `EmailChangeStore.find_email_change`."""
+        with self._lock:
+            return self._changes.get(key)
+
+    def confirm_email_change(self, key: str, *, confirmed_at: float, expires_at: float) -> bool:
+        """See `EmailChangeStore.confirm_email_change`."""
+        with self._lock:
+            change = self._changes.get(key)
+            if change is None or change.confirmed_at is not None:
+                return False
+            self._changes[key] = replace(change, confirmed_at=confirmed_at, expires_at=expires_at)
+            return True
+
+    def cancel_email_change(self, key: str) -> EmailChange | None:
+        """See `EmailChangeStore.cancel_email_change`."""
+        with self._lock:
+            change = self._changes.pop(key, None)
+            if change is not None:
+                self._drop(lambda c: c.user_id == change.user_id and c.requested_at >= change.requested_at)
+            return change
+
+    def void_email_changes(self, user_id: str) -> None:
+        """See `EmailChangeStore.void_email_changes`."""
+        with self._lock:
+            self._drop(lambda change: change.user_id == user_id)
+
+    def prune_email_changes(self, expired_before: float) -> None:
+        """See `EmailChangeStore.prune_email_changes`."""
+        with self._lock:
+            self._drop(lambda change: change.expires_at < expired_before)
+
+    def _drop(self, which: Callable[[EmailChange], bool]) -> None:
+        for key in [key for key, change in self._changes.items() if which(change)]:
+            del self._changes[key]
+
+    # Audit log
+
+    def append_event(self, event: Event) -> None:
+        """See `AuditLog.append_event`."""
+        with self._lock:
+            self._events.append(replace(event, details=dict(event.details)))
+
+    def events(
+        self,
+        *,
+        user_id: str | None = None,
+        email: str | None = None,
+        event: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str = "",
+        limit: int = 50,
+    ) -> Sequence[Event]:
+        """See `AuditLog.events`."""
+        with self._lock:
+            numbered = list(enumerate(self._events))
+        newest = sorted(numbered, key=lambda pair: (pair[1].time, pair[0]), reverse=True)
+        start = 0
+        if after:
+            start = next((n + 1 for n, (number, _) in enumerate(newest) if str(number) == after), len(newest))
+        wanted = {"user_id": user_id, "email": email, "event": event}
+        found = (
+            replace(one, position=str(number))
+            for number, one in newest[start:]
+            if all(value is None or getattr(one, name) == value for name, value in wanted.items())
+            and (since is None or one.time >= since)
+            and (until is None or one.time < until)
+        )
+        return list(islice(found, max(limit, 0)))

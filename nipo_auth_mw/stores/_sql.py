@@ -1,0 +1,129 @@
+"""The store for production: SQLite, PostgreSQL or MariaDB, through SQLAlchemy Core."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from nipo_auth_mw.errors import ConfigError, StoreUnavailable
+from nipo_auth_mw.stores import _engines, _schema
+from nipo_auth_mw.stores._connections import Connections
+from nipo_auth_mw.stores._sql_account_states import SQLAccountStates
+from nipo_auth_mw.stores._sql_accounts import SQLAccounts
+from nipo_auth_mw.stores._sql_audit import SQLAudit
+from nipo_auth_mw.stores._sql_counters import SQLCounters
+from nipo_auth_mw.stores._sql_email_changes import SQLEmailChanges
+from nipo_auth_mw.stores._sql_sessions import SQLSessions
+from nipo_auth_mw.stores._thread_connections import WriteLock
+
+_LOCK_NAME = "nipo_auth_schema"
+_CLOCKS = {
+    "postgresql": "SELECT EXTRACT(EPOCH FROM clock_timestamp())",
+    "mariadb": "SELECT UNIX_TIMESTAMP(NOW(6))",
+}
+
+
+class SQLStore(SQLAccounts, SQLSessions, SQLAccountStates, SQLEmailChanges, SQLAudit):
+    """Every protocol of a store, in one database; `nipo_auth_mw.protocols` specifies the methods.
+
+    Give a URL (`sqlite:////path/auth.db`, `postgresql+psycopg://…`, `mariadb+pymysql://…`) or the host app's
+    `sqlalchemy.Engine`. The store leaves that engine unchanged and opens connections of its own with the engine's
+    settings. Raises `ConfigError` for any other value. The constructor connects to nothing; the first use does, and
+    switches an SQLite file to WAL mode.
+
+    Each thread holds up to two connections, one of them for the counters; the store closes them when the thread ends
+    and before a fork. Every method raises `StoreUnavailable` when the database does not answer within 5 seconds, or
+    when the thread has waited 5 seconds for this process's other writers to an SQLite file.
+    """
+
+    def __init__(self, url_or_engine: str | URL | sa.Engine) -> None:
+        engine = _engines.open_engine(url_or_engine)
+        backend = engine.url.get_backend_name()
+        write_lock = WriteLock() if backend == "sqlite" else None
+        self._db = Connections(engine, _engines.settings(backend, durable=True), write_lock)
+        self._counting = Connections(engine, _engines.settings(backend, durable=False), write_lock)
+        self.counters: SQLCounters = SQLCounters(self._counting, self._db)
+        self._prepare_sessions()
+
+    def __repr__(self) -> str:
+        return f"SQLStore({_engines.shown(self._db.engine.url)!r})"
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """The `with` commits this thread's writes together; an exception that leaves the outermost one rolls them back.
+        After a failed statement the transaction ends in `StoreUnavailable`."""
+        with self._db.transaction():
+            yield
+
+    def create_schema(self) -> None:
+        """Create the tables, or upgrade older tables to this release's version.
+
+        Several processes may call it at once: one works, the others wait. A second call changes nothing. A new SQLite
+        file gets mode 0600, since it holds password hashes. Raises `StoreUnavailable`.
+        """
+        if self._db.engine.dialect.name == "sqlite":
+            _create_private(Path(str(self._db.engine.url.database)))
+        with self._db.writing() as connection:
+            unlock = _lock_schema(connection)
+            try:
+                _schema.upgrade(connection)
+            finally:
+                if unlock:
+                    connection.exec_driver_sql(unlock)
+
+    def check(self) -> None:
+        """Raise `ConfigError` when the tables are missing or have another version, `StoreUnavailable` in an outage."""
+        url = self._db.engine.url
+        found = 0 if _is_missing(url) else self._db.ask(_schema.version_of) or 0
+        if found > _schema.VERSION:
+            problem = f"the tables have version {found}, newer than this release's {_schema.VERSION}"
+            raise ConfigError("store", problem, "Install the release of nipo_auth_mw that made them, or a later one.")
+        if found < _schema.VERSION:
+            problem = f"the tables have version {found}, older than {_schema.VERSION}" if found else "has no tables yet"
+            # A log must not get the user and the password of the URL.
+            raise ConfigError("store", problem, f"Run: nipo-auth --store {_engines.shown(url)} init")
+
+    def now(self) -> float | None:
+        """The clock of the database server, in seconds since 1970; None for an SQLite file, which has no clock."""
+        sql = _CLOCKS.get(self._db.engine.dialect.name)
+        return float(self._db.fetch(sql, ())[0][0]) if sql else None
+
+    def close(self) -> None:
+        """Close all connections. The next use opens them again."""
+        self._db.close()
+        self._counting.close()
+
+
+def _is_missing(url: sa.URL) -> bool:
+    """Whether an SQLite file is missing. A connection to it would create a file that every local user can read."""
+    path = Path(str(url.database))
+    return url.get_backend_name() == "sqlite" and path.parent.is_dir() and not path.exists()
+
+
+def _create_private(path: Path) -> None:
+    with suppress(FileExistsError):
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            raise
+        except OSError as problem:
+            raise StoreUnavailable(f"the database file {path} cannot be created ({problem.strerror})") from None
+
+
+def _lock_schema(connection: sa.Connection) -> str:
+    """Lock out other processes that create the tables; returns the statement that releases the lock, or ""."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({zlib.crc32(_LOCK_NAME.encode())})")
+    if connection.dialect.name == "mariadb":
+        # MariaDB's CREATE TABLE commits, which ends every lock of the transaction.
+        name = f"CONCAT(LEFT(DATABASE(), 40), '.{_LOCK_NAME}')"
+        if connection.exec_driver_sql(f"SELECT GET_LOCK({name}, 5)").scalar() != 1:
+            raise StoreUnavailable("another process keeps the schema locked")
+        return f"DO RELEASE_LOCK({name})"
+    return ""

@@ -1,0 +1,122 @@
+"""Counters in a database, which all processes and machines share."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from itertools import count
+
+import sqlalchemy as sa
+
+from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.stores._connections import Connections
+from nipo_auth_mw.stores._schema import counter
+from nipo_auth_mw.stores._statements import compiled, upsert
+
+_PRUNE_EVERY = 256
+_BATCH = 1000
+_CLEAR = sa.delete(counter).where(counter.c.key == sa.bindparam("of_key"))
+
+
+class SQLCounters:
+    """Counters in a table of the store, with the methods of a `limits` storage; see `protocols.Counters`.
+
+    `incr` is one atomic statement that returns the sum, so no two callers of any process get the same one. Counters use
+    a connection of their own, outside `transaction()`: a rollback gives an attacker no guess back. With SQLite, which
+    has one writer, an `incr` inside a transaction belongs to it. When a connection breaks during `incr`, the store
+    counts again, possibly twice: an attacker never gains a guess. Every method raises `StoreUnavailable` in an outage.
+    """
+
+    def __init__(self, connections: Connections, store: Connections) -> None:
+        self._connections = connections
+        self._store = store
+        self._calls = count(1)
+        self._more_to_prune = False
+        engine = connections.engine
+        self._incr = compiled(_increment(engine), engine)
+        row = sa.select(counter.c.amount, counter.c.expires_at).where(counter.c.key == sa.bindparam("key"))
+        self._get = compiled(row, engine)
+
+    @property
+    def _db(self) -> Connections:
+        one_writer = self._connections.engine.dialect.name == "sqlite"
+        return self._store if one_writer and self._store.in_transaction else self._connections
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Add `amount` and return the sum. The first call starts the counter at 0 with a lifetime of `expiry` seconds,
+        which later calls do not prolong. Raises ValueError for a key that the database cannot store."""
+        now = time.time()
+        values = self._incr.values(key=key, amount=amount, now=now, expires_at=now + expiry)
+        db = self._db
+        with db.write_lock():
+            rows = db.fetch(self._incr.sql, values)
+        if not rows:
+            raise ValueError("no counter can have this key")
+        if self._more_to_prune or next(self._calls) % _PRUNE_EVERY == 0:
+            # A failed removal of old rows must not refuse a sign-in.
+            with suppress(StoreUnavailable):
+                self._more_to_prune = self._prune() == _BATCH
+        return int(rows[0][0])
+
+    def get(self, key: str) -> int:
+        """The count; 0 for a counter that does not exist or has expired."""
+        amount, expires_at = self._row(key)
+        return amount if expires_at > time.time() else 0
+
+    def get_expiry(self, key: str) -> float:
+        """The moment at which the counter expires, in seconds since 1970; the present moment without a counter."""
+        return max(time.time(), self._row(key)[1])
+
+    def check(self) -> bool:
+        """Whether the database answers."""
+        try:
+            self._db.fetch("SELECT 1", ())
+        except StoreUnavailable:
+            return False
+        return True
+
+    def reset(self) -> int:
+        """Remove all counters; returns their number."""
+        with self._db.writing() as connection:
+            return connection.execute(sa.delete(counter)).rowcount
+
+    def clear(self, key: str) -> None:
+        """Remove one counter."""
+        self._db.change(_CLEAR, of_key=key)
+
+    def prune(self) -> int:
+        """Remove all expired counters; returns their number. `incr` removes up to 1,000 at every 256th call."""
+        removed = 0
+        while batch := self._prune():
+            removed += batch
+        return removed
+
+    def _row(self, key: str) -> tuple[int, float]:
+        for amount, expires_at in self._db.fetch(self._get.sql, (key,)):
+            return int(amount), expires_at
+        return 0, 0.0
+
+    def _prune(self) -> int:
+        expired = counter.c.expires_at <= time.time()
+        late = sa.select(counter.c.key).where(expired).order_by(counter.c.expires_at).limit(_BATCH)
+        keys = sorted(row.key for row in self._db.read(late))
+        if not keys:
+            return 0
+        with self._db.writing() as connection:
+            connection.execute(sa.delete(counter).where(counter.c.key.in_(keys), expired))
+        return len(keys)
+
+
+def _increment(engine: sa.Engine) -> sa.ClauseElement:
+    amount = sa.bindparam("amount", type_=sa.BigInteger())
+    now: sa.BindParameter[float] = sa.bindparam("now", type_=sa.Double())
+    expires_at: sa.BindParameter[float] = sa.bindparam("expires_at", type_=sa.Double())
+    over = counter.c.expires_at <= now
+    changes = (
+        # MariaDB's later assignments read the results of earlier ones, so `amount` comes first.
+        ("amount", sa.case((over, amount), else_=counter.c.amount + amount)),
+        ("expires_at", sa.case((over, expires_at), else_=counter.c.expires_at)),
+    )
+    first = {"key": sa.bindparam("key"), "amount": amount, "expires_at": expires_at}
+    statement: sa.ClauseElement = upsert(engine, counter, first, changes).returning(counter.c.amount)
+    return statement

@@ -1,0 +1,117 @@
+"""Sessions in a database: `SessionStore` and `JoinedSessionStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from nipo_auth_mw.models import Account, AccountState, StoredSession
+from nipo_auth_mw.stores._connections import Connections
+from nipo_auth_mw.stores._schema import account, account_state, session
+from nipo_auth_mw.stores._sql_account_states import NO_STATE, STATE, state_of
+from nipo_auth_mw.stores._statements import Query, compiled, number_of, plain, storable
+
+_SESSION = tuple(session.c[name] for name in StoredSession._fields)
+_ACCOUNT = tuple(account.c[name] for name in Account._fields)
+
+# Built at import: SQLAlchemy spends more time on building a statement than on running it.
+_OPEN = sa.insert(session)
+_OF_KEY = session.c.key == sa.bindparam("of_key")
+_TOUCH = sa.update(session).where(_OF_KEY, session.c.seen_at < sa.bindparam("later_than"))
+_MARK_SENT = sa.update(session).where(_OF_KEY)
+_END = sa.delete(session).where(_OF_KEY).returning(*_SESSION)
+_OF_USER = sa.select(*_SESSION).where(session.c.user_id == sa.bindparam("user_id")).order_by(session.c.seen_at.desc())
+_CONFIRM = sa.update(session).where(_OF_KEY)
+
+
+class SQLSessions:
+    """The sessions of `SQLStore`. The look-up of each request runs compiled SQL on the driver's cursor: SQLAlchemy's
+    overhead is several times the time of the database."""
+
+    _db: Connections
+    _lookup: Query
+    _lookup_with_account: Query
+
+    def _prepare_sessions(self) -> None:
+        state = session.outerjoin(account_state, account_state.c.user_id == session.c.user_id)
+        accounts = state.outerjoin(account, account.c.id == session.c.account_id)
+        by_key = session.c.key == sa.bindparam("key")
+        # Without the key columns, whose values are known: each column takes a fiftieth of the look-up.
+        alone = sa.select(*_SESSION[1:], *STATE).select_from(state).where(by_key)
+        joined = sa.select(*_SESSION[1:], *STATE, *_ACCOUNT[1:]).select_from(accounts).where(by_key)
+        self._lookup = compiled(alone, self._db.engine)
+        self._lookup_with_account = compiled(joined, self._db.engine)
+
+    def find_session(self, key: str) -> tuple[StoredSession, AccountState] | None:
+        """See `SessionStore.find_session`."""
+        for row in self._db.fetch(self._lookup.sql, (key,)):
+            user_id, stamp, created_at, seen_at, sent_at, persistent, address, agent, confirmed_at, *state = row
+            facts = (key, user_id, stamp, created_at, seen_at, sent_at, persistent == 1, address, agent, confirmed_at)
+            return StoredSession._make(facts), NO_STATE if state[0] is None else state_of(*state)
+        return None
+
+    def find_session_with_account(self, key: str) -> tuple[StoredSession, AccountState, Account | None] | None:
+        """See `JoinedSessionStore.find_session_with_account`."""
+        for row in self._db.fetch(self._lookup_with_account.sql, (key,)):
+            # fmt: off
+            (user_id, stamp, created_at, seen_at, sent_at, persistent, address, agent, confirmed_at,
+             counter, version, attributes, email, password_hash, active, name, role) = row
+            facts = (key, user_id, stamp, created_at, seen_at, sent_at, persistent == 1, address, agent, confirmed_at)
+            # fmt: on
+            return (
+                StoredSession._make(facts),
+                NO_STATE if counter is None else state_of(counter, version, attributes),
+                None if email is None else Account(user_id, email, password_hash, active == 1, name, role),
+            )
+        return None
+
+    def open_session(self, new: StoredSession) -> None:
+        """See `SessionStore.open_session`."""
+        texts = {"client_address": plain(new.client_address), "user_agent": plain(new.user_agent)}
+        values = new._asdict() | texts | {"account_id": number_of(new.user_id)}
+        with self._db.writing() as connection:
+            connection.execute(_OPEN, values)
+
+    def touch_session(self, key: str, seen_at: float) -> None:
+        """See `SessionStore.touch_session`."""
+        if storable(key):
+            self._db.change(_TOUCH, of_key=key, later_than=seen_at, seen_at=seen_at)
+
+    def mark_session_sent(self, key: str, sent_at: float) -> bool:
+        """See `SessionStore.mark_session_sent`."""
+        return storable(key) and self._db.change(_MARK_SENT, of_key=key, sent_at=sent_at)
+
+    def confirm_session(self, key: str, confirmed_at: float) -> bool:
+        """See `SessionStore.confirm_session`."""
+        return storable(key) and self._db.change(_CONFIRM, of_key=key, confirmed_at=confirmed_at)
+
+    def end_session(self, key: str) -> StoredSession | None:
+        """See `SessionStore.end_session`."""
+        if not storable(key):
+            return None
+        with self._db.writing() as connection:
+            row = connection.execute(_END, {"of_key": key}).first()
+        return None if row is None else StoredSession._make(row)
+
+    def sessions_of(self, user_id: str) -> Sequence[StoredSession]:
+        """See `SessionStore.sessions_of`."""
+        if not storable(user_id):
+            return []
+        return [
+            StoredSession._make((*row[:6], row[6] == 1, *row[7:]))
+            for row in self._db.look_up(_OF_USER, user_id=user_id)
+        ]
+
+    def expired_sessions(
+        self, *, persistent_before: float, browser_before: float, created_before: float, limit: int
+    ) -> Sequence[StoredSession]:
+        """See `SessionStore.expired_sessions`."""
+        late = sa.or_(
+            sa.and_(session.c.persistent == sa.true(), session.c.seen_at < persistent_before),
+            sa.and_(session.c.persistent == sa.false(), session.c.seen_at < browser_before),
+            session.c.created_at < created_before,
+        )
+        return [
+            StoredSession._make(row) for row in self._db.read(sa.select(*_SESSION).where(late).limit(max(limit, 0)))
+        ]

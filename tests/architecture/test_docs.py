@@ -1,0 +1,66 @@
+"""The docs: generated tables are up to date, links lead somewhere, each feature has its page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs import make_changelog, make_reference
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "changelog.d").glob("*.md")]
+_LINK = re.compile(r"\]\((?!https?:)([^)\s]*)\)")
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", make_reference.pages(), ids=name)
+def test_generated_tables_are_up_to_date(page):
+    assert page.read_text("utf-8") == make_reference.page(page), "run python -m docs.make_reference"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as code hosts make them."""
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    heads = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_leads_somewhere(page):
+    for link in _LINK.findall(page.read_text("utf-8")):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_feature_has_a_page_in_the_index():
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    pages = {path.stem for path in (ROOT / "docs" / "features").glob("*.md")}
+    assert pages == set(make_reference.features())
+    assert pages == set(re.findall(r"\(features/([a-z_]+)\.md\)", index))
+
+
+def test_changelog_fragments_have_names_and_texts():
+    make_changelog.fragments(ROOT / "changelog.d")
+
+
+def test_fragments_go_below_their_kind(tmp_path):
+    for kind in ("changed", "fixed"):
+        (tmp_path / f"one.{kind}.md").write_text("new\nline\n", "utf-8")
+    log = "## [Unreleased]\n\n### Added\n\n- old\n\n### Fixed\n\n- bug\n\n## [0.1.0]\n"
+    merged = make_changelog.merged(log, make_changelog.fragments(tmp_path))
+    new = "- new\n  line\n"
+    begin = "## [Unreleased]\n\n### Added\n\n- old\n\n"
+    assert merged == f"{begin}### Changed\n\n{new}\n### Fixed\n\n- bug\n{new}\n## [0.1.0]\n"
+
+
+def test_a_file_that_is_no_fragment_is_refused(tmp_path):
+    (tmp_path / "one.new.md").write_text("text", "utf-8")
+    with pytest.raises(ValueError, match="one"):
+        make_changelog.fragments(tmp_path)

@@ -1,0 +1,147 @@
+"""The architecture: imports go downwards or to a neighbour without a circle; each library has one door."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HOUSE = ROOT / "nipo_auth_mw"
+FILES = sorted(HOUSE.rglob("*.py"))
+NAMES = [str(file.relative_to(HOUSE)) for file in FILES]
+
+# From the top. A module imports from its own floor or from one below.
+FLOORS = [
+    {"testing", "__init__"},
+    {"cli", "middleware"},
+    {"accounts", "_web"},
+    {"_flows"},
+    {"_wiring", "_services"},
+    {"_sessions"},
+    {"_audit", "_mail", "_throttle"},
+    {"_credentials", "_pages"},
+    {"stores", "config"},
+    {"protocols", "mailers", "_runtime", "_validation"},
+    {"models", "errors"},
+]
+LEVELS = {room: level for level, rooms in enumerate(reversed(FLOORS)) for room in rooms}
+
+DOORS = {
+    "argon2": {"_credentials/hashing.py"},
+    "zxcvbn": {"_credentials/policy.py"},
+    "itsdangerous": {"_credentials/tokens.py"},
+    "jinja2": {"_pages/renderer.py"},
+    "idna": {"_mail/addresses.py"},
+    "click": {"cli/"},
+    "limits": {"_throttle/counters.py"},
+    "sqlalchemy": {"stores/"},
+    "werkzeug": {"_web/", "middleware.py"},
+    "pytest": {"testing/contracts"},
+}
+LATE = {
+    ("mailers/__init__.py", "nipo_auth_mw.mailers._smtp"),
+    ("_throttle/counters.py", "limits.errors"),
+    ("_throttle/counters.py", "limits.storage"),
+    ("_credentials/policy.py", "zxcvbn"),
+    ("stores/__init__.py", "nipo_auth_mw.stores._sql"),
+    ("stores/_statements.py", "sqlalchemy.dialects.mysql"),
+    ("stores/_statements.py", "sqlalchemy.dialects.postgresql"),
+    ("stores/_statements.py", "sqlalchemy.dialects.sqlite"),
+}
+
+
+def level(module: str) -> int:
+    """The floor of a module's room, counted from the ground; KeyError for a room that is on no floor."""
+    return LEVELS[[*module.split("."), "__init__"][1]]
+
+
+def dotted(name: str) -> str:
+    """The dotted name of a file of the package: `cli/__init__.py` is `nipo_auth_mw.cli`."""
+    return f"nipo_auth_mw.{name.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__")
+
+
+@functools.cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
+
+
+def imports(file: Path, *, inside_functions: bool = False):
+    """Modules a file imports; with `inside_functions` those alone that it imports late."""
+    tree = parsed(file)
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    nodes = [n for f in functions for n in ast.walk(f)] if inside_functions else list(ast.walk(tree))
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, "imports are absolute"
+            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (m if _is_module(m) else node.module for m in submodules)
+
+
+def _is_module(name: str) -> bool:
+    path = ROOT / name.replace(".", "/")
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def test_imports_go_downwards_or_to_a_neighbour():
+    above = []
+    for name in NAMES:
+        own = level(dotted(name))
+        inner = [m for m in imports(HOUSE / name) if m.partition(".")[0] == "nipo_auth_mw"]
+        above += [(name, module) for module in inner if level(module) > own]
+    assert above == []
+
+
+def test_every_room_has_one_floor():
+    rooms = {dotted(name).partition(".")[2].partition(".")[0] or "__init__" for name in NAMES}
+    assert sorted(room for floor in FLOORS for room in floor) == sorted(rooms)
+
+
+def test_each_library_has_one_door():
+    elsewhere = []
+    for name in NAMES:
+        for module in imports(HOUSE / name):
+            doors = DOORS.get(module.partition(".")[0])
+            if doors is not None and not any(name.startswith(door) for door in doors):
+                elsewhere.append((name, module))
+    assert elsewhere == []
+
+
+def test_nothing_is_imported_late_but_what_few_need():
+    late = {(name, module) for name in NAMES for module in imports(HOUSE / name, inside_functions=True)}
+    assert late - LATE == set()
+
+
+def test_no_room_holds_two_things():
+    assert [name for name in NAMES if len((HOUSE / name).read_text("utf-8").splitlines()) > 350] == []
+    assert [name for name in NAMES if Path(name).stem in {"utils", "helpers", "common", "misc"}] == []
+
+
+def test_stores_and_mailers_need_only_the_lowest_floors():
+    for folder in ("stores", "mailers"):
+        allowed = {folder, "_runtime", "errors", "models", "protocols"}
+        for file in (HOUSE / folder).glob("*.py"):
+            rooms = {module.split(".")[1] for module in imports(file) if module.startswith("nipo_auth_mw.")}
+            assert rooms <= allowed, file.name
+
+
+def test_there_is_no_circle():
+    graph = {}
+    for file, name in zip(FILES, NAMES, strict=True):
+        late = set(imports(file, inside_functions=True))
+        graph[dotted(name)] = [m for m in imports(file) if m.startswith("nipo_auth_mw.") and m not in late]
+    seen, path = set(), []
+
+    def walk(module):
+        assert module not in path, f"a circle: {' -> '.join([*path, module])}"
+        if module in seen:
+            return
+        path.append(module)
+        for other in graph.get(module, []):
+            walk(other)
+        seen.add(path.pop())
+
+    for module in graph:
+        walk(module)

@@ -1,0 +1,179 @@
+"""What the papers say is what the code does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import nipo_auth_mw
+from docs import make_rows
+from nipo_auth_mw import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy
+from tests.security import mutate, requirements
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def settings():
+    """Every setting by its name in the table, with its default."""
+    policies = {"session": SessionPolicy(), "lockout": LockoutPolicy(), "passwords": PasswordPolicy()}
+    for field in fields(AuthConfig):
+        if field.name in policies:
+            policy = policies[field.name]
+            yield from ((f"{field.name}.{part.name}", getattr(policy, part.name)) for part in fields(policy))
+        else:
+            yield field.name, field.default
+
+
+def written(default) -> str:
+    if isinstance(default, timedelta):
+        days, minutes = default.days, default.seconds // 60
+        return f"{days} days" if days else f"{minutes // 60} hours" if minutes >= 60 else f"{minutes} minutes"
+    return repr(default).replace("'", '"')
+
+
+def test_the_readme_lists_every_setting_with_its_default():
+    table = dict(re.findall(r"^\| `([a-z_.]+)` \| (`[^|]+`|required) \|", README, re.MULTILINE))
+    wanted = {name: f"`{written(default)}`" for name, default in settings()}
+    wanted |= {"secret_key": "required", "base_url": "required", "lockout.max_duration": "`duration`"}
+    assert table == wanted
+
+
+def test_versions_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["version"] == nipo_auth_mw.__version__
+    assert f"[{nipo_auth_mw.__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_installed_plainly_it_needs_nine_libraries():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = {re.match(r"[\w-]+", line)[0].lower() for line in project["dependencies"]}
+    nine = "werkzeug itsdangerous argon2-cffi limits jinja2 sqlalchemy zxcvbn idna click"
+    assert names == set(nine.split())
+
+
+def test_what_tests_need_is_the_same_as_an_extra_and_as_a_group():
+    """An old pip knows extras alone."""
+    file = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert file["dependency-groups"]["test"] == file["project"]["optional-dependencies"]["test"]
+
+
+def test_every_public_name_is_there_and_has_a_docstring():
+    for name in nipo_auth_mw.__all__:
+        assert getattr(nipo_auth_mw, name).__doc__
+
+
+# `import werkzeug` loads its server and its test client whatever is asked of it, so they are not in this list.
+UNNEEDED = ("asyncio", "click", "gevent", "limits", "limits.aio", "smtplib", "sqlalchemy", "zxcvbn")
+LOGIN_PAGE = """
+import sys
+from nipo_auth_mw import AuthMiddleware
+from nipo_auth_mw.testing import in_memory
+environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/-/auth/login", "SERVER_NAME": "localhost", "SERVER_PORT": "80"}
+environ |= {"HTTP_HOST": "localhost", "wsgi.url_scheme": "http"}
+seen = []
+page = b"".join(AuthMiddleware(print, **in_memory())(environ, lambda status, headers: seen.append(status)))
+assert seen == ["200 OK"] and b'id="login"' in page
+print(*sys.modules)
+"""
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a fresh process has loaded at the end; it prints them."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stdout.split())
+
+
+def test_a_login_page_loads_nothing_that_few_need():
+    assert loaded_by(LOGIN_PAGE).isdisjoint(UNNEEDED)
+
+
+def test_sqlite_loads_no_dialect_of_another_database():
+    loaded = loaded_by(
+        "import sys; from nipo_auth_mw.stores import SQLStore; SQLStore('sqlite:////x'); print(*sys.modules)"
+    )
+    assert "sqlalchemy.dialects.sqlite" in loaded
+    assert loaded.isdisjoint({"limits", "sqlalchemy.dialects.mysql", "sqlalchemy.dialects.postgresql"})
+
+
+def test_a_store_of_the_hosts_own_imports_no_sqlalchemy():
+    code = "import sys, nipo_auth_mw, nipo_auth_mw.testing; print('sqlalchemy' in sys.modules, 'zxcvbn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_readmes_example_of_a_test_passes(tmp_path):
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "def test_" in block]
+    app = """
+from nipo_auth_mw import current_user
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+    return [current_user(environ).name.encode()]
+"""
+    (tmp_path / "reports.py").write_text(app, "utf-8")
+    (tmp_path / "test_reports.py").write_text(example, "utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    environ = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": ""}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def test_the_wheel_holds_pages_texts_and_types(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for wanted in (
+        "templates/login.html",
+        "locale/ja/login.toml",
+        "locale/en/login.toml",
+        "static/auth.css",
+        "py.typed",
+    ):
+        assert f"nipo_auth_mw/{wanted}" in names
+    assert not [name for name in names if name.startswith("tests")]
+
+
+def test_no_paper_names_a_machine():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split(
+        "\n"
+    )
+    words = re.compile(r"/(?:root|home/\w+|work)/|pypi\.org|registry\.npmjs|deb\.debian\.org")
+    for name in filter(None, listed):
+        file = ROOT / name
+        if file.suffix in {".py", ".md", ".toml", ".html", ".css", ".js", ".yaml"} and file != Path(__file__):
+            assert not words.search(file.read_text("utf-8")), name
+
+
+def test_the_table_of_rows_is_the_one_that_the_tests_make():
+    assert (ROOT / "docs" / "security-rows.md").read_text("utf-8") == make_rows.page(), "run python -m docs.make_rows"
+
+
+def test_every_row_has_a_test_or_a_reason_and_every_test_a_row_that_exists():
+    places = requirements.shown()
+    assert set(places) == set(requirements.ROWS)
+    assert {row for row, tests in places.items() if not tests} == set(requirements.UNTESTED)
+
+
+def test_every_mutation_still_finds_its_place():
+    for row, mutation in mutate.mutations().items():
+        text = (ROOT / "nipo_auth_mw" / mutation["file"]).read_text("utf-8")
+        assert row in requirements.ROWS
+        assert text.count(mutation["old"]) == 1, row
+        assert mutation["new"] != mutation["old"], row
+        if mutation["file"].endswith(".py"):
+            compile(text.replace(mutation["old"], mutation["new"]), row, "exec")

@@ -1,0 +1,87 @@
+"""The page for people who cannot get in, and the small helps of the sign-in page."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from nipo_auth_mw import LockoutPolicy
+from nipo_auth_mw.testing import MemoryMailer, link_in
+from tests.kit import WRONG, browser, middleware, person, sign_in
+
+DOCS = Path(__file__).parents[2] / "docs"
+LOGIN = "http://localhost/-/auth/login"
+
+
+@pytest.fixture
+def auth():
+    auth = middleware(mailer=MemoryMailer(), lockout=LockoutPolicy(failures=7))
+    person(auth)
+    return auth
+
+
+@pytest.mark.parametrize(("language", "words"), [("ja", ("7回", "ドメイン指定受信")), ("en", ("7 wrong", "junk"))])
+def test_help_is_linked_from_the_card_and_tells_of_this_configuration(auth, language, words):
+    page = browser(auth, HTTP_ACCEPT_LANGUAGE=language)
+    answer = page.get("/-/auth/login").click(href="/-/auth/help")
+    assert all(word in answer.text for word in (*words, "noreply@example.com"))
+    assert len(answer.html.find_all("summary")) == 10
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_the_copy_for_hosts_is_what_the_page_says(language):
+    spec = importlib.util.spec_from_file_location("make_help", DOCS / "make_help.py")
+    make_help = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make_help)
+    assert (DOCS / f"help.{language}.md").read_text("utf-8") == make_help.page(language)
+
+
+def test_a_browser_that_keeps_no_cookie_is_told_so(auth):
+    page = browser(auth)
+    assert "could not be kept" in page.get("/-/auth/login?next=/page", headers={"Referer": f"{LOGIN}?next=/page"}).text
+
+
+@pytest.mark.parametrize(
+    ("referer", "cookie"),
+    [
+        ("", ""),
+        ("http://localhost/page", ""),
+        ("http://localhost/-/auth/loginx", ""),
+        ("http://evil.example/-/auth/login", ""),
+        ("http://localhost:81/-/auth/login", ""),
+        (LOGIN, "nipo_auth=x"),
+        (LOGIN, "nipo_lang=ja"),
+        (LOGIN, "nipo_device=x"),
+    ],
+)
+def test_nobody_else_is_told_so(auth, referer, cookie):
+    page = browser(auth)
+    answer = page.get("/-/auth/login", headers={"Referer": referer, "Cookie": cookie})
+    assert "could not be kept" not in answer.text.replace("&#39;", "'")
+    assert "保存できませんでした" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [("ＡＢＣ１２３", "full-width"), ("AKAI-YAMA", "capital letters only"), ("かな", "full-width"), (WRONG, "")],
+)
+def test_a_keyboard_in_the_wrong_state_is_hinted_at_after_a_failure(auth, typed, words):
+    known, unknown = (sign_in(browser(auth), email, typed) for email in ("tanaka@example.com", "nobody@example.com"))
+    for answer in (known, unknown):
+        assert answer.status_int == 401
+        hint = answer.html.find(id="password-hint")
+        assert words in hint.text
+        assert bool(words) == bool(hint.text)
+        assert typed not in answer.text
+
+
+def test_the_language_switch_comes_back_to_the_link_of_a_mail(auth):
+    page = browser(auth)
+    page.post("/-/auth/forgot", {"email": "tanaka@example.com"})
+    path = link_in(auth._services.outbox._mailer.outbox[0]).removeprefix("http://localhost")
+    form = page.get(path).forms["language"]
+    form["lang"] = "ja"
+    assert form.submit().location == path
+    assert "新しいパスワードの設定" in page.get(path).text

@@ -1,0 +1,186 @@
+"""Pages are tested as text: no HTTP, no store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nipo_auth_mw
+from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
+from nipo_auth_mw._flows.staff import Person
+from nipo_auth_mw._flows.staff_bulk import Line
+from nipo_auth_mw._pages.renderer import Problem, Renderer
+from nipo_auth_mw._web.problems import PROBLEMS, text_of
+from nipo_auth_mw._web.requirements import REQUIREMENTS
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.models import EmailChange, Event, Session, StoredSession, User
+
+NOW = 1795470000.0
+WINDOWS = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36"
+)
+
+
+class Typed(str):
+    """What was typed, in one field or in several."""
+
+    def __new__(cls, text: str, fields: dict[str, str]) -> Typed:
+        typed = super().__new__(cls, text)
+        typed.__dict__.update(fields)
+        return typed
+
+
+Render = Callable[..., str]
+
+TEMPLATES = Path(nipo_auth_mw.__file__).parent / "templates"
+LANGUAGES = ("ja", "en")
+EVENTS = tuple(EventType.declared)
+# What a page is made of, and what is no page.
+FRAMES = {"base.html", "brand.html", "message.mail.html", "message.mail.txt", "staff-password.html"}
+PAGES = tuple(sorted(path.name for path in TEMPLATES.iterdir() if path.name[0] != "_" and path.name not in FRAMES))
+REFUSALS = tuple(
+    Refused(code, 250, detail, {"email": "{text}", "most": 50}, ("Avoid sequences.",))
+    for code, kind in PROBLEMS.items()
+    for detail in ("", *kind.details)
+    if code != "password_rejected" or detail
+)
+# Pages for a visitor, where the others have a user.
+FOR_VISITORS = {"login.html", "password_reset-request.html", "password_reset.html", "session_ended.html"}
+
+
+def source(name: str) -> str:
+    """The text of a template and of what it extends or includes."""
+    text = (TEMPLATES / name).read_text("utf-8")
+    parts = re.findall(r'{% (?:extends|include) "([^"]+)" %}', text)
+    return text + "".join(source(part) for part in parts if part != "base.html")
+
+
+def refused_by(name: str) -> tuple[Refused, ...]:
+    """The refusals that a page is rendered with: those that it names, one that it does not name, and all of them for
+    the page that shows any."""
+    if name == "problem.html":
+        return REFUSALS
+    named = set(re.findall(r'"(\w+)"', source(name)))
+    return tuple(one for one in REFUSALS if one.code in named | {"busy"}) if "problem" in source(name) else ()
+
+
+def config(**settings: Any) -> AuthConfig:
+    given = {"secret_key": "a test's key, " * 3, "base_url": "https://reports.example.jp", "site_name": "日報くん"}
+    return AuthConfig(**{**given, **settings})
+
+
+def stored(key: str, agent: str = WINDOWS, *, persistent: bool = True) -> Session:
+    return Session(StoredSession(key * 64, "17", "", NOW - 86400, NOW, NOW, persistent, "203.0.113.20", agent))
+
+
+def values(text: str = "hanako@example.jp") -> dict[str, Any]:
+    """What the views give to all templates together, with `text` wherever a person's own words come in."""
+    user = User("17", text, True, text, "staff", None, text)
+    here = stored("a")
+    events = [
+        Event(
+            datetime.fromtimestamp(NOW, UTC),
+            name,
+            "17",
+            text,
+            client_address="2001:db8::1",
+            user_agent=WINDOWS,
+            actor=text,
+            details={"why": text, "to": text, "refused": 3, "limit": "idle", "before": text, "after": text},
+        )
+        for name in EVENTS
+    ]
+    return {
+        "root": "/app",
+        "here": f"/app/-/auth/login?next={text}",
+        "user": user,
+        "email": text,
+        "next": text,
+        "remember": True,
+        "problem": None,
+        "session": here,
+        "sessions": [here, stored("b", text), stored("c", "", persistent=False)],
+        "events": events,
+        "login_url": "/app/-/auth/login",
+        "flash": "",
+        "hint": "",
+        "no_cookie": False,
+        "mails": True,
+        "sender": "noreply@example.com",
+        "lasts": 3600,
+        "min_length": 8,
+        "temporary": False,
+        "must_change": False,
+        "typed": Typed(text, dict.fromkeys(("email", "name", "notify_email", "memo", "emails"), text)),
+        "can_change_email": True,
+        "sections": ("account", "staff", "audit"),
+        "at_section": "staff",
+        "users": [user, replace(user, id="18", active=False)],
+        "q": text,
+        "after": text,
+        "last": text,
+        "changed": replace(user, id="18"),
+        "self_id": "17",
+        "names": {"17": text},
+        "kinds": EVENTS,
+        "given": {"email": text, "event": "", "from": "", "to": ""},
+        "zone": "Asia/Tokyo",
+        "person": Person(replace(user, id="18"), text, True, True),
+        "lines": [Line(text, user), Line(text, code="email_taken")],
+        "made": 1,
+        "most": 50,
+        "role": "staff",
+        "roles": ("admin", "staff"),
+        "generated": "abcd-efgh",
+        "at": "profile",
+        "change": EmailChange("k", "17", text, text, NOW, NOW),
+        "first": "/app/-/auth/account/confirm",
+        "advice": [],
+        "topics": [(text, [("paragraph", [text]), ("list", [text, text])])],
+    }
+
+
+@pytest.fixture(scope="session")
+def pages() -> Renderer:
+    return Renderer(config())
+
+
+def problem_of(pages: Renderer, language: str, refused: Refused, text: str = "") -> Problem:
+    given = {"email": text, "most": 50, "min_length": 8, "max_length": 128}
+    name = text_of(refused.code, refused.detail)
+    return pages.problem(language, refused.code, name, retry_after=refused.retry_after, **given)
+
+
+def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") -> Iterator[tuple[str, str]]:
+    """Every page in every state, as (what it is, HTML)."""
+    common = values(text)
+
+    def page(name: str, **changed: Any) -> str:
+        visitor = {"user": None} if name in FOR_VISITORS and "user" not in changed else {}
+        return pages.render(name, language, **{**common, **visitor, **changed})
+
+    for name in PAGES:
+        # A page about a refusal has no other state.
+        if "problem.title }}{% endblock" not in source(name):
+            yield name, page(name)
+        for refused in refused_by(name) if name != "requirement.html" else ():
+            yield f"{name} {refused}", page(name, problem=problem_of(pages, language, refused, text), advice=[text])
+    yield "login.html flash", page("login.html", flash=pages.flash(language, "password_reset"))
+    yield "login.html no cookie", page("login.html", no_cookie=True)
+    yield "login.html hint", page("login.html", hint="hint.full_width")
+    yield "password_reset-request.html no mailer", page("password_reset-request.html", mails=False)
+    yield "password_reset-sent.html no sender", page("password_reset-sent.html", sender="")
+    yield "logout.html visitor", page("logout.html", user=None)
+    yield "password_change.html temporary", page("password_change.html", temporary=True)
+    for requirement in (REAUTHENTICATION, *REQUIREMENTS):
+        problem = pages.problem(language, requirement.code)
+        yield f"requirement.html {requirement.code}", page("requirement.html", problem=problem)
+    yield "account.html empty", page("account.html", sessions=[], events=[])

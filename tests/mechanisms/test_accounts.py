@@ -1,0 +1,155 @@
+"""`auth.accounts`: what scripts do to accounts, and what that ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from nipo_auth_mw import EmailRejected, EmailTaken, NoSuchAccount, NotSupported, PasswordRejected
+from nipo_auth_mw.stores import MemoryStore
+from tests.downstream.suite.reports_users import DictUsers
+from tests.kit import PASSWORD, WRONG, browser, events, middleware, person, seen, sign_in
+
+
+@pytest.fixture
+def auth():
+    return middleware()
+
+
+def names(auth):
+    return [row.event for row in events(auth)]
+
+
+def test_an_account_is_created_found_and_read(auth):
+    made = person(auth, " Tanaka@EXAMPLE.com", name="田中", role="admin", language="ja", notify_email="T@Example.com")
+    assert (made.email, made.name, made.role, made.active) == ("tanaka@example.com", "田中", "admin", True)
+    assert (made.language, made.notify_email) == ("ja", "t@example.com")
+    assert auth.accounts.find("TANAKA@example.com") == auth.accounts.get(made.id) == made
+    assert auth.accounts.find("nobody@example.com") is None
+    assert auth.accounts.find("no address") is None
+    assert auth.accounts.get("99") is None
+    assert not hasattr(made, "password_hash")
+
+
+def test_what_is_refused_says_why_and_makes_nothing(auth):
+    person(auth)
+    with pytest.raises(EmailTaken):
+        person(auth, "TANAKA@example.com")
+    with pytest.raises(EmailRejected):
+        person(auth, "not an address")
+    with pytest.raises(EmailRejected):
+        person(auth, "suzuki@example.com", notify_email="nowhere")
+    with pytest.raises(PasswordRejected):
+        person(auth, "suzuki@example.com", password="12345678")
+    with pytest.raises(ValueError, match="language"):
+        person(auth, "suzuki@example.com", language="xx")
+    assert [user.email for user in auth.accounts.search()] == ["tanaka@example.com"]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda accounts: accounts.set_password("9", PASSWORD),
+        lambda accounts: accounts.set_active("9", False),
+        lambda accounts: accounts.change_email("9", "a@example.com"),
+        lambda accounts: accounts.set_role("9", "admin"),
+        lambda accounts: accounts.delete("9"),
+        lambda accounts: accounts.unlock("9"),
+    ],
+)
+def test_nobody_is_an_error(auth, act):
+    with pytest.raises(NoSuchAccount):
+        act(auth.accounts)
+
+
+@pytest.mark.parametrize(
+    ("act", "event"),
+    [
+        (lambda accounts: accounts.set_active("1", False), "account_disabled"),
+        (lambda accounts: accounts.set_password("1", PASSWORD + "2"), "password_changed"),
+        (lambda accounts: accounts.change_email("1", "new@example.com"), "email_changed"),
+        (lambda accounts: accounts.delete("1"), "account_deleted"),
+    ],
+)
+def test_every_session_ends_at_once_each_with_its_row(auth, act, event):
+    person(auth)
+    devices = [browser(auth) for _ in range(3)]
+    for device in devices:
+        sign_in(device)
+    act(auth.accounts)
+    assert [seen(device) for device in devices] == ["", "", ""]
+    assert names(auth).count(event) == 1
+    ended = events(auth, "session_ended")
+    assert len(ended) == 3
+    assert {(row.actor, row.user_id) for row in ended} == {("script", "1")}
+
+
+def test_a_set_password_works_at_once_the_old_one_no_longer_and_the_lock_is_gone(auth):
+    person(auth)
+    test_app = browser(auth)
+    for _ in range(5):
+        sign_in(test_app, password=WRONG)
+    auth.accounts.set_password("1", PASSWORD + "2")
+    assert sign_in(test_app, password=PASSWORD).status_int == 401
+    assert sign_in(test_app, password=PASSWORD + "2").status_int == 303
+    assert names(auth).count("unlocked") == 1
+
+
+def test_unlock_lets_a_person_in(auth):
+    person(auth)
+    for _ in range(5):
+        sign_in(browser(auth), password=WRONG)
+    assert sign_in(browser(auth)).status_int == 429
+    auth.accounts.unlock("1")
+    assert sign_in(browser(auth)).status_int == 303
+    assert events(auth, "unlocked")[0].details["refused"] == 1
+
+
+def test_a_role_counts_at_the_next_request(auth):
+    person(auth)
+    auth.accounts.set_role("1", "admin")
+    test_app = browser(auth)
+    sign_in(test_app)
+    auth.accounts.set_role("1", "staff")
+    assert test_app.get("/-/auth/session").json["user"]["role"] == "staff"
+
+
+def test_disabling_twice_is_one_event(auth):
+    person(auth)
+    auth.accounts.set_active("1", False)
+    auth.accounts.set_active("1", False)
+    auth.accounts.set_active("1", True)
+    assert names(auth) == ["account_created", "account_disabled", "account_enabled"]
+
+
+def test_a_deleted_address_is_free_and_its_id_is_not_given_again(auth):
+    first = person(auth)
+    auth.accounts.delete(first.id)
+    second = person(auth)
+    assert second.id != first.id
+
+
+def test_search_pages_by_address(auth):
+    for n in range(7):
+        person(auth, f"p{n}@example.com", name="山田" if n % 2 else "")
+    first = auth.accounts.search(limit=3)
+    assert [u.email for u in first] == [f"p{n}@example.com" for n in range(3)]
+    assert next(iter(auth.accounts.search(after=first[-1].email, limit=3))).email == "p3@example.com"
+    assert len(auth.accounts.search("山田")) == 3
+    assert auth.accounts.search("%") == []
+
+
+def test_a_user_store_alone_cannot_create_and_says_so():
+    users = DictUsers()
+    auth = middleware(store=MemoryStore(), users=users)
+    user_id = users.add("own@example.com", None)
+    for act in (
+        lambda: person(auth),
+        lambda: auth.accounts.set_active(user_id, False),
+        lambda: auth.accounts.change_email(user_id, "new@example.com"),
+        lambda: auth.accounts.search(),
+        lambda: auth.accounts.delete(user_id),
+    ):
+        with pytest.raises(NotSupported):
+            act()
+    auth.accounts.set_password(user_id, PASSWORD)
+    assert sign_in(browser(auth), "own@example.com").status_int == 303

@@ -1,0 +1,105 @@
+"""Static files: hashed names, an exact table, replaced by name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from jinja2 import DictLoader
+
+import nipo_auth_mw
+from nipo_auth_mw._pages.assets import Assets
+from nipo_auth_mw._pages.renderer import Renderer
+
+from .conftest import config, values
+
+STATIC = Path(nipo_auth_mw.__file__).parent / "static"
+
+
+def test_a_name_changes_with_the_content() -> None:
+    one, two = Assets({"auth.css": b"a"}), Assets({"auth.css": b"b"})
+    assert re.fullmatch(r"auth\.[0-9a-f]{8}\.css", one.name_of("auth.css"))
+    assert one.name_of("auth.css") != two.name_of("auth.css")
+    assert one.find(two.name_of("auth.css")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("auth.css", "text/css; charset=utf-8"),
+        ("theme.css", "text/css; charset=utf-8"),
+        ("auth.js", "text/javascript; charset=utf-8"),
+    ],
+)
+def test_our_files_are_found_under_their_served_names(pages: Renderer, name: str, kind: str) -> None:
+    found = pages.assets.find(pages.assets.name_of(name))
+    assert found is not None
+    assert found.body == (STATIC / name).read_bytes()
+    assert found.content_type == kind
+
+
+@pytest.mark.parametrize(
+    "name", ["", "auth.css", "../pages.py", "auth.00000000.css", "/etc/passwd", "..", "auth.css\x00"]
+)
+def test_only_exact_names_are_found(pages: Renderer, name: str) -> None:
+    assert pages.assets.find(name) is None
+    assert pages.assets.find(pages.assets.name_of("auth.css") + name + "/") is None
+
+
+def test_pages_name_the_files_that_are_served(pages: Renderer) -> None:
+    html = pages.render("login.html", "en", **values())
+    named = re.findall(r'(?:href|src)="/app/-/auth/static/([^"]+)"', html)
+    assert len(named) == 3
+    assert all(pages.assets.find(name) for name in named)
+
+
+def test_a_host_replaces_the_theme() -> None:
+    pages = Renderer(config(), DictLoader({"theme.css": ":root { --accent: 赤 }"}))
+    found = pages.assets.find(pages.assets.name_of("theme.css"))
+    assert found is not None
+    assert found.body == ":root { --accent: 赤 }".encode()
+
+
+def test_our_files_fetch_nothing_from_elsewhere() -> None:
+    for path in STATIC.iterdir():
+        text = path.read_text("utf-8")
+        assert not re.search(r"https?:|url\(|@import|fetch\(|innerHTML|eval\(|\.style\b", text), path.name
+
+
+def _colours(text: str) -> dict[str, str]:
+    return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", text))
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+PAIRS = [
+    ("text", "page", 4.5),
+    ("text", "card", 4.5),
+    ("text", "alert-page", 4.5),
+    ("text", "badge", 4.5),
+    ("muted", "page", 4.5),
+    ("muted", "card", 4.5),
+    ("accent", "page", 4.5),
+    ("accent", "card", 4.5),
+    ("accent-strong", "card", 4.5),
+    ("on-accent", "accent", 4.5),
+    ("on-accent", "accent-strong", 4.5),
+    ("alert", "alert-page", 4.5),
+    ("alert", "card", 3),
+    ("control-line", "card", 3),
+    ("control-line", "page", 3),
+]
+
+
+@pytest.mark.parametrize(("front", "back", "least"), PAIRS)
+def test_contrast_is_enough_in_light_and_dark(front: str, back: str, least: float) -> None:
+    """WCAG 2.2, 1.4.3 and 1.4.11."""
+    light, _, dark = (STATIC / "theme.css").read_text("utf-8").partition("@media")
+    for colours in (_colours(light), {**_colours(light), **_colours(dark)}):
+        high, low = sorted((_luminance(colours[front]), _luminance(colours[back])), reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= least

@@ -1,0 +1,236 @@
+"""`nipo-auth check`: each line of the deployment checklist in SECURITY.md, good and bad."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from datetime import UTC, datetime, timedelta
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+import time_machine
+import trustme
+
+from nipo_auth_mw import AuthConfig, AuthMiddleware, LockoutPolicy
+from nipo_auth_mw.cli import main
+from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing import fast_hasher
+from tests._services import database
+from tests.kit import PASSWORD, echo
+from tests.security.tools import ask
+
+SECRET = "a secret for the tests of the command line alone"
+
+
+@pytest.fixture
+def store(tmp_path):
+    with_tables = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    with_tables.create_schema()
+    yield with_tables
+    with_tables.close()
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'auth.db'}"
+
+
+def server_of(store, base_url="http://localhost", secret=SECRET, **settings):
+    config = AuthConfig(secret_key=secret, base_url=base_url, **settings)
+    auth = AuthMiddleware(echo, config, store=store, hasher=fast_hasher())
+    if auth.accounts.find("admin@example.com") is None:
+        auth.accounts.create(email="admin@example.com", password=PASSWORD, role="admin")
+    return auth
+
+
+@pytest.fixture
+def check(url, monkeypatch, capsys):
+    """Runs the command; the texts by level and subject, and the exit code."""
+
+    def run(*arguments, base_url="https://reports.example.jp", store=url, secret=SECRET, **settings):
+        given = {"STORE": store, "SECRET_KEY": secret, "BASE_URL": base_url, **settings}
+        for name, value in given.items():
+            monkeypatch.setenv(f"NIPO_AUTH_{name}", str(value))
+        code = 0
+        try:
+            main(["check", "--json", *arguments])
+        except SystemExit as end:
+            code = end.code or 0
+        found = {}
+        for one in json.loads(capsys.readouterr().out):
+            found.setdefault((one["level"], one["about"]), []).append(one["text"])
+        return found, code
+
+    return run
+
+
+def test_a_good_deployment_is_told_so_line_by_line(store, check):
+    auth = server_of(store)
+    auth._services.seals.seal()
+    found, code = check(TRUSTED_PROXIES=1, SITE_NAME="Reports", TIMEZONE="Asia/Tokyo")
+    assert code == 0
+    told = {"base_url", "secret_key", "trusted_proxies", "store", "lockout.storage", "threads"}
+    assert told <= {about for level, about in found if level == "ok"}
+
+
+def test_a_public_path_that_covers_the_whole_app_is_a_warning(store, check):
+    server_of(store)
+    assert ("warning", "public_paths") not in check(PUBLIC_PATHS="/static/*,/healthz")[0]
+    found, code = check(PUBLIC_PATHS="/*")
+    assert ["whole app is public" in text for text in found["warning", "public_paths"]] == [True]
+    found, code = check(PUBLIC_PATHS="/*", PROTECTED_PATHS="/admin/*")
+    assert any("only protected_paths" in text for text in found["warning", "public_paths"])
+    assert code == 0
+
+
+def test_another_secret_than_the_servers_is_an_error(store, check):
+    server_of(store, secret="another secret than that of the shell")
+    found, code = check()
+    assert ("error", "secret_key") in found
+    assert code == 1
+
+
+def test_rows_that_nobody_seals_point_at_a_missing_background_thread(store, check):
+    auth = server_of(store)
+    assert ("ok", "threads") in check()[0]
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=5)):
+        assert ("warning", "threads") in check()[0]
+        auth._services.seals.seal()
+        assert ("ok", "threads") in check()[0]
+
+
+def test_rows_of_a_shell_are_nobodys_threads_work(store, check):
+    server_of(store).accounts.acting_as("cli").create(email="b@example.com", password=PASSWORD)
+    server_of(store)._services.seals.seal()
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=5)):
+        assert ("ok", "threads") in check()[0]
+
+
+def test_an_entry_of_the_future_is_a_wrong_clock(store, check):
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=1)):
+        server_of(store)
+    found, code = check()
+    assert ("error", "clock") in found
+    assert code == 1
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("service", ["postgres", "mariadb"])
+def test_the_database_servers_clock_is_compared(service, check):
+    with database(service, "check") as url:
+        store = SQLStore(url)
+        store.create_schema()
+        assert ("ok", "clock") in check(store=url)[0]
+        with time_machine.travel(datetime.now(UTC) - timedelta(minutes=1)):
+            assert ("error", "clock") in check(store=url)[0]
+        store.close()
+
+
+@pytest.mark.services
+def test_redis_clock_is_compared_and_its_reach_told(store, check, redis_uri):
+    found, _ = check(LOCKOUT_STORAGE=redis_uri)
+    assert ("ok", "clock") in found
+    assert ("ok", "lockout.storage") in found
+    with time_machine.travel(datetime.now(UTC) - timedelta(minutes=1)):
+        assert ("error", "clock") in check(LOCKOUT_STORAGE=redis_uri)[0]
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *words):
+        pass
+
+
+@pytest.fixture
+def serve():
+    """Serves an app on loopback, with TLS where it is given a certificate; returns the port."""
+    servers = []
+
+    def start(app, certificate=None):
+        server = make_server("127.0.0.1", 0, app, handler_class=Quiet)
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(context)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        servers.append((server, thread))
+        return server.server_port
+
+    yield start
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Later:
+    """A WSGI app that is built when its port is known."""
+
+    def __call__(self, environ, start_response):
+        return self.app(environ, start_response)
+
+
+def test_live_a_running_server_is_found_well(store, check, serve):
+    app = Later()
+    base_url = f"http://localhost:{serve(app)}"
+    app.app = server_of(store, base_url)
+    found, code = check("--live", base_url=base_url)
+    assert code == 0
+    assert {("ok", "live"), ("ok", "trusted_proxies")} <= found.keys()
+    assert any("127.0.0.1" in text for text in found["ok", "trusted_proxies"])
+
+
+def test_live_a_server_that_believes_anybodys_forwarded_address_is_an_error(store, check, serve):
+    app = Later()
+    base_url = f"http://localhost:{serve(app)}"
+    app.app = server_of(store, base_url, trusted_proxies=1)
+    found, code = check("--live", base_url=base_url)
+    assert any("believes a forged X-Forwarded-For" in text for text in found["error", "trusted_proxies"])
+    assert code == 1
+
+
+def test_live_another_app_or_another_store_is_an_error(store, check, serve, tmp_path):
+    base_url = f"http://localhost:{serve(echo)}"
+    server_of(store)
+    assert check("--live", base_url=base_url)[0]["error", "live"]
+    other = SQLStore(f"sqlite:///{tmp_path / 'other.db'}")
+    other.create_schema()
+    app = Later()
+    base_url = f"http://localhost:{serve(app)}"
+    app.app = server_of(other, base_url)
+    assert any("into this store" in text for text in check("--live", base_url=base_url)[0]["error", "store"])
+    other.close()
+
+
+def test_live_a_server_that_is_down_is_an_error(store, check):
+    found, code = check("--live", base_url="http://localhost:1")
+    assert found["error", "live"]
+    assert code == 1
+
+
+@pytest.mark.parametrize(("trusted", "days", "level"), [(True, 400, "ok"), (True, 3, "warning"), (False, 400, "error")])
+def test_live_the_certificate_is_checked(store, check, serve, monkeypatch, tmp_path, trusted, days, level):
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", not_after=datetime.now(UTC) + timedelta(days=days))
+    app = Later()
+    base_url = f"https://localhost:{serve(app, certificate)}"
+    app.app = server_of(store, base_url)
+    if trusted:
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    found, code = check("--live", base_url=base_url)
+    assert (level, "tls") in found
+    assert (code == 1) == (level == "error")
+    if trusted:
+        assert any("Strict-Transport-Security" in text for text in found["warning", "tls"])
+        assert ask(app.app, path="/-/auth/session").status == 401
+
+
+def test_live_a_limited_address_is_no_verdict(store, check, serve):
+    app = Later()
+    base_url = f"http://localhost:{serve(app)}"
+    app.app = server_of(store, base_url, lockout=LockoutPolicy(client_failures=5))
+    for _ in range(5):
+        ask(app.app, "POST", "/-/auth/login", form={"email": "", "password": ""}, REMOTE_ADDR="127.0.0.1")
+    assert any("client limit" in text for text in check("--live", base_url=base_url)[0]["warning", "trusted_proxies"])

@@ -1,0 +1,253 @@
+"""`nipo-auth` as a shell meets it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+from unittest import mock
+
+import pytest
+
+from nipo_auth_mw import LockoutPolicy
+from nipo_auth_mw.cli import main
+from nipo_auth_mw.stores import SQLStore
+from tests._services import needed
+from tests.kit import PASSWORD, WRONG, browser, middleware, seen, sign_in
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+class Done(NamedTuple):
+    """What a finished process leaves behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def settings_of(store, **settings):
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("NIPO_AUTH_")}
+    return {**plain, "NIPO_AUTH_STORE": store, "NIPO_AUTH_SECRET_KEY": SECRET, **settings}
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch):
+    """Runs `nipo-auth` with a store in an absolute file, in this process, which spares half a second each."""
+    store = f"sqlite:///{tmp_path / 'auth.db'}"
+
+    def run(*arguments, stdin="", **settings):
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, settings_of(store, **settings), clear=True),
+            mock.patch.object(sys, "stdin", io.StringIO(stdin)),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                main(list(arguments))
+                code = 0
+            except SystemExit as end:
+                code = end.code or 0
+        return Done(code, out.getvalue(), err.getvalue())
+
+    run.store = store
+    return run
+
+
+@pytest.fixture
+def ready(shell):
+    done = shell("init", "--email", "admin@example.com", "--password-stdin", stdin=PASSWORD + "\n")
+    assert done.returncode == 0, done.stderr
+    return shell
+
+
+def test_it_is_a_program(shell):
+    command = [sys.executable, "-W", "error", "-m", "nipo_auth_mw.cli", "init", "--email", "admin@example.com"]
+    done = subprocess.run(
+        [*command, "--password-stdin", "--json"],
+        input=PASSWORD,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=settings_of(shell.store),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)[0]["role"] == "admin"
+
+
+def test_init_makes_the_tables_and_the_first_administrator_and_may_run_again(ready):
+    again = ready("init", "--email", "admin@example.com", "--json")
+    (user,) = json.loads(again.stdout)
+    assert (user["email"], user["role"]) == ("admin@example.com", "admin")
+    assert len(ready("user", "list").stdout.splitlines()) == 1
+
+
+def test_accounts_are_added_listed_disabled_and_enabled(ready):
+    added = ready("user", "add", "Yamada@example.com", "--name", "山田", "--password-stdin", "--json", stdin=PASSWORD)
+    (user,) = json.loads(added.stdout)
+    assert (user["email"], user["name"], user["role"]) == ("yamada@example.com", "山田", "staff")
+    assert ready("user", "disable", "yamada@example.com").returncode == 0
+    assert "disabled" in ready("user", "list", "yamada").stdout
+    assert ready("user", "enable", user["id"]).returncode == 0
+    assert "active" in ready("user", "list", "yamada").stdout
+    assert PASSWORD not in added.stdout + added.stderr
+    assert "argon2" not in added.stdout
+
+
+def test_what_the_shell_does_holds_in_the_running_server(ready):
+    store = SQLStore(ready.store)
+    auth = middleware(store=store, secret_key=SECRET, lockout=LockoutPolicy(failures=2))
+    test_app = browser(auth)
+    assert sign_in(test_app, "admin@example.com").status_int == 303
+    ready("user", "disable", "admin@example.com")
+    assert seen(test_app) == ""
+    ready("user", "enable", "admin@example.com")
+    assert seen(test_app) == ""
+    for _ in range(2):
+        sign_in(browser(auth), "admin@example.com", WRONG)
+    assert sign_in(browser(auth), "admin@example.com").status_int == 429
+    assert ready("user", "unlock", "admin@example.com").returncode == 0
+    assert sign_in(browser(auth), "admin@example.com").status_int == 303
+    changed = ready("user", "password", "admin@example.com", "--password-stdin", stdin=PASSWORD + "2")
+    assert changed.returncode == 0
+    assert sign_in(browser(auth), "admin@example.com").status_int == 401
+    assert sign_in(browser(auth), "admin@example.com", PASSWORD + "2").status_int == 303
+    store.close()
+
+
+def test_exit_codes_tell_a_script_what_went_wrong(ready):
+    refused = ready("user", "add", "admin@example.com", "--no-password")
+    assert (refused.returncode, "email_taken" in refused.stderr) == (1, True)
+    weak = ready("user", "add", "b@example.com", "--password-stdin", stdin="12345678")
+    assert (weak.returncode, "password_rejected" in weak.stderr) == (1, True)
+    assert ready("user", "disable", "nobody@example.com").returncode == 1
+    assert ready("user", "list", NIPO_AUTH_STORE="sqlite:///relative.db").returncode == 2
+    assert "four slashes" in ready("user", "list", NIPO_AUTH_STORE="sqlite:///relative.db").stderr
+    assert ready("user", "unlock", "admin@example.com", NIPO_AUTH_SECRET_KEY="short").returncode == 2
+    assert ready("user", "list", NIPO_AUTH_LOCKOUT_FAILURE="5").returncode == 2
+
+
+def test_a_database_out_of_reach_has_an_exit_code_of_its_own(ready):
+    needed("psycopg")
+    down = ready("user", "list", NIPO_AUTH_STORE="postgresql+psycopg://nobody:hidden@127.0.0.1:1/none")
+    assert down.returncode == 3
+    assert "hidden" not in down.stderr
+    assert "Traceback" not in down.stderr
+
+
+def test_before_init_the_message_names_it(shell):
+    done = shell("user", "list")
+    assert done.returncode == 2
+    assert f"nipo-auth --store {shell.store} init" in done.stderr
+
+
+def test_what_writes_rows_needs_the_servers_secret_and_what_reads_does_not(ready, monkeypatch):
+    monkeypatch.delitem(os.environ, "NIPO_AUTH_SECRET_KEY", raising=False)
+
+    def run(*arguments):
+        without = mock.patch(f"{__name__}.settings_of", lambda store, **_: {"NIPO_AUTH_STORE": store})
+        with without:
+            return ready(*arguments)
+
+    for arguments in (("user", "list"), ("session", "list", "admin@example.com"), ("audit", "list")):
+        assert run(*arguments).returncode == 0
+    for arguments in (("user", "disable", "admin@example.com"), ("session", "sweep"), ("audit", "verify"), ("check",)):
+        done = run(*arguments)
+        assert (done.returncode, "NIPO_AUTH_SECRET_KEY" in done.stderr) == (2, True)
+
+
+def test_an_account_is_deleted_after_a_question(ready):
+    ready("user", "add", "yamada@example.com", "--no-password")
+    assert ready("user", "delete", "yamada@example.com", stdin="n\n").returncode == 1
+    assert "yamada" in ready("user", "list").stdout
+    assert json.loads(ready("user", "delete", "yamada@example.com", "--yes", "--json").stdout)["deleted"] is True
+    assert "yamada" not in ready("user", "list").stdout
+
+
+def test_a_password_to_be_changed(ready):
+    done = ready("user", "password", "admin@example.com", "--must-change", "--password-stdin", stdin=PASSWORD + "2")
+    assert done.returncode == 0
+    store = SQLStore(ready.store)
+    answer = sign_in(browser(middleware(store=store, secret_key=SECRET)), "admin@example.com", PASSWORD + "2")
+    assert "account/password" in answer.location
+    store.close()
+
+
+def test_sessions_are_listed_ended_and_swept(ready):
+    store = SQLStore(ready.store)
+    auth = middleware(store=store, secret_key=SECRET)
+    phone, desk = browser(auth, HTTP_USER_AGENT="evil\x1b[2J"), browser(auth)
+    for device in (phone, desk):
+        sign_in(device, "admin@example.com")
+    listed = json.loads(ready("session", "list", "admin@example.com", "--json").stdout)
+    assert len(listed) == 2
+    assert not {"key", "stamp"} & set(listed[0])
+    assert "\x1b" not in ready("session", "list", "admin@example.com").stdout
+    one = phone.get("/-/auth/session").json["session"]["id"]
+    assert ready("session", "end", "admin@example.com", one).stdout == "sessions ended: 1\n"
+    assert (seen(phone), bool(seen(desk))) == ("", True)
+    assert ready("session", "end", "admin@example.com", one).returncode == 1
+    assert ready("session", "end", "admin@example.com").returncode == 2
+    assert json.loads(ready("session", "end", "admin@example.com", "--all", "--json").stdout)["ended"] == 1
+    assert seen(desk) == ""
+    assert ready("session", "sweep").stdout == "sessions ended: 0\n"
+    store.close()
+
+
+def test_the_history_is_listed_exported_and_verified(ready):
+    ready("user", "add", "yamada@example.com", "--no-password")
+    ready("session", "sweep")
+    assert "account_created" in ready("audit", "list", "--email", "yamada@example.com").stdout
+    assert ready("audit", "list", "--event", "signed_in").stdout == ""
+    assert ready("audit", "list", "--event", "nothing").returncode == 2
+    lines = [json.loads(line) for line in ready("audit", "export", "--json").stdout.splitlines()]
+    assert [line["event"] for line in lines] == ["account_created"] * 2
+    assert ready("audit", "export", "--from", "2000-01-01", "--to", "2000-01-02").stdout.count("\n") == 1
+    good = json.loads(ready("audit", "verify", "--json").stdout)
+    assert (good["rows"], good["unsealed"], good["wrong"]) == (2, 0, [])
+    assert ready("audit", "verify", "--anchor", good["anchor"]).returncode == 0
+    store = SQLStore(ready.store)
+    with store._db.writing() as connection:
+        connection.exec_driver_sql("UPDATE nipo_auth_event SET email = 'x' WHERE id = 2")
+    store.close()
+    bad = ready("audit", "verify")
+    assert (bad.returncode, "row 2 was changed" in bad.stdout) == (1, True)
+    assert ready("audit", "verify", "--anchor", "9:" + "0" * 64).stdout.count("anchor") >= 2
+    for nonsense in ("foo", "1:abc", "0:" + "0" * 64):
+        mistyped = ready("audit", "verify", "--anchor", nonsense)
+        assert (mistyped.returncode, mistyped.stdout) == (2, "")
+
+
+def test_check_names_what_is_wrong(ready, tmp_path):
+    settings = {"NIPO_AUTH_BASE_URL": "https://reports.example.jp"}
+    done = ready("check", "--json", **settings)
+    found = {(one["level"], one["about"]) for one in json.loads(done.stdout)}
+    assert done.returncode == 0
+    assert {("ok", "base_url"), ("ok", "store"), ("ok", "lockout.storage"), ("warning", "trusted_proxies")} <= found
+    assert ready("check").returncode == 1
+    (tmp_path / "auth.db").chmod(0o644)
+    assert ready("check", **settings).returncode == 1
+    (tmp_path / "auth.db").chmod(0o600)
+    ready("user", "disable", "admin@example.com")
+    assert "administrators" in ready("check", **settings).stdout
+    assert ready("check", NIPO_AUTH_BASE_URL="http://reports.example.jp").returncode == 2
+
+
+def test_every_command_takes_json(ready):
+    """By their help, so that a new command is not forgotten."""
+    groups = {"user": 7, "session": 3, "audit": 3}
+    commands = [("init",), ("check",)]
+    for group, amount in groups.items():
+        text = ready(group, "--help").stdout.partition("Commands:")[2]
+        names = [line.split()[0] for line in text.splitlines() if line.startswith("  ") and line[2] != " "]
+        assert len(names) == amount, names
+        commands += [(group, name) for name in names]
+    for command in commands:
+        text = ready(*command, "--help").stdout
+        assert "--json" in text, command
+        assert "--password " not in text, command

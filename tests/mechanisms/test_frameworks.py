@@ -1,0 +1,229 @@
+"""The dozen lines around real frameworks, and a host's own user table."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import bottle
+import flask
+import pytest
+import sqlalchemy as sa
+import time_machine
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
+
+from examples.own_users import PeopleStore, Person, people
+from nipo_auth_mw import auth_url, current_user, require_fresh, require_role, require_user, sign_out_form
+from nipo_auth_mw.stores import MemoryStore, SQLStore
+from nipo_auth_mw.testing import fast_hasher
+from tests.kit import PASSWORD, browser, middleware, person, seen, sign_in
+from tests.security.django_site import django_app
+
+HTML = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+
+
+def flask_app():
+    app = flask.Flask("reports")
+
+    @app.get("/who")
+    def who():
+        user = current_user(flask.request.environ)
+        return f"user={user.id if user else '-'} {sign_out_form(flask.request.environ)}"
+
+    @app.get("/open/mine")
+    def mine():
+        return require_user(flask.request.environ).email
+
+    @app.get("/open/admins")
+    def admins():
+        return require_role(flask.request.environ, "admin").email
+
+    @app.get("/open/link")
+    def link():
+        return auth_url(flask.request.environ, "logout", next="/open/link?x=1")
+
+    return app
+
+
+def bottle_app():
+    app = bottle.Bottle()
+
+    @app.get("/who")
+    def who():
+        return f"user={bottle.request.environ.get('REMOTE_USER', '-')} {sign_out_form(bottle.request.environ)}"
+
+    return app
+
+
+def bare_app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/html")])
+    return [f"user={environ.get('REMOTE_USER', '-')} {sign_out_form(environ)}".encode()]
+
+
+@pytest.mark.parametrize("make", [flask_app, bottle_app, lambda: bare_app], ids=["flask", "bottle", "bare"])
+def test_sign_in_identity_and_sign_out_from_the_apps_own_page(make):
+    auth = middleware(make())
+    person(auth)
+    test_app = browser(auth)
+    form = test_app.get(test_app.get("/who").location).forms["login"]
+    form["email"], form["password"] = "tanaka@example.com", PASSWORD
+    page = form.submit().follow()
+    assert page.text.startswith("user=1")
+    assert page.forms["sign-out"].submit().location == "/-/auth/login"
+    assert test_app.get("/who").status_int == 303
+
+
+def test_django_inside_is_reached_by_signed_in_people_only():
+    ran = []
+    auth = middleware(django_app(ran))
+    person(auth)
+    test_app = browser(auth)
+    assert test_app.get("/inside/secret").status_int == 303
+    assert ran == []
+    sign_in(test_app)
+    assert test_app.get("/inside/secret").text == "secret"
+
+
+def test_flask_views_ask_for_a_person_or_a_role():
+    auth = middleware(flask_app(), public_paths=["/open/*"])
+    person(auth)
+    test_app = browser(auth)
+    assert test_app.get("/open/mine").location == "/-/auth/login?next=/open/mine"
+    assert test_app.get("/open/admins").location == "/-/auth/login?next=/open/admins"
+    assert test_app.get("/open/link").text == "/-/auth/logout?next=%2Fopen%2Flink%3Fx%3D1"
+    sign_in(test_app)
+    assert test_app.get("/open/mine").text == "tanaka@example.com"
+    assert test_app.get("/open/admins", expect_errors=True).status_int == 403
+    auth.accounts.set_role("1", "admin")
+    assert test_app.get("/open/admins").text == "tanaka@example.com"
+
+
+def test_names_are_escaped_and_visitors_get_no_button():
+    auth = middleware(bare_app, public_paths=["/*"])
+    assert "<form" not in browser(auth).get("/who").text
+
+
+def test_outside_the_middleware_the_helpers_say_so():
+    with pytest.raises(LookupError, match="AuthMiddleware"):
+        auth_url({}, "login")
+    assert current_user({"REMOTE_USER": "1"}) is None
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def own(request, tmp_path):
+    """A host with its own table of people, and a store of ours beside it."""
+    engine = people(f"sqlite:///{tmp_path / 'people.db'}")
+    store = MemoryStore()
+    if request.param == "sqlite":
+        store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+        store.create_schema()
+    with engine.begin() as connection:
+        row = {"mail": "own@example.com", "secret": fast_hasher().hash(PASSWORD), "is_active": True, "is_boss": True}
+        connection.execute(sa.insert(Person).values(row))
+    yield middleware(store=store, users=PeopleStore(engine)), engine
+    engine.dispose()
+    if request.param == "sqlite":
+        store.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"is_active": False}, {"secret": "$argon2id$other"}, {"secret": None}, {"mail": "moved@example.com"}],
+)
+def test_the_hosts_own_sql_ends_sessions_at_the_next_request(own, change):
+    auth, engine = own
+    test_app = browser(auth)
+    assert sign_in(test_app, "own@example.com").status_int == 303
+    assert seen(test_app) == "1"
+    with engine.begin() as connection:
+        before = connection.execute(sa.select(*[getattr(Person, name) for name in change])).one()
+        connection.execute(sa.update(Person).values(change))
+    assert seen(test_app) == ""
+    with engine.begin() as connection:
+        connection.execute(sa.update(Person).values(dict(zip(change, before, strict=True))))
+    assert seen(test_app) == "", "an earlier state brings nothing back to life"
+    assert sign_in(test_app, "own@example.com").status_int == 303
+
+
+def test_a_null_name_and_an_own_role_are_fine(own):
+    auth, _ = own
+    user = auth.accounts.find("own@example.com")
+    assert (user.name, user.role, user.active) == ("", "admin", True)
+
+
+def test_a_row_that_is_gone_ends_the_session(own):
+    auth, engine = own
+    test_app = browser(auth)
+    sign_in(test_app, "own@example.com")
+    with engine.begin() as connection:
+        connection.execute(sa.delete(Person))
+    assert seen(test_app) == ""
+
+
+def of_the_docs(begins: str) -> dict:
+    """What the block of docs/guides/frameworks.md defines that begins with this comment."""
+    text = (Path(__file__).parents[2] / "docs" / "guides" / "frameworks.md").read_text("utf-8")
+    (block,) = [one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if one.startswith(f"# {begins}")]
+    defined: dict = {}
+    exec(block, defined)
+    return defined
+
+
+def bare_that_refuses():
+    defined = of_the_docs("bare")
+
+    def page(environ, start_response):
+        text = VIEWS[environ["PATH_INFO"]](environ).email
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [text.encode()]
+
+    defined["page"] = page
+    return defined["app"]
+
+
+def bottle_that_refuses():
+    app = bottle.Bottle()
+    app.install(of_the_docs("Bottle")["refusals"])
+    for place, view in VIEWS.items():
+        app.route(place, callback=lambda view=view: view(bottle.request.environ).email)
+    return app
+
+
+def django_that_refuses():
+    django_app([])
+    made = of_the_docs("Django")["Refusals"](None)
+
+    def app(environ, start_response):
+        request = WSGIRequest(environ)
+        try:
+            answer = HttpResponse(VIEWS[environ["PATH_INFO"]](environ).email)
+        except Exception as problem:
+            answer = made.process_exception(request, problem)
+        start_response(f"{answer.status_code} {answer.reason_phrase}", list(answer.items()))
+        return [answer.content]
+
+    return app
+
+
+VIEWS = {
+    "/open/mine": require_user,
+    "/open/admins": lambda environ: require_role(environ, "admin"),
+    "/open/sensitive": require_fresh,
+}
+
+
+@pytest.mark.parametrize("make", [bare_that_refuses, bottle_that_refuses, django_that_refuses])
+def test_what_the_docs_say_of_other_frameworks_makes_answers_of_refusals(make):
+    auth = middleware(make(), public_paths=["/open/*"])
+    person(auth)
+    visitor, member = browser(auth), browser(auth)
+    for place in VIEWS:
+        assert visitor.get(place, headers=HTML).location == f"/-/auth/login?next={place}"
+    sign_in(member)
+    assert member.get("/open/mine").text == "tanaka@example.com"
+    assert member.get("/open/admins", expect_errors=True).status_int == 403
+    assert member.get("/open/sensitive").text == "tanaka@example.com"
+    with time_machine.travel(time.time() + 3600):
+        assert member.get("/open/sensitive", headers=HTML).location == "/-/auth/account/confirm?next=/open/sensitive"

@@ -1,0 +1,59 @@
+"""A host's own templates, logo, colours and mails."""
+
+from __future__ import annotations
+
+from flask import Flask, render_template_string, request
+
+from nipo_auth_mw import auth_url, current_user, sign_out_form
+from nipo_auth_mw.testing import MemoryMailer
+from tests.kit import browser, middleware, person, seen, sign_in
+
+PAGE = "{{ current_user.name }} <a href='{{ auth_url('account') }}'>A</a> {{ sign_out_form }}"
+
+
+def flask_app():
+    app = Flask(__name__)
+
+    @app.context_processor
+    def sign_in_helpers():
+        environ = request.environ
+        return {
+            "current_user": current_user(environ),
+            "auth_url": lambda route: auth_url(environ, route),
+            "sign_out_form": sign_out_form(environ),
+        }
+
+    app.add_url_rule("/", "page", lambda: render_template_string(PAGE))
+    return app
+
+
+def test_a_hosts_template_names_the_person_links_to_the_account_and_signs_out():
+    auth = middleware(flask_app())
+    person(auth, name="<b>田中</b>")
+    page = browser(auth)
+    sign_in(page)
+    answer = page.get("/")
+    assert "&lt;b&gt;田中" in answer.text
+    assert answer.click("A").status_int == 200
+    assert answer.forms["sign-out"].submit().status_int == 303
+    assert seen(page, "/") == ""
+
+
+def test_a_hosts_logo_colours_and_mails_replace_ours_by_name(tmp_path):
+    (tmp_path / "brand.html").write_text('<p class="brand"><img src="/static/logo.svg" alt="Reports"></p>')
+    (tmp_path / "theme.css").write_text(":root { --accent: #804000; }")
+    (tmp_path / "reset.mail.txt").write_text("Hello <{{ email }}>: {{ link }}")
+    (tmp_path / "locale").mkdir()
+    (tmp_path / "locale" / "en.toml").write_text('[mail.reset]\nsubject = "{site_name} & you"\n')
+    mailer = MemoryMailer()
+    auth = middleware(templates=tmp_path, mailer=mailer, site_name="Reports")
+    person(auth)
+    page = browser(auth)
+    login = page.get("/-/auth/login")
+    assert 'alt="Reports"' in login.text
+    assert "#804000" in page.get(login.html.find("link", rel="stylesheet")["href"]).text
+    page.post("/-/auth/forgot", {"email": "tanaka@example.com"})
+    (mail,) = mailer.outbox
+    assert mail.subject == "Reports & you"
+    assert mail.text.startswith("Hello <tanaka@example.com>: http://localhost/-/auth/reset/")
+    assert "Set a new password" in mail.html

@@ -1,0 +1,396 @@
+"""The figures of the lock and of the limits: how long, how often, and when a count is forgotten."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+import time_machine
+
+from nipo_auth_mw import ConfigError, LockoutPolicy, StoreUnavailable
+from nipo_auth_mw._flows.advance import SignedIn
+from nipo_auth_mw._flows.login import sign_in
+from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._throttle.counters import open_counters, server_time
+from nipo_auth_mw._throttle.lockout import Locked, NoSlot
+from nipo_auth_mw.models import Client
+from nipo_auth_mw.stores import MemoryStore
+from tests._services import needed
+from tests.kit import PASSWORD, WRONG, events, middleware, person
+
+START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+HERE = Client("192.0.2.1", "test")
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel(START, tick=False) as clock:
+        yield clock
+
+
+def door(**policy):
+    auth = middleware(lockout=LockoutPolicy(**policy))
+    person(auth)
+    return auth
+
+
+def attempt(auth, password=WRONG, email="tanaka@example.com", client=HERE):
+    return sign_in(auth._services, email, password, remember=False, client=client)
+
+
+def lock(auth):
+    """Five wrong passwords; how long the lock is that they begin."""
+    last = [attempt(auth) for _ in range(5)][-1]
+    assert last.detail == "lock_begun"
+    return last.retry_after
+
+
+def lockout_of(auth):
+    lockout = auth._services.lockout
+    return lockout, lockout.address("tanaka@example.com")
+
+
+# The lock.
+
+
+def test_a_lock_ends_on_the_second_and_says_one_second_until_then(clock):
+    auth = door()
+    lock(auth)
+    clock.shift(timedelta(seconds=299.5))
+    assert attempt(auth, PASSWORD) == Refused("locked", 1)
+    clock.shift(timedelta(seconds=0.5))
+    assert isinstance(attempt(auth, PASSWORD), SignedIn)
+
+
+@pytest.mark.parametrize("back", [SECOND, MINUTE, DAY])
+def test_cl1_on_a_clock_set_back_a_lock_is_over_after_its_own_length(clock, back):
+    auth = door(max_duration=HOUR)
+    lock(auth)
+    clock.shift(-back)
+    for _ in range(3):
+        assert attempt(auth).code == "locked"
+        assert attempt(auth).retry_after <= 3600
+    clock.shift(HOUR + SECOND)
+    assert isinstance(attempt(auth, PASSWORD), SignedIn)
+
+
+def test_wrong_passwords_are_forgotten_a_window_after_each(clock):
+    auth = door(window=10 * MINUTE)
+    for _ in range(4):
+        attempt(auth)
+    clock.shift(10 * MINUTE - SECOND)
+    assert attempt(auth).detail == "lock_begun"
+    clock.shift(5 * MINUTE + SECOND)
+    for _ in range(4):
+        attempt(auth)
+    clock.shift(10 * MINUTE + SECOND)
+    assert attempt(auth).detail != "lock_begun"
+
+
+def test_a_lock_leaves_no_count_behind(clock):
+    auth = door()
+    lock(auth)
+    clock.shift(5 * MINUTE + SECOND)
+    assert [attempt(auth).detail == "lock_begun" for _ in range(5)] == [False] * 4 + [True]
+
+
+def test_lk6_locks_are_in_a_row_until_a_day_and_two_of_the_longest_have_passed(clock):
+    auth = door(max_duration=HOUR)
+    assert lock(auth) == 300
+    clock.shift(DAY + 2 * HOUR - SECOND)
+    assert lock(auth) == 600
+    clock.shift(DAY + 2 * HOUR)
+    assert lock(auth) == 300
+
+
+def test_lk6_a_lock_that_somebody_lifted_is_in_no_row(clock):
+    auth = door(max_duration=HOUR)
+    lock(auth)
+    auth.accounts.unlock("1")
+    assert lock(auth) == 300
+
+
+def test_lk6_after_very_many_locks_in_a_row_the_longest_is_still_the_longest(clock):
+    auth = door(max_duration=6 * HOUR)
+    locks = []
+    for _ in range(40):
+        locks.append(lock(auth))
+        clock.shift(6 * HOUR + SECOND)
+    assert locks[6:] == [19200] + [21600] * 33
+
+
+def test_lk6_passwords_that_nobody_looked_at_do_not_count_towards_giving_up(clock):
+    auth = door(permanent_after=7)
+    lockout, subject = lockout_of(auth)
+    for _ in range(20):
+        lockout.release(lockout.reserve(subject, 0), checked=False)
+    lock(auth)
+    clock.shift(5 * MINUTE + SECOND)
+    assert [attempt(auth).code for _ in range(2)] == ["invalid_credentials"] * 2
+    assert attempt(auth, PASSWORD) == Refused("locked", detail="for_good")
+
+
+def test_lk6_a_right_password_begins_the_count_to_giving_up_afresh(clock):
+    auth = door(permanent_after=5)
+    for _ in range(5):
+        for _ in range(4):
+            attempt(auth)
+        assert isinstance(attempt(auth, PASSWORD), SignedIn)
+
+
+def test_the_row_of_an_ended_lock_says_how_many_it_turned_away_and_is_written_once(clock):
+    auth = door()
+    lock(auth)
+    for _ in range(3):
+        attempt(auth)
+    clock.shift(DAY)
+    attempt(auth)
+    attempt(auth)
+    (row,) = events(auth, "unlocked")
+    assert row.details["refused"] == 3
+    clock.shift(HOUR)
+    lock(auth)
+    auth.accounts.unlock("1")
+    assert [row.details.get("refused") for row in events(auth, "unlocked")] == [3, 0]
+    attempt(auth)
+    assert len(events(auth, "unlocked")) == 2
+
+
+def test_lk13_on_a_shared_tablet_each_person_has_a_lock_of_their_own(clock):
+    auth = door()
+    person(auth, "suzuki@example.com")
+    device = None
+    for email in ("tanaka@example.com", "suzuki@example.com"):
+        entered = sign_in(auth._services, email, PASSWORD, remember=True, client=HERE, device_cookie=device)
+        device = entered.device
+    answers = [
+        sign_in(auth._services, email, password, remember=True, client=HERE, device_cookie=device)
+        for email, password in [("tanaka@example.com", WRONG)] * 5
+        + [("tanaka@example.com", PASSWORD), ("suzuki@example.com", PASSWORD)]
+    ]
+    assert answers[-2].code == "locked"
+    assert isinstance(answers[-1], SignedIn)
+
+
+def test_every_lock_that_was_lifted_has_its_row_however_soon(clock):
+    auth = door()
+    for _ in range(3):
+        lock(auth)
+        auth.accounts.unlock("1")
+    assert len(events(auth, "unlocked")) == 3
+
+
+# Places.
+
+
+def test_a_place_is_waited_for_until_the_deadline_and_no_longer():
+    auth = door(failures=1)
+    lockout, subject = lockout_of(auth)
+    place = lockout.reserve(subject, 0)
+    began = time.monotonic()
+    with pytest.raises(NoSlot):
+        lockout.reserve(subject, began + 0.1)
+    assert 0.05 < time.monotonic() - began < 5
+    lockout.release(place)
+    assert lockout.reserve(subject, 0).number == 0
+
+
+def test_every_place_is_given_to_one_at_a_time(clock):
+    auth = door()
+    lockout, subject = lockout_of(auth)
+    places = [lockout.reserve(subject, 0) for _ in range(5)]
+    assert {place.number for place in places} == set(range(5))
+    with pytest.raises(NoSlot):
+        lockout.reserve(subject, 0)
+    lockout.fail(places[0])
+    lockout.release(places[1])
+    assert lockout.reserve(subject, 0).number == places[1].number
+    with pytest.raises(NoSlot):
+        lockout.reserve(subject, 0)
+
+
+def test_whoever_took_too_long_frees_no_place_that_is_somebody_elses_by_now(clock):
+    auth = door(failures=1)
+    lockout, subject = lockout_of(auth)
+    place = lockout.reserve(subject, 0)
+    lockout.release(replace(place, reserved_at=place.reserved_at - 9))
+    with pytest.raises(NoSlot):
+        lockout.reserve(subject, 0)
+    lockout.release(replace(place, reserved_at=place.reserved_at - 8))
+    assert lockout.reserve(subject, 0)
+
+
+def test_no_place_is_given_while_a_lock_stands(clock):
+    auth = door()
+    lockout, subject = lockout_of(auth)
+    place = lockout.reserve(subject, 0)
+    lock_began = [lockout.fail(lockout.reserve(subject, 0)) for _ in range(4)] + [lockout.fail(place)]
+    assert lock_began == [None] * 4 + [Locked(300)]
+    assert lockout.reserve(subject, 0) == Locked(300)
+    assert lockout.clear(subject).refused == 0
+    assert lockout.clear(subject) is None
+
+
+# The limit per client address, and what anybody can cause.
+
+
+def test_lk14_a_limit_lasts_a_window_from_the_first_failure_and_says_how_long(clock):
+    auth = door(client_failures=10)
+    for n in range(10):
+        assert attempt(auth, email=f"nobody{n}@example.com").code == "invalid_credentials"
+        clock.shift(MINUTE)
+    assert attempt(auth, PASSWORD) == Refused("too_many_attempts", 300)
+    clock.shift(timedelta(seconds=299.5))
+    assert attempt(auth, PASSWORD) == Refused("too_many_attempts", 1)
+    clock.shift(SECOND)
+    assert isinstance(attempt(auth, PASSWORD), SignedIn)
+
+
+def test_ip5_without_a_client_address_there_is_no_limit_and_no_row_of_one(clock):
+    auth = door(client_failures=10)
+    for n in range(12):
+        attempt(auth, email=f"nobody{n}@example.com", client=Client(""))
+    assert events(auth, "limited") == []
+
+
+def test_cl1_a_clock_set_back_tells_nobody_to_wait_longer_than_a_window(clock):
+    auth = door(client_failures=10)
+    for n in range(10):
+        attempt(auth, email=f"nobody{n}@example.com")
+    clock.shift(-DAY)
+    assert attempt(auth, PASSWORD) == Refused("too_many_attempts", 900)
+
+
+@pytest.mark.parametrize(("address", "other"), [("192.0.2.1", "192.0.2.2"), ("", "192.0.2.2")])
+def test_what_anybody_can_cause_is_written_once_a_minute_for_a_client_address(clock, address, other):
+    once_a_minute = door()._services.quotas.once_a_minute
+    assert [once_a_minute("link", address) for _ in range(3)] == [True, False, False]
+    assert once_a_minute("link", other)
+    assert once_a_minute("another thing", address)
+    clock.shift(59)
+    assert not once_a_minute("link", address)
+    clock.shift(1)
+    assert once_a_minute("link", address)
+
+
+def test_ma5_mails_go_a_minute_apart_and_so_many_in_any_hour(clock):
+    quotas = door()._services.quotas
+
+    def may(email="tanaka@example.com", what="reset"):
+        return quotas.allow_mail_to(email, what, an_hour=2)
+
+    assert [may(), may()] == [True, False]
+    assert may(what="lock mail")
+    assert may(email="suzuki@example.com")
+    clock.shift(59)
+    assert not may()
+    clock.shift(1)
+    assert may()
+    clock.shift(MINUTE + SECOND)
+    assert not may(), "two in this hour"
+    clock.move_to(START + HOUR)
+    assert may()
+
+
+def test_counters_name_nobody():
+    auth = door(client_failures=1000)
+    attempt(auth)
+    attempt(auth, email="nobody@example.com")
+    names = " ".join(auth._services.counters._rows)
+    assert names
+    for told in ("tanaka", "nobody", "example", "192.0.2.1"):
+        assert told not in names
+
+
+# Where the counters are.
+
+
+def test_counters_are_the_stores_unless_the_policy_names_others():
+    own = MemoryStore().counters
+    assert open_counters(LockoutPolicy(), own, memory_allowed=False) is own
+    assert open_counters(LockoutPolicy(storage="memory://"), own, memory_allowed=True) is own
+
+
+def test_counters_on_redis_are_asked_for_nothing_before_the_first_count():
+    needed("redis")
+    own = MemoryStore().counters
+    redis = open_counters(LockoutPolicy(storage="redis://127.0.0.1:1"), own, memory_allowed=False)
+    assert redis is not own
+
+
+@pytest.mark.parametrize(
+    ("counters", "own", "field", "problem", "hint"),
+    [
+        ("store", None, "store", "has no `counters`", 'Set lockout.storage to a "redis://" address.'),
+        (
+            "memory://",
+            MemoryStore().counters,
+            "lockout.storage",
+            "memory:// is not shared by processes, so each process would allow its own number of guesses",
+            'Use "store" or a "redis://" address. memory:// works with MemoryStore only.',
+        ),
+        (
+            "redis://127.0.0.1:port",
+            None,
+            "lockout.storage",
+            "the storage cannot be opened (ValueError)",
+            "Install nipo_auth_mw[redis] and check the address.",
+        ),
+    ],
+)
+def test_counters_that_cannot_be_opened_are_an_error_that_gives_a_hint(counters, own, field, problem, hint):
+    if counters.startswith("redis"):
+        needed("redis")
+    with pytest.raises(ConfigError) as caught:
+        open_counters(LockoutPolicy(storage=counters), own, memory_allowed=False)
+    assert caught.value.field == field
+    assert caught.value.hint == hint
+    assert str(caught.value) == f"{field}: {problem}. {hint}"
+    assert ":port" not in str(caught.value), "the address may hold a password"
+
+
+def test_fa3_a_redis_that_is_not_there_is_an_outage_and_no_password_is_checked():
+    needed("redis")
+    auth = door(storage="redis://127.0.0.1:1")
+    with pytest.raises(StoreUnavailable, match=r"^the counters cannot be reached$"):
+        attempt(auth, PASSWORD)
+
+
+def test_mails_that_an_account_causes_are_counted_for_it_alone(clock):
+    quotas = door()._services.quotas
+    assert quotas.allow_notification_to("1", "notice", an_hour=3)
+    assert not quotas.allow_notification_to("1", "notice", an_hour=3), "one a minute"
+    assert quotas.allow_notification_to("2", "notice", an_hour=3)
+    assert quotas.allow_notification_to("1", "another", an_hour=3)
+    assert [quotas.allow_notification_to("1", "often", an_hour=3, spaced=False) for _ in range(4)] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    clock.shift(HOUR + SECOND)
+    assert quotas.allow_notification_to("1", "often", an_hour=3, spaced=False)
+
+
+def test_the_clock_is_the_one_of_the_counters_server_where_it_has_one():
+    counters = door()._services.counters
+    assert server_time(counters) is None
+    with mock.patch.object(counters, "storage", SimpleNamespace(time=lambda: (7, 250_000)), create=True):
+        assert server_time(counters) == 7.25
+
+
+def test_fa5_a_redis_that_never_answers_costs_seconds_not_minutes():
+    needed("redis")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        auth = door(storage=f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            attempt(auth, PASSWORD)
+        assert time.monotonic() - began < 6

@@ -1,0 +1,64 @@
+"""`SQLStore` on MariaDB keeps every contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
+
+from nipo_auth_mw.stores import SQLStore
+from tests._services import database
+from tests.contract.races import TestRaces
+from tests.contract.sql_suites import *  # noqa: F403
+from tests.contract.sql_suites import empty, without_tables  # noqa: F401
+from tests.servers.sql_servers import TestServer
+
+__all__ = ["TestRaces", "TestServer"]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with database("mariadb") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def opened(url: str) -> Iterator[SQLStore]:
+    store = SQLStore(url)
+    store.create_schema()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def sql_store(opened: SQLStore) -> SQLStore:
+    empty(opened)
+    return opened
+
+
+@pytest.fixture
+def dropped(url: str) -> Iterator[Callable[[], None]]:
+    """Ends every other connection to the database."""
+    engine = sa.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield lambda: drop_others(connection, make_url(url).database)
+
+
+def drop_others(connection: sa.Connection, name: str | None) -> None:
+    listed = "SELECT id FROM information_schema.processlist WHERE db = %s AND id <> CONNECTION_ID()"
+    for (number,) in connection.exec_driver_sql(listed, (name,)).all():
+        connection.exec_driver_sql(f"KILL {number}")
+
+
+def test_the_older_name_of_the_driver_works_too(url: str, sql_store: SQLStore) -> None:
+    older = SQLStore(make_url(url).set(drivername="mysql+pymysql"))
+    older.check()
+    assert older.raise_revocation_counter("1") == 1
+    older.close()
+
+
+def test_an_address_that_is_too_long_is_never_cut(url: str, sql_store: SQLStore) -> None:
+    assert "STRICT_ALL_TABLES" in str(sql_store._db.fetch("SELECT @@sql_mode", ())[0][0])

@@ -1,0 +1,292 @@
+"""Mails handed to a real SMTP server on this machine."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import smtplib
+import socket
+import ssl
+
+import pytest
+import trustme
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult
+
+from nipo_auth_mw.errors import ConfigError, MailerError
+from nipo_auth_mw.mailers import SMTPMailer
+from nipo_auth_mw.models import Message
+from nipo_auth_mw.testing import link_in
+from tests.kit import browser, middleware, person
+
+SENDER = "noreply@reports.example.jp"
+ODD = [
+    "tanaka@example.com",
+    "user..y@carrier.example.jp",
+    "user.@carrier.example.jp",
+    "tanaka@dummy.local",
+    "x@dummy.test",
+    "u@xn--bcher-kva.example",
+    "a+b@example.com",
+    "o'neil@example.com",
+    "{a}|b~c`d$e%f&g*h=i?j^k#l!m/n@example.com",
+    "l" * 64 + "@" + ".".join(["d" * 57] * 3) + ".example",
+]
+
+
+class Inbox:
+    """What the server was told, word for word."""
+
+    def __init__(self):
+        self.envelopes = []
+        self.refuse = ""
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if self.refuse:
+            return self.refuse
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        self.envelopes.append(envelope)
+        return "250 OK"
+
+    @property
+    def mails(self):
+        return [email.message_from_bytes(e.original_content, policy=email.policy.default) for e in self.envelopes]
+
+
+class AnyPort(Controller):
+    """On a port that the system chooses."""
+
+    def __init__(self, inbox, **options):
+        super().__init__(inbox, hostname="127.0.0.1", port=0, **options)
+
+    def _trigger_server(self):
+        self.port = self.handler.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
+@pytest.fixture
+def serve():
+    running = []
+
+    def start(controller=AnyPort, **options):
+        inbox = Inbox()
+        running.append(controller(inbox, **options))
+        running[-1].start()
+        return inbox
+
+    yield start
+    for controller in running:
+        controller.stop(no_assert=True)
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def server_tls(authority):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="module")
+def client_tls(authority):
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def mailer_for(inbox, scheme="smtp", user="", **options):
+    return SMTPMailer(f"{scheme}://{user}127.0.0.1:{inbox.port}", sender=SENDER, **options)
+
+
+@pytest.mark.parametrize("to", ODD)
+def test_a_mail_reaches_exactly_the_stored_address(serve, to):
+    inbox = serve()
+    auth = middleware(mailer=mailer_for(inbox))
+    person(auth, to)
+    browser(auth).post("/-/auth/forgot", {"email": to})
+    assert auth.flush_mail(10)
+    (envelope,) = inbox.envelopes
+    assert envelope.mail_from == SENDER
+    assert envelope.rcpt_tos == [to]
+    (mail,) = inbox.mails
+    assert mail["To"].addresses[0].addr_spec == to if ".." not in to and ".@" not in to else to in str(mail["To"])
+
+
+def test_ma3_a_mail_is_well_made_and_its_link_is_in_the_text_alone(serve):
+    inbox = serve()
+    auth = middleware(mailer=mailer_for(inbox, sender_name="日報くん"), site_name="日報くん")
+    person(auth, language="ja")
+    browser(auth).post("/-/auth/forgot", {"email": "tanaka@example.com"})
+    assert auth.flush_mail(10)
+    (mail,) = inbox.mails
+    text = mail.get_body(("plain",)).get_content()
+    link = link_in(Message("", "", text))
+    assert browser(auth).get(link.removeprefix("http://localhost")).forms["reset"]
+    assert link in mail.get_body(("html",)).get_content()
+    assert str(mail["Subject"]) == "【日報くん】パスワード再設定のご案内"
+    assert str(mail["From"]) == f"日報くん <{SENDER}>"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Date"].datetime is not None
+    assert mail["Message-ID"].endswith("@reports.example.jp>")
+    token = link.rpartition("/")[2]
+    headers = inbox.envelopes[0].original_content.partition(b"\r\n\r\n")[0].decode()
+    assert not any(part in headers for part in token.split(".") if len(part) > 30)
+    assert all(len(line) < 1000 for line in inbox.envelopes[0].original_content.splitlines())
+
+
+def test_starttls_and_login(serve, server_tls, client_tls):
+    logins = []
+
+    def authenticate(server, session, envelope, mechanism, data):
+        logins.append((data.login, data.password))
+        return AuthResult(success=data.password == b"s@cret")
+
+    inbox = serve(tls_context=server_tls, authenticator=authenticate, auth_required=True, require_starttls=True)
+    mailer_for(inbox, user="user%40host:s%40cret@", tls=client_tls).send(Message("a@example.com", "x", "y"))
+    assert logins == [(b"user@host", b"s@cret")]
+    assert len(inbox.envelopes) == 1
+    with pytest.raises(MailerError) as refused:
+        mailer_for(inbox, user="user:wrong@", tls=client_tls).send(Message("a@example.com", "x", "y"))
+    assert not refused.value.permanent
+    assert "wrong" not in str(refused.value)
+
+
+def test_tls_from_the_first_byte(serve, server_tls, client_tls):
+    inbox, inbox_tls = serve(), serve(ssl_context=server_tls)
+    mailer_for(inbox_tls, "smtps", tls=client_tls).send(Message("a@example.com", "x", "y"))
+    assert len(inbox_tls.envelopes) == 1
+    with pytest.raises(MailerError):
+        mailer_for(inbox, "smtps", tls=client_tls).send(Message("a@example.com", "x", "y"))
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(serve, server_tls):
+    inbox = serve(tls_context=server_tls)
+    with pytest.raises(MailerError):
+        mailer_for(inbox, tls=ssl.create_default_context()).send(Message("a@example.com", "x", "y"))
+    assert inbox.envelopes == []
+
+
+def test_to_another_machine_nothing_goes_without_tls(serve, monkeypatch):
+    inbox = serve()
+    connect = socket.create_connection
+    monkeypatch.setattr(
+        smtplib.socket, "create_connection", lambda address, *rest: connect(("127.0.0.1", address[1]), *rest)
+    )
+    with pytest.raises(MailerError):
+        SMTPMailer(f"smtp://mail.example.com:{inbox.port}", sender=SENDER).send(Message("a@example.com", "x", "y"))
+    assert inbox.envelopes == []
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "",
+        "a",
+        "a@",
+        "@b.example",
+        "a@b.example, c@d.example",
+        "a@b.example;c@d.example",
+        "a@b.example c@d.example",
+        "<a@b.example>",
+        "a@b.example>\r\nRCPT TO:<c@d.example",
+        "a@b.example\nBcc: c@d.example",
+        "a@b.example\r",
+        "a@b.example\x00",
+        '"a b"@b.example',
+        "a(b)@b.example",
+        "@relay.example:a@b.example",
+        "-oQ/tmp/x@example.com",
+        "a@[192.0.2.1]",
+        "ä@example.com",
+        "a@bücher.example",
+    ],
+)
+def test_ma3_no_address_becomes_a_command_or_a_second_mailbox(serve, to):
+    inbox = serve()
+    with pytest.raises(MailerError) as refused:
+        mailer_for(inbox).send(Message(to, "x", "y"))
+    assert refused.value.permanent
+    assert inbox.envelopes == []
+
+
+@pytest.mark.parametrize("subject", ["a\r\nBcc: c@d.example", "a\nb", "a\x00b", "a\u2028b"])
+def test_ma3_no_subject_becomes_a_header(serve, subject):
+    inbox = serve()
+    with pytest.raises(MailerError):
+        mailer_for(inbox).send(Message("a@example.com", subject, "y"))
+    assert inbox.envelopes == []
+
+
+@pytest.mark.parametrize(("answer", "permanent"), [("550 nobody here", True), ("450 try later", False)])
+def test_a_refused_recipient_is_given_up_only_when_the_server_means_it(serve, answer, permanent):
+    inbox = serve()
+    inbox.refuse = answer
+    with pytest.raises(MailerError) as refused:
+        mailer_for(inbox).send(Message("a@example.com", "x", "y"))
+    assert refused.value.permanent is permanent
+
+
+def test_fa5_a_server_that_never_answers_costs_seconds_not_minutes():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mailer = SMTPMailer(f"smtp://127.0.0.1:{silent.getsockname()[1]}", sender=SENDER, timeout=0.2)
+        with pytest.raises(MailerError):
+            mailer.send(Message("a@example.com", "x", "y"))
+    assert SMTPMailer("smtp://localhost", sender=SENDER)._timeout <= 5
+
+
+@pytest.mark.parametrize(
+    ("url", "sender"),
+    [
+        ("localhost:25", SENDER),
+        ("http://localhost", SENDER),
+        ("smtp://", SENDER),
+        ("smtp://localhost:port", SENDER),
+        ("smtp://localhost/path", SENDER),
+        ("smtp://localhost", "日報くん <noreply@example.com>"),
+        ("smtp://localhost", "noreply"),
+        ("smtp://localhost", ""),
+        ("smtp://localhost", "a@b.example\r\nBcc: c@d.example"),
+    ],
+)
+def test_a_mailer_that_cannot_work_is_found_at_once(url, sender):
+    with pytest.raises(ConfigError):
+        SMTPMailer(url, sender=sender)
+
+
+def test_its_password_stays_out_of_sight():
+    assert "s3cret" not in repr(SMTPMailer("smtp://user:s3cret@localhost", sender=SENDER))
+
+
+def test_ma3_each_mail_is_one_mail_one_rcpt_one_data(serve):
+    commands = []
+
+    class Listening(SMTP):
+        async def smtp_MAIL(self, arg):
+            commands.append("MAIL")
+            await super().smtp_MAIL(arg)
+
+        async def smtp_RCPT(self, arg):
+            commands.append("RCPT")
+            await super().smtp_RCPT(arg)
+
+        async def smtp_DATA(self, arg):
+            commands.append("DATA")
+            await super().smtp_DATA(arg)
+
+    class Told(AnyPort):
+        def factory(self):
+            return Listening(self.handler)
+
+    inbox = serve(Told)
+    mailer = mailer_for(inbox)
+    for number in range(3):
+        mailer.send(Message(f"a{number}@example.com", "x", ".\r\nMAIL FROM:<x@y.example>\r\n.\r\n"))
+    assert commands == ["MAIL", "RCPT", "DATA"] * 3
+    assert len(inbox.envelopes) == 3
