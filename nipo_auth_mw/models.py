@@ -116,8 +116,7 @@ class StoredSession(NamedTuple):
         return f"StoredSession(id={self.key[:12]!r}, user_id={self.user_id!r})"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Session:
+class Session(NamedTuple):
     """A session as the host app and the account page see it. `id` finds no cookie, so pages and logs may show it."""
 
     stored: StoredSession
