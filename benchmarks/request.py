@@ -29,6 +29,8 @@ from nipo_auth_mw import AuthConfig, AuthMiddleware
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import fast_hasher
 
+REFERENCE = 8.1e-6
+"""Seconds that the limit with a look-up takes on the machine whose times the budgets are."""
 EMAIL, PASSWORD = "tanaka@example.com", "aoi-umi-to-shiroi-kumo"
 
 
@@ -242,12 +244,15 @@ def report(layers: list[str], figures: dict[str, Figure], entering: Figure, slac
     for layer in layers:
         print(f"{layer:36}" + "".join(f"{_shown(costs[f'{layer}/{kind}']):>24}" for kind in kinds))
     limit = "limit: HMAC + SQLite look-up"
+    # A slow machine makes everything slower: the budgets in seconds are those of a machine with a limit of 8.1 us.
+    slower = costs[f"{limit}/signed in"].median / REFERENCE
     budgets = [
-        ("visitor on a public page, us", costs["nipo_auth_mw/visitor"].median * 1e6, 2.0),
+        ("visitor on a public page, us", costs["nipo_auth_mw/visitor"].median * 1e6 / slower, 2.0),
         ("signed in / limit with look-up", _ratio(costs, limit, "signed in"), 2.0),
         ("forged / limit", _ratio(costs, limit, "forged"), 2.0),
-        ("sign-in over the bare hash, ms", entering.median * 1e3, 1.5),
+        ("sign-in over the bare hash, ms", entering.median * 1e3 / slower, 1.5),
     ]
+    print(f"this machine takes {slower:.2f} x the time of the reference machine; the budgets are for that one")
     low, high = entering.spread
     print(f"sign-in over the bare hash: {entering.median * 1e3:.2f} ms ({low * 1e3:.2f}-{high * 1e3:.2f})\n")
     missed = 0
