@@ -47,6 +47,15 @@ def test_the_readme_lists_every_setting_with_its_default():
     assert table == wanted
 
 
+def test_the_readmes_two_commands_start_the_demo_and_the_tests():
+    commands = dict(re.findall(r"<!-- (\w+) command -->\n```sh\n(.*?)\n```", README))
+    assert commands.keys() == {"demo", "test"}
+    assert (ROOT / commands["demo"].split()[-1]).is_file()
+    assert "'.[demo]'" in commands["demo"]
+    assert ".venv/bin/pytest" in commands["test"]
+    assert "'.[test]'" in commands["test"]
+
+
 def test_versions_agree():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["version"] == nipo_auth_mw.__version__
