@@ -32,7 +32,7 @@ def fields_of(environ: Environ) -> dict[str, str | bool]:
     body = _read_body(environ)
     if not body:
         return {}
-    if media_type(environ) == "application/json":
+    if is_json(environ):
         return _json_fields(body)
     if media_type(environ) != "application/x-www-form-urlencoded":
         raise BadRequest("unsupported_media_type")
@@ -40,6 +40,11 @@ def fields_of(environ: Environ) -> dict[str, str | bool]:
         return dict(pairs_of(body.decode("utf-8")))
     except UnicodeDecodeError:
         raise BadRequest("bad_request") from None
+
+
+def is_json(environ: Environ) -> bool:
+    """Whether the body is JSON by its media type."""
+    return media_type(environ) == "application/json"
 
 
 def media_type(environ: Environ) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw._web.body import BadRequest, fields_of, media_type, pairs_of
+from nipo_auth_mw._web.body import BadRequest, fields_of, is_json, pairs_of
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Client
 
@@ -97,7 +97,7 @@ class Request:
     @property
     def sends_json(self) -> bool:
         """Whether the body is JSON."""
-        return media_type(self.environ) == "application/json"
+        return is_json(self.environ)
 
     @property
     def wants_json(self) -> bool:
