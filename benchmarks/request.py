@@ -191,15 +191,15 @@ def measure(folder: Path, rounds: int, calls: int, slack: float) -> int:
     cookie = prove_ours(ours)
     sqlite, hmac_only = HmacAndSQLite(app, folder / "limit.db"), HmacOnly(app)
     known = sqlite.enter(secrets.token_urlsafe(32), "1")
-    revocation_counter = HmacAndEpoch(app, folder / "revocation_counter", sqlite)
+    shared_counter = HmacAndEpoch(app, folder / "revocation_counter", sqlite)
     proven(sqlite, known, "1")
-    proven(revocation_counter, known, "1")
+    proven(shared_counter, known, "1")
     claimed = sign("1")
     proven(hmac_only, claimed, "1")
     layers: dict[str, tuple[Any, str]] = {
         "limit: HMAC only": (hmac_only, claimed),
         "limit: HMAC + SQLite look-up": (sqlite, known),
-        "limit: HMAC + cache + shared counter": (revocation_counter, known),
+        "limit: HMAC + cache + shared counter": (shared_counter, known),
         "nipo_auth_mw": (ours.auth, cookie),
     }
     things = {"bare": asking(app, environ("/public"), "-")}
