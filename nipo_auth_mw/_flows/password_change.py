@@ -31,7 +31,7 @@ class Changed:
     """The password is changed.
 
     `session` and `device` are the new values of this browser's cookies. `device` is None if the session is not
-    persistent.
+    persistent and the browser was no known device before.
     """
 
     stored: StoredSession
@@ -101,5 +101,6 @@ def _set(
             raise _Overtaken
         record(PASSWORD_CHANGED, subject=account, client=client)
     stored, cookie = renewed
-    device = services.known_devices.remember(device_cookie, now, state) if stored.persistent else None
+    known = stored.persistent or attempt.device is not None
+    device = services.known_devices.remember(device_cookie, now, state) if known else None
     return Changed(stored, cookie, device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._credentials.email_links import OpenedLink
@@ -26,9 +26,10 @@ _EXPIRED = Refused("link_expired")
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The password of `account` is set."""
+    """The password of `account` is set. `device` is the new value of this browser's device cookie."""
 
     account: Account
+    device: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,15 @@ def find_reset(services: Services, token: str, *, client: Client) -> Account | N
     return opened.account if opened else None
 
 
-def reset_password(services: Services, token: str, password: str, *, client: Client) -> Reset | Unfit | Refused:
+def reset_password(
+    services: Services, token: str, password: str, *, client: Client, device_cookie: str | None = None
+) -> Reset | Unfit | Refused:
     """Set a new password with the link, which works once.
 
-    The reset ends every session and lifts the lock. It opens no session and enables no account. Of several requests at
-    once with one link, exactly one succeeds. Raises `StoreUnavailable`: then nothing has changed.
+    The reset ends every session and lifts the lock. It opens no session and enables no account. The link proves the
+    mailbox, so this browser becomes a known device: an attacker who locks the address again does not lock the owner
+    out. Of several requests at once with one link, exactly one succeeds. Raises `StoreUnavailable`: then nothing has
+    changed.
     """
     opened = _opened(services, token, client)
     if opened is None:
@@ -91,13 +96,13 @@ def reset_password(services: Services, token: str, password: str, *, client: Cli
     except Busy as busy:
         return refusal(busy)
     try:
-        _set(services, account, state, hashed, client)
+        device = _set(services, account, state, hashed, client, device_cookie)
     except _Spent:
         record_refused_link(services, client, account)
         return _EXPIRED
     lift_lock(services, account, client=client)
     services.notifications.password_reset(account, state, client)
-    return Reset(account)
+    return Reset(account, device)
 
 
 def record_refused_link(services: Services, client: Client, account: Account | None = None) -> None:
@@ -109,8 +114,10 @@ def record_refused_link(services: Services, client: Client, account: Account | N
         services.log.record(LINK_REFUSED, subject=account.id if account else None, client=client)
 
 
-def _set(services: Services, account: Account, state: AccountState, hashed: str, client: Client) -> None:
-    """Write the new hash and end every session in one transaction. Raises `_Spent`."""
+def _set(
+    services: Services, account: Account, state: AccountState, hashed: str, client: Client, device_cookie: str | None
+) -> str:
+    """Write the new hash and end every session in one transaction. Returns the device cookie. Raises `_Spent`."""
     with services.log.transaction() as record:
         if not services.users.set_password_hash(account.id, hashed, expected=account.password_hash):
             raise _Spent
@@ -118,8 +125,12 @@ def _set(services: Services, account: Account, state: AccountState, hashed: str,
         counter = end_everything(services, account, why="password_reset", record=record)
         if counter != state.revocation_counter + 1:
             raise _Spent
-        change_account_state(services, account.id, password_change_deadline=None)
+        after = change_account_state(services, account.id, password_change_deadline=None)
+        now = services.users.get(account.id)
+        if now is None:
+            raise _Spent
         record(PASSWORD_RESET, subject=account, client=client)
+    return services.known_devices.remember(device_cookie, now, after)
 
 
 def _opened(services: Services, token: str, client: Client) -> OpenedLink | None:

@@ -422,7 +422,7 @@ def test_rs10_nobody_is_signed_in_by_a_link(auth):
     old = signed_in(auth)
     forgot(auth)
     answer = set_new(auth, path_of(auth))
-    assert not [name for name in answer.cookies if "nipo_auth" in name or "nipo_device" in name]
+    assert not [name for name in answer.cookies if "nipo_auth" in name]
     assert answer.get("Location") == "/-/auth/login"
     assert who(auth, old) in {"", "-"}
     assert rows(auth) == 0

@@ -43,12 +43,19 @@ def show(web: WebContext, request: Request) -> Response:
 
 
 def submit(web: WebContext, request: Request) -> Response:
-    """Set the new password with the link."""
-    outcome = reset_password(web.services, request.arguments["token"], request.text("password"), client=request.client)
+    """Set the new password with the link, and make this browser a known device."""
+    outcome = reset_password(
+        web.services,
+        request.arguments["token"],
+        request.text("password"),
+        client=request.client,
+        device_cookie=web.device_cookie.read(request.cookies),
+    )
     match outcome:
         case Reset():
             to = web.path(request, "login")
-            return web.answers.done(request, to, flash="password_reset", password_reset=True)
+            cookies = [web.device_cookie.set(outcome.device)]
+            return web.answers.done(request, to, cookies, flash="password_reset", password_reset=True)
         case Unfit():
             form = _form(web, request, outcome.account.email)
             return web.answers.refuse(request, outcome.refused, "password_reset.html", **form)
