@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
-_FORMULA = re.compile(r"(^|[;|\t\r\n])(?=\s*[=+\-@＝＋－＠])|^(?=[\t\r\n])")
+# The signs that begin a formula, with the wide and small ones of East Asian keyboards.
+_SIGNS = "=+\\-@＝＋－＠﹦﹢﹣﹫−"
+_FORMULA = re.compile(rf"(?<![\w{_SIGNS}])(?=[{_SIGNS}])|^(?=[\t\r\n])")
 
 
 def harmless(cell: str) -> str:
-    """The cell with an apostrophe before anything that a spreadsheet would run as a formula (OWASP, "CSV Injection").
+    """The cell with an apostrophe before every sign that could begin a formula (OWASP, "CSV Injection").
 
-    The wide characters of Japanese keyboards count too. So does a formula behind a semicolon, since spreadsheets split
-    cells there in some countries.
+    Spreadsheets split a line at commas, semicolons, tabs or bars, depending on the country and on the user's choice,
+    and drop quotes, blanks and invisible characters at the beginning. So a sign is harmless only after a letter, a
+    digit or another sign: no cell begins there, whatever separates the cells.
     """
-    return _FORMULA.sub(r"\1'", cell)
+    return _FORMULA.sub("'", cell)
