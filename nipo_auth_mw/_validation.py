@@ -172,8 +172,10 @@ def is_loopback(host: str) -> bool:
 def prefix(value: object) -> str:
     """The path below which the middleware answers: canonical and not "/"."""
     text = value.rstrip("/") if isinstance(value, str) else ""
-    good = is_canonical_path(text)
-    require(good, "prefix", f"{value!r} is not a canonical path below /", 'Use a path such as "/-/auth".')
+    hint = 'Use a path such as "/-/auth".'
+    require(is_canonical_path(text), "prefix", f"{value!r} is not a canonical path below /", hint)
+    # A Location header is ASCII, so a redirect would name another path than the one that is compared.
+    require(text.isascii(), "prefix", f"{value!r} contains characters outside ASCII", hint)
     return text
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from nipo_auth_mw._runtime.worker import Worker
@@ -127,7 +128,9 @@ def _flush_at_exit(worker: Worker) -> None:
     previous = signal.getsignal(signal.SIGTERM)
     # A server with a handler of its own exits by itself, and then `atexit` calls `flush`.
     if previous is signal.SIG_DFL or isinstance(previous, _FlushThenTerminate):
-        signal.signal(signal.SIGTERM, _FlushThenTerminate(flush, previous))
+        # A sub-interpreter (mod_wsgi, uWSGI) may not set handlers; ending it calls `atexit`.
+        with suppress(ValueError):
+            signal.signal(signal.SIGTERM, _FlushThenTerminate(flush, previous))
 
 
 class _FlushThenTerminate:

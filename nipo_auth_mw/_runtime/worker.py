@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import heapq
 import itertools
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 from nipo_auth_mw._runtime.per_process import PerProcess
@@ -14,6 +16,7 @@ from nipo_auth_mw.errors import StoreUnavailable
 
 _log = logging.getLogger("nipo_auth_mw")
 _IDLE_SECONDS = 1.0
+_EXIT_SECONDS = 1.0
 
 Job = Callable[[], object]
 
@@ -28,6 +31,8 @@ class Worker:
     def __init__(self) -> None:
         self._submit_callbacks: list[Callable[[], None]] = []
         self._jobs = PerProcess(_Jobs)
+        weak_stop = weakref.WeakMethod(self._stop)
+        atexit.register(lambda: (stop := weak_stop()) and stop())
 
     def __len__(self) -> int:
         """The number of waiting jobs, including the one that runs now."""
@@ -47,6 +52,10 @@ class Worker:
         """Run every waiting job once, now, without its delay. False if a job is left, also after `timeout` seconds."""
         return self._jobs.get().flush(timeout)
 
+    def _stop(self) -> None:
+        """End the thread: a sub-interpreter (mod_wsgi, uWSGI) that ends with a thread aborts the process."""
+        self._jobs.get().stop(_EXIT_SECONDS)
+
 
 class _Jobs:
     """The jobs and the thread of one process. Jobs are numbered in the order of their submission."""
@@ -59,6 +68,8 @@ class _Jobs:
         self._flush_below = 0
         self._current: int | None = None
         self._running = False
+        self._thread: threading.Thread | None = None
+        self._stopping = False
 
     def __len__(self) -> int:
         return len(self._waiting) + (self._current is not None)
@@ -67,7 +78,8 @@ class _Jobs:
         with self._change:
             heapq.heappush(self._waiting, (time.monotonic() + after, next(self._numbers), job))
             if not self._running:
-                threading.Thread(target=self._run, name="nipo_auth_mw", daemon=True).start()
+                self._thread = threading.Thread(target=self._run, name="nipo_auth_mw", daemon=True)
+                self._thread.start()
                 self._running = True
             self._change.notify_all()
 
@@ -77,6 +89,14 @@ class _Jobs:
             self._change.notify_all()
             self._change.wait_for(lambda: not self._any_below(limit), timeout)
             return not len(self)
+
+    def stop(self, timeout: float) -> None:
+        with self._change:
+            self._stopping = True
+            self._change.notify_all()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
 
     def _any_below(self, limit: int) -> bool:
         """Whether a job with a lower number waits or runs."""
@@ -100,10 +120,12 @@ class _Jobs:
                 self._change.notify_all()
 
     def _next(self) -> Job | None:
-        """Wait until a job is due and return it; None after one second without a job."""
-        while True:
-            if not self._waiting and not self._change.wait_for(lambda: bool(self._waiting), _IDLE_SECONDS):
-                return None
+        """Wait until a job is due and return it; None after one second without a job, and at the process's end."""
+        while not self._stopping:
+            if not self._waiting:
+                if not self._change.wait_for(lambda: self._waiting or self._stopping, _IDLE_SECONDS):
+                    return None
+                continue
             flushed = [entry for entry in self._waiting if entry[1] < self._flush_below]
             due, number, job = entry = min(flushed, key=lambda one: one[1]) if flushed else self._waiting[0]
             if not flushed and (wait := due - time.monotonic()) > 0:
@@ -113,3 +135,4 @@ class _Jobs:
             heapq.heapify(self._waiting)
             self._current = number
             return job
+        return None

@@ -56,24 +56,46 @@ def _read_body(environ: Environ) -> bytes:
     """The whole body, up to the limit of 64 KiB. Raises `BadRequest`."""
     length = environ.get("CONTENT_LENGTH") or ""
     if not length:
-        if environ.get("wsgi.input_terminated") or environ.get("HTTP_TRANSFER_ENCODING"):
-            raise BadRequest("bad_request")
-        return b""
+        return _read_to_the_end(environ)
     if not _LENGTH.match(length):
         raise BadRequest("bad_request")
     expected = int(length)
     if expected > MOST_BYTES:
         raise BadRequest("too_large")
+    body = _read(environ, expected)
+    if len(body) < expected:
+        raise BadRequest("bad_request")
+    return body
+
+
+def _read_to_the_end(environ: Environ) -> bytes:
+    """The body of a request that names no length. Raises `BadRequest`.
+
+    Without a Transfer-Encoding there is no body (RFC 9112, section 6.3). A server that decodes a chunked body, and
+    marks its end, says so with `wsgi.input_terminated`: gunicorn says it of every request. A server that does not say
+    so may hand over the chunks as they came, or never end.
+    """
+    if environ.get("wsgi.input_terminated"):
+        body = _read(environ, MOST_BYTES + 1)
+        if len(body) > MOST_BYTES:
+            raise BadRequest("too_large")
+        return body
+    if environ.get("HTTP_TRANSFER_ENCODING"):
+        raise BadRequest("bad_request")
+    return b""
+
+
+def _read(environ: Environ, most: int) -> bytes:
+    """At most this many bytes of the body. Raises `BadRequest` if it breaks off, or if its chunks are malformed."""
     chunks: list[bytes] = []
-    left = expected
+    left = most
     try:
         while left > 0 and (chunk := environ["wsgi.input"].read(left)):
             chunks.append(chunk)
             left -= len(chunk)
-    except OSError:
+    except (OSError, ValueError):
+        # Servers raise either for chunks that they cannot decode.
         raise BadRequest("bad_request") from None
-    if left > 0:
-        raise BadRequest("bad_request")
     return b"".join(chunks)
 
 

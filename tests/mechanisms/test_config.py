@@ -49,6 +49,8 @@ BAD = [
     ("prefix", "auth"),
     ("prefix", "/"),
     ("prefix", "/a//b"),
+    ("prefix", "/認証"),
+    ("prefix", "/é"),
     ("prefix", ""),
     ("home", "reports"),
     ("home", "//evil.example"),

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.testing import fast_hasher
 from tests.kit import PASSWORD, SpyHasher, events, middleware, person
 from tests.security.corpora.bodies import FORMS, JSON, LENGTHS, ODD_PARAMETERS, OTHER_TYPES
@@ -135,7 +136,7 @@ def test_bd3_no_length_is_an_empty_form(auth, length):
         {"CONTENT_LENGTH": "10", "wsgi.input": Stream(OSError("request data read error"))},
         {"CONTENT_LENGTH": "10", "wsgi.input": Stream(ConnectionResetError())},
         {"CONTENT_LENGTH": "10", "wsgi.input": Stream(TimeoutError())},
-        {"CONTENT_LENGTH": None, "wsgi.input_terminated": True, "wsgi.input": Stream()},
+        {"CONTENT_LENGTH": None, "wsgi.input_terminated": True, "wsgi.input": Stream(OSError("Invalid chunk header"))},
         {"CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": Stream()},
     ],
     ids=range(7),
@@ -290,3 +291,40 @@ def test_se7_se9_ad3_a_body_that_was_held_back_has_no_power_that_its_sender_lost
     assert len(events(auth, *done)) == before
     assert auth.accounts.find("backdoor@example.com") is None
     assert login(auth).status == 303
+
+
+def route_to_post(path: str) -> str:
+    return "/-/auth/" + "/".join("x" if part.startswith("<") else part for part in path.split("/"))
+
+
+POSTED = [route_to_post(route.path) for route in ROUTES if "POST" in route.views]
+
+
+@pytest.mark.parametrize("path", POSTED)
+def test_ru14_a_body_without_a_length_counts_as_one_with_a_length(auth, path):
+    """gunicorn marks the end of each body, of one that is not there too (RFC 9112, section 6.3)."""
+    ended = {"CONTENT_LENGTH": None, "wsgi.input_terminated": True}
+    for kind in (FORM, "application/json"):
+        for body in (b"", GOOD if kind == FORM else b"{}"):
+            plain = ask(auth, "POST", path, body=body, CONTENT_TYPE=kind)
+            told = {} if not body else {"HTTP_TRANSFER_ENCODING": "chunked"}
+            other = ask(auth, "POST", path, body=body, CONTENT_TYPE=kind, **ended, **told)
+            assert (other.status, other.get("Location")) == (plain.status, plain.get("Location"))
+
+
+@pytest.mark.parametrize("path", POSTED)
+def test_ru14_a_body_over_the_cap_is_refused_wherever_it_ends(auth, path):
+    mine = signed_in(auth)
+    for endless in (Stream(), Stream(ends_after=CAP + 1)):
+        ended = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": endless}
+        answer = ask(auth, "POST", path, CONTENT_TYPE=FORM, cookie=mine, HTTP_ACCEPT="application/json", **ended)
+        assert endless.taken == CAP + 1, "no more is read"
+        assert answer.status in {403, 404, 410, 413}, "the rights are looked at before the fields"
+    exactly = Stream(ends_after=CAP)
+    ended = {"wsgi.input_terminated": True, "wsgi.input": exactly}
+    assert ask(auth, "POST", path, CONTENT_TYPE=FORM, cookie=mine, **ended).status != 413
+
+
+def test_ru14_sign_in_over_the_cap_is_413(auth):
+    ended = {"wsgi.input_terminated": True, "wsgi.input": Stream()}
+    assert ask(auth, "POST", "/-/auth/login", CONTENT_TYPE=FORM, **ended).status == 413
