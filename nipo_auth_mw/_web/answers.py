@@ -158,8 +158,6 @@ class Answers:
             response = self.data(data, status, "application/problem+json")
         else:
             response = self.page(request, template, status, **{**context, "problem": problem, "advice": advice})
-        if status == 401:
-            response.headers["WWW-Authenticate"] = "Session"
         if refused.retry_after is not None:
             response.headers["Retry-After"] = str(refused.retry_after)
         return response

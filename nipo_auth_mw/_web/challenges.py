@@ -1,4 +1,10 @@
-"""Challenges: the answers to a request that needs a session, or a requirement, first."""
+"""Challenges: the answers to a request that needs a session, or a requirement, first.
+
+A navigation is redirected, so that the user sees a page. The script of a partial-page library is told to open that
+page. A form that was sent is neither stored nor replayed (CVE-2008-3909): its page says that the browser still has it.
+A program gets a plain refusal without WWW-Authenticate, although RFC 9110 11.6.1 asks for one: urllib, Mercurial and
+caldav raise an error of their own for a scheme that they do not know, and no scheme that they know would sign in.
+"""
 
 from __future__ import annotations
 
@@ -10,41 +16,80 @@ from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, accepts_html, is_navigation, path_of
 
 
-def sign_in_first(web: WebContext, environ: Environ) -> Response:
-    """The challenge to a visitor on a path that requires a session.
+def leads_to_a_page(environ: Environ) -> bool:
+    """Whether a challenge can open a page for the sender: a navigation, or the script of a partial-page library."""
+    return is_navigation(environ) or _is_htmx(environ) or _is_inertia(environ)
 
-    A navigation is redirected to sign-in and comes back afterwards. A form that was sent is neither stored nor replayed
-    (CVE-2008-3909): the page says that the browser still has it. A program gets 401 `sign_in_required`.
-    """
+
+def sign_in_first(web: WebContext, environ: Environ) -> Response:
+    """The challenge to a visitor on a path that requires a session. A program gets 401 `sign_in_required`."""
     request = web.request(environ)
-    wanted = path_of(environ, web.config)
-    login = web.path(request, "login")
-    if is_navigation(environ):
-        target = web.redirect_target(request, wanted, default="")
-        return web.answers.redirect(f"{login}?{_query(target)}" if target else login)
+    opened = _opened(web, request, "login", Refused(SIGN_IN_REQUIRED))
+    if opened is not None:
+        return opened
     sent = _sent_a_form(request)
     return web.answers.refuse(request, SESSION_ENDED if sent else Refused(SIGN_IN_REQUIRED), as_json=not sent)
 
 
 def meet_first(web: WebContext, environ: Environ, requirement: Requirement) -> Response:
-    """The answer to a signed-in user who has to meet a requirement first.
-
-    A navigation is redirected to the requirement's page and comes back afterwards. A form that was sent stays in the
-    browser: the page opens the requirement's page in another tab. A program gets 403 with the requirement's code.
-    """
+    """The answer to a signed-in user who has to meet a requirement first. A program gets 403 with its code."""
     request = web.request(environ)
     web.identify(request)
-    wanted = web.redirect_target(request, path_of(environ, web.config), default="")
-    page = web.path(request, requirement.route)
+    refused = Refused(requirement.code)
+    opened = _opened(web, request, requirement.route, refused)
+    if opened is not None:
+        return opened
+    sent, page = _sent_a_form(request), web.path(request, requirement.route)
+    return web.answers.refuse(request, refused, "requirement.html", as_json=not sent, first=page)
+
+
+def _opened(web: WebContext, request: Request, route: str, refused: Refused) -> Response | None:
+    """The answer that opens the page of this route in the browser, and comes back afterwards; None for other senders.
+
+    htmx obeys HX-Redirect with any status except a redirect, which it never sees. Inertia obeys its header with 409.
+    """
+    environ = request.environ
     if is_navigation(environ):
-        return web.answers.redirect(f"{page}?{_query(wanted)}" if wanted else page)
-    sent = _sent_a_form(request)
-    return web.answers.refuse(request, Refused(requirement.code), "requirement.html", as_json=not sent, first=page)
+        return web.answers.redirect(_page(web, request, route, path_of(environ, web.config)))
+    if _is_htmx(environ):
+        response = web.answers.refuse(request, refused, as_json=True)
+        response.headers["HX-Redirect"] = _page(web, request, route, _current_path(web, environ))
+        return response
+    if _is_inertia(environ):
+        wanted = path_of(environ, web.config) if request.method == "GET" else ""
+        response = web.answers.refuse(request, refused, as_json=True)
+        response.status_code = 409
+        response.headers["X-Inertia-Location"] = _page(web, request, route, wanted)
+        return response
+    return None
+
+
+def _is_htmx(environ: Environ) -> bool:
+    """Whether htmx sent the request."""
+    return bool(environ.get("HTTP_HX_REQUEST") == "true")
+
+
+def _is_inertia(environ: Environ) -> bool:
+    """Whether Inertia sent the request."""
+    return bool(environ.get("HTTP_X_INERTIA") == "true")
+
+
+def _current_path(web: WebContext, environ: Environ) -> str:
+    """The path of the page that htmx runs in; "" if it names none of `base_url`'s origin."""
+    url = str(environ.get("HTTP_HX_CURRENT_URL") or "")
+    origin = web.config.origin
+    return url.removeprefix(origin) if url.startswith(origin + "/") else ""
+
+
+def _page(web: WebContext, request: Request, route: str, wanted: str) -> str:
+    """The path of a route, with `next` if `wanted` is a redirect target."""
+    page, target = web.path(request, route), web.redirect_target(request, wanted, default="")
+    return f"{page}?{_query(target)}" if target else page
 
 
 def _sent_a_form(request: Request) -> bool:
     """Whether the request is a form that a browser sent."""
-    return request.method not in SAFE_METHODS and accepts_html(request.environ) and not request.sends_json
+    return request.method not in SAFE_METHODS and accepts_html(request.environ) and not request.wants_json
 
 
 def _query(path: str) -> str:

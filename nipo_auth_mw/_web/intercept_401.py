@@ -1,5 +1,7 @@
 """The host app's bare 401, answered with the sign-in page. Only requests of visitors are watched.
 
+A program gets the app's own answer, byte for byte: it may be an error of the app's own API, with its own credentials.
+
 Nothing is buffered. If the app calls `start_response` before it returns, its iterable passes untouched. If the app is
 lazy, such as a generator, the wrapper sees the first step of its iterable and nothing more.
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from nipo_auth_mw._web.challenges import leads_to_a_page
 
 Environ = dict[str, Any]
 Write = Callable[[bytes], object]
@@ -18,9 +22,10 @@ WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 class Watch:
     """Stands in for `start_response` and holds back a 401 that names no way to sign in."""
 
-    __slots__ = ("_start_response", "bare_401", "called", "watching")
+    __slots__ = ("_environ", "_start_response", "bare_401", "called", "watching")
 
-    def __init__(self, start_response: StartResponse) -> None:
+    def __init__(self, environ: Environ, start_response: StartResponse) -> None:
+        self._environ = environ
         self._start_response = start_response
         self.called = False
         self.watching = True
@@ -30,6 +35,8 @@ class Watch:
         """Pass the status on, or hold it back if it is a bare 401."""
         self.called = True
         self.bare_401 = status.startswith("401") and self.watching and not _names_a_way(headers)
+        # Asked last, since parsing Accept costs more than the rest.
+        self.bare_401 = self.bare_401 and leads_to_a_page(self._environ)
         if self.bare_401:
             return _ignore
         if exc_info:
@@ -48,7 +55,7 @@ def _ignore(data: bytes) -> None:
 
 def call(app: WSGIApp, environ: Environ, start_response: StartResponse, instead: WSGIApp) -> Iterable[bytes]:
     """Call the app. If it answers with a bare 401, close its iterable and answer with `instead`."""
-    watch = Watch(start_response)
+    watch = Watch(environ, start_response)
     body = app(environ, watch)
     if not watch.called:
         return _Lazy(body, watch, lambda: instead(environ, start_response))

@@ -15,6 +15,8 @@ from nipo_auth_mw.models import Client
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _NO = frozenset({"", "0", "no", "off", "false"})
 _LONGEST_ACCEPT = 1024
+_XHTML = "application/xhtml+xml"
+_HTML = frozenset({"text/html", _XHTML})
 
 Environ = dict[str, Any]
 
@@ -108,8 +110,8 @@ class Request:
         if self.sends_json:
             return True
         wanted = _accepted(self.environ)
-        as_json = max((q for kind, q in wanted if kind == "application/json" or kind.endswith("+json")), default=0.0)
-        as_html = max((q for kind, q in wanted if kind in {"text/html", "application/xhtml+xml"}), default=0.0)
+        as_json = max((q for kind, q in wanted if _is_json(kind)), default=0.0)
+        as_html = max((q for kind, q in wanted if kind in _HTML), default=0.0)
         return as_json > as_html
 
 
@@ -159,18 +161,41 @@ def _quoted(path: str) -> str:
 
 
 def is_navigation(environ: Environ) -> bool:
-    """Whether the answer becomes the page of a browser's tab, by Fetch Metadata or else by Accept."""
+    """Whether the answer becomes the page of a browser's tab, by Fetch Metadata or else by Accept.
+
+    A service worker turns the navigations of its pages into fetches, whose mode is `same-origin` or `cors` and whose
+    Accept still asks for a page. A script that fetches a part of a page asks for text/html alone. A sender without
+    Accept is a program (every browser sends it), unless it sends no User-Agent either: test clients send neither.
+    """
     if environ.get("REQUEST_METHOD") not in {"GET", "HEAD"}:
         return False
     mode = environ.get("HTTP_SEC_FETCH_MODE")
-    if mode is not None:
-        return bool(mode == "navigate")
-    return not environ.get("HTTP_ACCEPT") or accepts_html(environ)
+    if mode == "navigate":
+        return True
+    if str(environ.get("HTTP_X_REQUESTED_WITH")).lower() == "xmlhttprequest":
+        return False
+    if mode == "cors":
+        return _prefers_html(environ) and any(kind == _XHTML and q > 0 for kind, q in _accepted(environ))
+    if mode is None and not environ.get("HTTP_ACCEPT"):
+        return not environ.get("HTTP_USER_AGENT")
+    return mode in {None, "same-origin"} and _prefers_html(environ)
 
 
 def accepts_html(environ: Environ) -> bool:
     """Whether Accept names HTML."""
-    return any(kind in {"text/html", "application/xhtml+xml"} and q > 0 for kind, q in _accepted(environ))
+    return any(kind in _HTML and q > 0 for kind, q in _accepted(environ))
+
+
+def _prefers_html(environ: Environ) -> bool:
+    """Whether Accept names HTML, and neither JSON nor `*/*` above it: pip's `text/html; q=0.01` asks for no page."""
+    wanted = _accepted(environ)
+    html = max((q for kind, q in wanted if kind in _HTML), default=0.0)
+    return html > 0 and all(q <= html for kind, q in wanted if kind == "*/*" or _is_json(kind))
+
+
+def _is_json(kind: str) -> bool:
+    """Whether the media type is JSON."""
+    return kind == "application/json" or kind.endswith("+json")
 
 
 def _accepted(environ: Environ) -> list[tuple[str, float]]:

@@ -42,7 +42,7 @@ def findings(services: Services) -> Iterator[Finding]:
         yield "error", "live", f"{config.base_url} does not answer from here ({type(problem).__name__})"
         return
     yield from _tls(answer, left)
-    if answer.status != 401 or answer.headers.get("WWW-Authenticate") != "Session":
+    if answer.status != 401 or answer.headers.get_content_type() != "application/problem+json":
         yield "error", "live", f"{_url(config, 'session')} is not answered by nipo_auth_mw (status {answer.status})"
         return
     yield "ok", "live", f"{_url(config, 'session')} answers"

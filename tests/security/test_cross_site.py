@@ -256,7 +256,6 @@ def test_cs10_a_form_sent_without_a_session_is_neither_kept_nor_replayed(ending)
         ask(auth, "POST", "/-/auth/logout", cookie=mine)
     answer = ask(auth, "POST", "/reports", form={"text": "marker"}, cookie=mine)
     assert answer.status == 401
-    assert answer.get("WWW-Authenticate") == "Session"
     assert "marker" not in answer.text
     again = login(auth, cookie=mine)
     assert ask(auth, path="/reports", cookie=session_pair(again)).status == 200
