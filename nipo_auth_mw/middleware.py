@@ -15,7 +15,6 @@ from nipo_auth_mw._flows.sweep import sweep
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw._runtime.periodic import PeriodicJob
 from nipo_auth_mw._web import challenges, context, cookie_renewal, dispatch, host_api, intercept_401, routes
-from nipo_auth_mw._web.deployment_warnings import DeploymentWarnings
 from nipo_auth_mw._web.guard import Guard, PathRules
 from nipo_auth_mw._web.intercept_401 import StartResponse, WSGIApp
 from nipo_auth_mw._web.requirements import first_unmet
@@ -94,7 +93,6 @@ class AuthMiddleware:
         self._sessions = self._services.sessions
         sweeping = PeriodicJob(self._services.worker, self._sweep, after=0, every=_SWEEP_EVERY)
         self._services.worker.on_submit(sweeping.trigger)
-        self._warn = DeploymentWarnings(config)
         n = config.trusted_proxies
         self._behind_proxies = ProxyFix(self._serve, x_for=n, x_proto=n, x_host=n) if n else None
         self.accounts: Accounts = Accounts(self._services)
@@ -129,7 +127,7 @@ class AuthMiddleware:
         host_api.scrub(environ, self._host_hooks)
         path = environ.get("PATH_INFO", "")
         if path.startswith(self._below_prefix) or path == self._prefix:
-            self._warn(environ)
+            self._web.warnings(environ)
             return dispatch.answer(self._web, environ)(environ, start_response)
         header = environ.get("HTTP_COOKIE")
         if header is not None and self._cookie_name in header and (value := self._cookie.read(header)):

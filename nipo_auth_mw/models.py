@@ -190,11 +190,12 @@ class EmailChange:
 @dataclass(frozen=True, slots=True)
 class Client:
     """The sender of a request. `address` is "" when the WSGI server gives none; `language` is the language code of the
-    pages that the sender gets."""
+    pages that the sender gets. `front_end` is True for a program that may send the requests of many users."""
 
     address: str = ""
     user_agent: str = ""
     language: str = ""
+    front_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)

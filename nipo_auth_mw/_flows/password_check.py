@@ -99,7 +99,7 @@ def attempt_of(services: Services, typed: str, client: Client, device_cookie: st
 
 def count_client(services: Services, client: Client) -> None:
     """Count one failure against the client address, over all accounts."""
-    if services.client_limit.count_against(client.address):
+    if services.client_limit.count_against(client):
         services.log.record(LIMITED, client=client)
 
 
@@ -156,7 +156,7 @@ def _usable_hash(attempt: Attempt) -> str | None:
 def _refuse_no_address(services: Services, typed: str, client: Client) -> Refused:
     """Refuse a text that cannot be an address: without a hash, and counted for the client address alone, so that no
     account is locked by it."""
-    if wait := services.client_limit.limited(client.address):
+    if wait := services.client_limit.limited(client):
         return Refused("too_many_attempts", wait)
     count_client(services, client)
     services.log.record(SIGN_IN_FAILED, client=client, email=services.log.masked(typed[:1000]), reason="no_address")
@@ -165,7 +165,7 @@ def _refuse_no_address(services: Services, typed: str, client: Client) -> Refuse
 
 def _limited(services: Services, attempt: Attempt) -> Refused | None:
     """The refusal by the client limit, which does not apply to known devices."""
-    wait = None if attempt.device else services.client_limit.limited(attempt.client.address)
+    wait = None if attempt.device else services.client_limit.limited(attempt.client)
     return Refused("too_many_attempts", wait) if wait else None
 
 

@@ -52,7 +52,7 @@ def request_reset(services: Services, typed: str, *, client: Client) -> Refused 
     its client address, and an account gets at most one mail a minute and five an hour. The request changes nothing
     about the account. Raises `StoreUnavailable`.
     """
-    if wait := services.client_limit.limited(client.address):
+    if wait := services.client_limit.limited(client):
         return Refused("too_many_attempts", wait)
     count_client(services, client)
     email = addresses.canonical(typed)

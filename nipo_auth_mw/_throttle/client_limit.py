@@ -12,7 +12,10 @@ import time
 
 from nipo_auth_mw._throttle.counters import CounterNames, outages
 from nipo_auth_mw.config import LockoutPolicy
+from nipo_auth_mw.models import Client
 from nipo_auth_mw.protocols import Counters
+
+_TIMES_SHARED = 5
 
 
 class ClientLimit:
@@ -28,21 +31,30 @@ class ClientLimit:
         self._counters = counters
         self._names = names
 
-    def limited(self, client_address: str) -> int | None:
+    def limited(self, client: Client) -> int | None:
         """Whole seconds until this client may try again, or None if it may try now.
 
-        Never more than the window, even if the clock was set back. A client without an IP address has no limit.
+        Never more than the window, even if the clock was set back.
         """
-        if key := self._names.client(client_address):
-            with outages():
-                if self._counters.get(key) >= self._failures:
-                    left = self._counters.get_expiry(key) - time.time()
-                    return max(1, min(math.ceil(left), self._window))
-        return None
+        key, most = self._limit_of(client)
+        with outages():
+            if self._counters.get(key) < most:
+                return None
+            left = self._counters.get_expiry(key) - time.time()
+        return max(1, min(math.ceil(left), self._window))
 
-    def count_against(self, client_address: str) -> bool:
+    def count_against(self, client: Client) -> bool:
         """Count one failure of this client. Returns True for the one failure that reaches the limit."""
-        if key := self._names.client(client_address):
-            with outages():
-                return self._counters.incr(key, self._window) == self._failures
-        return False
+        key, most = self._limit_of(client)
+        with outages():
+            return self._counters.incr(key, self._window) == most
+
+    def _limit_of(self, client: Client) -> tuple[str, int]:
+        """The counter of a client, and how many failures it may have.
+
+        Requests without an address share one counter, and a front end sends the requests of many users. Both may have
+        more failures: one user who mistypes must not lock out the others, and an attacker must not go on forever.
+        """
+        key = self._names.client(client.address)
+        most = self._failures * _TIMES_SHARED if key is None or client.front_end else self._failures
+        return key or "c:unknown", most

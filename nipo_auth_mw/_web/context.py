@@ -13,6 +13,7 @@ from nipo_auth_mw._services import Services
 from nipo_auth_mw._web import redirects
 from nipo_auth_mw._web.answers import Answers
 from nipo_auth_mw._web.cookies import Cookie
+from nipo_auth_mw._web.deployment_warnings import DeploymentWarnings
 from nipo_auth_mw._web.language import choose
 from nipo_auth_mw._web.request import Request, root_of
 from nipo_auth_mw.config import AuthConfig
@@ -38,6 +39,7 @@ class WebContext:
     language_cookie: Cookie
     is_page: Callable[[str], bool]
     is_page_of_user: Callable[[str], bool]
+    warnings: DeploymentWarnings
 
     def path(self, request: Request, route: str) -> str:
         """The path of a route, as users see it."""
@@ -120,4 +122,5 @@ def build(
         language_cookie=Cookie(f"nipo_lang{suffix}", secure=secure, lasts=_400_DAYS, http_only=False),
         is_page=is_page,
         is_page_of_user=is_page_of_user,
+        warnings=DeploymentWarnings(config),
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Any
 from urllib.parse import quote
 
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._web.body import BadRequest, fields_of, is_json, pairs_of
+from nipo_auth_mw._web.client_address import client_address, is_private
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Client
 
@@ -44,9 +44,14 @@ class Request:
     @property
     def client(self) -> Client:
         """The peer that the server names, behind `trusted_proxies`. No other header is trusted."""
-        return Client(
-            _address_of(self.environ)[:64], str(self.environ.get("HTTP_USER_AGENT") or "")[:1000], self.language
-        )
+        user_agent = str(self.environ.get("HTTP_USER_AGENT") or "")[:1000]
+        return Client(client_address(self.environ)[:64], user_agent, self.language, self.is_front_end)
+
+    @property
+    def is_front_end(self) -> bool:
+        """Whether the sender may be a program that signs in for others: it sends JSON from a private network."""
+        by_program = self.sends_json and "HTTP_SEC_FETCH_SITE" not in self.environ
+        return by_program and is_private(client_address(self.environ))
 
     @property
     def signed_in(self) -> ActiveSession:
@@ -113,26 +118,6 @@ class Request:
         as_json = max((q for kind, q in wanted if _is_json(kind)), default=0.0)
         as_html = max((q for kind, q in wanted if kind in _HTML), default=0.0)
         return as_json > as_html
-
-
-def _address_of(environ: Environ) -> str:
-    """The client address: REMOTE_ADDR.
-
-    If a proxy names no address, such as RFC 7239's `unknown`, it is the address of the proxy, so that no request
-    escapes the limits (CVE-2024-47070).
-    """
-    address = str(environ.get("REMOTE_ADDR") or "")
-    peer = environ.get("werkzeug.proxy_fix.orig", {}).get("REMOTE_ADDR")
-    return address if _is_address(address) else str(peer or address)
-
-
-def _is_address(text: str) -> bool:
-    """Whether the text is an IP address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def root_of(environ: Environ, config: AuthConfig) -> str:

@@ -20,6 +20,7 @@ from nipo_auth_mw.cli import _live
 from nipo_auth_mw.cli._context import ACTOR, Context, json_option, show
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.models import Client
 
 _SHORT_SECRET = 43
 """Characters of base64 that hold 256 bits."""
@@ -90,7 +91,7 @@ def _store(context: Context, services: Services) -> Iterator[Finding]:
     if services.directory is not None and not _has_admin(services):
         yield "error", "administrators", "no active one exists; run nipo-auth user add --role admin ADDRESS"
     try:
-        services.client_limit.limited("192.0.2.1")
+        services.client_limit.limited(Client("192.0.2.1"))
     except StoreUnavailable:
         yield "error", "lockout.storage", "cannot be reached, so no user can sign in"
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import secrets
 import socket
 import ssl
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._validation import is_loopback
+from nipo_auth_mw._web.client_address import is_private
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import StoreUnavailable
 
@@ -34,7 +34,7 @@ def findings(services: Services) -> Iterator[Finding]:
     """
     config = services.config
     try:
-        answer, left = _ask(config, "GET", "session", {})
+        answer, left, _ = _ask(config, "GET", "session", {})
     except ssl.SSLCertVerificationError as problem:
         yield "error", "tls", f"the certificate of {config.base_url} is not valid: {problem.verify_message}"
         return
@@ -47,6 +47,7 @@ def findings(services: Services) -> Iterator[Finding]:
         return
     yield "ok", "live", f"{_url(config, 'session')} answers"
     yield from _clock(answer)
+    yield from _referrers(answer)
     yield from _proxies(services)
 
 
@@ -57,13 +58,14 @@ def _url(config: AuthConfig, route: str) -> str:
 
 def _ask(
     config: AuthConfig, method: str, route: str, headers: dict[str, str], body: str | None = None
-) -> tuple[http.client.HTTPResponse, float | None]:
-    """The answer, and the seconds until the server's certificate expires."""
+) -> tuple[http.client.HTTPResponse, float | None, str]:
+    """The answer, the seconds until the server's certificate expires, and the address of this machine."""
     url = urlsplit(_url(config, route))
     kind = http.client.HTTPSConnection if config.secure else http.client.HTTPConnection
     connection = kind(url.hostname or "", url.port, timeout=_SECONDS)
     try:
         connection.connect()
+        own_address = str(connection.sock.getsockname()[0])
         certificate = connection.sock.getpeercert() if isinstance(connection.sock, ssl.SSLSocket) else None
         connection.request(method, url.path, body, {"Accept": "application/json", **headers})
         answer = connection.getresponse()
@@ -71,7 +73,7 @@ def _ask(
     finally:
         connection.close()
     ends = ssl.cert_time_to_seconds(str(certificate["notAfter"])) if certificate else None
-    return answer, ends - time.time() if ends else None
+    return answer, ends - time.time() if ends else None, own_address
 
 
 def _tls(answer: http.client.HTTPResponse, left: float | None) -> Iterator[Finding]:
@@ -100,12 +102,20 @@ def _clock(answer: http.client.HTTPResponse) -> Iterator[Finding]:
         yield "error", "clock", f"the server's clock is {ahead:+.0f} s from this machine's; set both by NTP"
 
 
+def _referrers(answer: http.client.HTTPResponse) -> Iterator[Finding]:
+    """Findings about Referrer-Policy, which a proxy may add or replace."""
+    policies = ", ".join(answer.headers.get_all("Referrer-Policy", []))
+    if "no-referrer" in [one.strip() for one in policies.split(",")]:
+        text = "a proxy sets Referrer-Policy: no-referrer, so older browsers send the origin null and cannot sign in"
+        yield "warning", "referrer_policy", f"{text}; let the proxy leave that header alone"
+
+
 def _proxies(services: Services) -> Iterator[Finding]:
     """Findings about `trusted_proxies`, by the client address that the server recorded."""
     config, word = services.config, f"nipo-auth check {secrets.token_hex(8)}"
     headers = {"Content-Type": "application/json", "X-Forwarded-For": _FORGED, "User-Agent": word}
     try:
-        answer, _ = _ask(config, "POST", "login", headers, "{}")
+        answer, _, own_address = _ask(config, "POST", "login", headers, "{}")
         newest = services.audit.events(event="sign_in_failed", limit=50)
     except (OSError, http.client.HTTPException, StoreUnavailable) as problem:
         yield "error", "trusted_proxies", f"could not be checked ({type(problem).__name__})"
@@ -130,7 +140,7 @@ def _proxies(services: Services) -> Iterator[Finding]:
             "trusted_proxies",
             "the server sees no client address; set trusted_proxies to the number of proxies",
         )
-    elif _is_a_proxys(seen) and not _is_here(config):
+    elif _is_a_proxys(seen) and seen != own_address and not _is_here(config):
         text = f"the server sees the address {seen} of its proxy; set trusted_proxies to the number of proxies"
         yield "error", "trusted_proxies", text
     else:
@@ -138,11 +148,8 @@ def _proxies(services: Services) -> Iterator[Finding]:
 
 
 def _is_a_proxys(address: str) -> bool:
-    """Whether the address is that of a proxy on the server's machine."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+    """Whether the address may be that of a proxy: one of the server's machine or of a private network."""
+    return is_private(address)
 
 
 def _is_here(config: AuthConfig) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from nipo_auth_mw import LockoutPolicy
-from tests.kit import WRONG, browser, events, middleware, person, sign_in
-from tests.security.corpora.client_addresses import ODD, SPOOFS
+from nipo_auth_mw.testing import fast_hasher
+from tests.kit import PASSWORD, WRONG, browser, events, middleware, person, sign_in
+from tests.security.corpora.client_addresses import ODD, SPELT, SPOOFS
 from tests.security.tools import HTTPS, Inner, ask, login, signed_in
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -114,16 +115,135 @@ def test_ip4_no_spelling_of_an_address_is_another_one():
     assert sign_in(browser(auth, "fe80::ff")).status_int == 429
 
 
-@pytest.mark.parametrize("missing", [{}, {"REMOTE_ADDR": ""}])
-def test_ip5_without_a_peer_address_nobody_shares_a_limit(missing):
+@pytest.mark.parametrize("missing", [None, "", "unix:", "localhost", "unknown"])
+def test_ip5_ru8_without_a_peer_address_all_share_a_larger_limit(missing):
     auth = middleware(lockout=LockoutPolicy(client_failures=10))
     person(auth)
     test_app = browser(auth)
     test_app.extra_environ.pop("REMOTE_ADDR")
-    test_app.extra_environ.update(missing)
-    for n in range(100):
-        sign_in(test_app, f"nobody{n}@example.com", WRONG)
+    test_app.extra_environ.update({} if missing is None else {"REMOTE_ADDR": missing})
+    assert {sign_in(test_app, f"nobody{n}@example.com", WRONG).status_int for n in range(49)} == {401}
     assert sign_in(test_app).status_int == 303
+    sign_in(test_app, "nobody@example.com", WRONG)
+    assert sign_in(browser(auth, "unix:")).status_int == 429
+    assert sign_in(browser(auth)).status_int == 303, "one with an address has a limit of its own"
+
+
+@pytest.mark.parametrize(("spelt", "address"), SPELT.items())
+def test_ru8_an_address_is_read_as_balancers_and_servers_write_it(spelt, address):
+    behind, bare = middleware(trusted_proxies=1), middleware()
+    sign_in(browser(behind, "10.0.0.1:99", HTTP_X_FORWARDED_FOR=f"6.6.6.6:1, {spelt}"), "nobody@example.com", WRONG)
+    sign_in(browser(bare, spelt), "nobody@example.com", WRONG)
+    told = [row.client_address for auth in (behind, bare) for row in events(auth, "sign_in_failed")]
+    assert told == [address, address]
+
+
+def test_ru8_no_port_is_another_client():
+    auth = middleware(trusted_proxies=1, lockout=FEW)
+    for n in range(6):
+        port = browser(auth, "10.0.0.1", HTTP_X_FORWARDED_FOR=f"198.51.100.7:{40000 + n}")
+        assert sign_in(port, f"nobody{n}@example.com", WRONG).status_int == 401
+    assert sign_in(port, "nobody@example.com", WRONG).status_int == 429
+
+
+PRIVATE = [
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.18.0.3",
+    "172.31.255.1",
+    "192.168.1.1",
+    "127.0.0.1",
+    "::1",
+    "fd00::3",
+    "fe80::1%eth0",
+]
+PUBLIC = ["198.51.100.7", "172.32.0.1", "172.15.0.1", "11.0.0.1", "2001:db8::1"]
+FORWARDED = {
+    "HTTP_X_FORWARDED_FOR": "203.0.113.9",
+    "HTTP_FORWARDED": "for=203.0.113.9",
+    "HTTP_X_REAL_IP": "203.0.113.9",
+    "HTTP_CF_CONNECTING_IP": "203.0.113.9",
+}
+
+
+def warned(caplog, peer, trusted=0, base_url=HTTPS, **headers):
+    """What three requests to sign-in leave in the log."""
+    caplog.clear()
+    auth = middleware(trusted_proxies=trusted, base_url=base_url)
+    with caplog.at_level(logging.WARNING, "nipo_auth_mw"):
+        for _ in range(3):
+            ask(auth, path="/-/auth/login", REMOTE_ADDR=peer, **headers)
+    return ["trusted_proxies" in record.message for record in caplog.records]
+
+
+@pytest.mark.parametrize("header", FORWARDED)
+@pytest.mark.parametrize("peer", [*PRIVATE, "172.18.0.3:99", "", None, "unix:"])
+def test_ru8_a_forgotten_proxy_is_warned_of_once(caplog, peer, header):
+    assert warned(caplog, peer, **{header: FORWARDED[header]}) == [True]
+
+
+@pytest.mark.parametrize("peer", PUBLIC)
+def test_ru8_what_a_stranger_sends_is_no_reason_to_warn(caplog, peer):
+    assert warned(caplog, peer, **FORWARDED) == []
+
+
+def test_ru8_a_server_that_names_no_address_is_warned_of_without_a_header_too(caplog):
+    assert warned(caplog, "") == [True]
+    assert warned(caplog, "", base_url="http://localhost") == [], "a test client names none"
+    assert warned(caplog, "10.0.0.1") == [], "a visitor of the private network"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "header", "right"),
+    [
+        (1, None, False),
+        (2, "203.0.113.9", False),
+        (1, "203.0.113.9, 172.18.0.3", False),
+        (1, "203.0.113.9", True),
+        (1, "6.6.6.6, 203.0.113.9", True),
+        (1, "192.168.1.7", True),
+        (2, "203.0.113.9, 172.18.0.3", True),
+    ],
+)
+def test_ru8_a_wrong_number_of_proxies_is_warned_of(caplog, trusted, header, right):
+    assert warned(caplog, "10.0.0.1", trusted, HTTP_X_FORWARDED_FOR=header) == ([] if right else [True])
+
+
+@pytest.mark.parametrize("peer", PRIVATE)
+def test_ak11_a_front_end_that_signs_in_for_everybody_is_warned_of_and_the_others_get_in(caplog, peer):
+    auth = middleware(lockout=LockoutPolicy(client_failures=10), hasher=fast_hasher())
+    person(auth)
+
+    def by_front_end(email, password):
+        return ask(auth, "POST", "/-/auth/login", data={"email": email, "password": password}, REMOTE_ADDR=peer).status
+
+    with caplog.at_level(logging.WARNING, "nipo_auth_mw"):
+        assert {by_front_end(f"n{n}@example.com", WRONG) for n in range(45)} == {401}
+    assert ["front" in record.message or "a program" in record.message for record in caplog.records] == [True]
+    assert "n1@example" not in caplog.text
+    assert by_front_end("tanaka@example.com", PASSWORD) == 200
+    assert {by_front_end(f"m{n}@example.com", WRONG) for n in range(10)} == {401, 429}, "it is no way around the limit"
+
+
+def test_ak11_only_a_program_in_a_private_network_may_be_a_front_end():
+    for more in ({"REMOTE_ADDR": "198.51.100.7"}, {"REMOTE_ADDR": "10.0.0.1", "HTTP_SEC_FETCH_SITE": "same-origin"}):
+        auth = middleware(lockout=FEW)
+        statuses = [
+            ask(auth, "POST", "/-/auth/login", data={"email": f"n{n}@example.com", "password": WRONG}, **more).status
+            for n in range(7)
+        ]
+        assert statuses == [401] * 6 + [429]
+    auth = middleware(lockout=FEW)
+    assert list(guesses(auth, 7, {"REMOTE_ADDR": "10.0.0.1"})) == [401] * 6 + [429], "a form is a person's"
+
+
+def test_ak11_a_few_accounts_from_one_address_are_no_front_end(caplog):
+    auth = middleware()
+    with caplog.at_level(logging.WARNING, "nipo_auth_mw"):
+        for n in range(100):
+            data = {"email": f"n{n % 9}@example.com", "password": WRONG}
+            ask(auth, "POST", "/-/auth/login", data=data, REMOTE_ADDR="10.0.0.1")
+    assert caplog.records == []
 
 
 def test_ip5_a_proxy_on_this_machine_is_warned_of_once(caplog):

@@ -35,6 +35,8 @@ def submit(web: WebContext, request: Request) -> Response:
     """Sign in, and redirect to the page that the user asked for, or to the first requirement."""
     email, password, wanted = request.text("email"), request.text("password"), request.text("next")
     remember = request.flag("remember")
+    if request.is_front_end:
+        web.warnings.count_sign_in(request.environ, email)
     outcome = sign_in(
         web.services,
         email,

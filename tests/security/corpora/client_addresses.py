@@ -20,6 +20,21 @@ SPOOFS = [
     {"HTTP_X_FORWARDED_FOR": "203.0.113.{n}", "HTTP_X_REAL_IP": "203.0.113.{n}", "HTTP_FORWARDED": "for=203.0.113.{n}"},
 ]
 
+# Spellings of addresses, as Azure, IIS, HAProxy and servers on link-local addresses write them.
+SPELT = {
+    "1.2.3.4:99": "1.2.3.4",
+    "1.2.3.4:0": "1.2.3.4",
+    " 1.2.3.4:65535 ": "1.2.3.4",
+    "[::1]:80": "::1",
+    "[2001:db8::1]": "2001:db8::1",
+    "[2001:db8::1]:5678": "2001:db8::1",
+    "[2001:DB8:0::1]:5678": "2001:db8::1",
+    "::ffff:1.2.3.4": "1.2.3.4",
+    "[::ffff:1.2.3.4]:99": "1.2.3.4",
+    "fe80::1%eth0": "fe80::1",
+    "[fe80::1%25eth0]:443": "fe80::1",
+}
+
 # Values of X-Forwarded-For that name no client.
 ODD = [
     "",
@@ -28,9 +43,6 @@ ODD = [
     "unknown",
     "_hidden",
     "localhost",
-    "1.2.3.4:99",
-    "[::1]:80",
-    "[2001:db8::1]",
     "2001:db8:::1",
     "999.1.1.1",
     "1.2.3",
