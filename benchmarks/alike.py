@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import argon2
 import sqlalchemy as sa
 
 from benchmarks.effect import effect
@@ -80,6 +81,8 @@ class House:
         config = AuthConfig(secret_key=secrets.token_urlsafe(48), base_url="http://localhost")
         self.auth = AuthMiddleware(app, config, store=self.store, hasher=hasher, mailer=Posted())
         self.hash = self.auth._services.hashing.hash(PASSWORD)
+        dearer = argon2.PasswordHasher(3, 64, 4) if hasher else argon2.PasswordHasher()
+        self.dearer_hash = dearer.hash(PASSWORD)
         self._ids: dict[str, str] = {}
         self._clients = iter(range(2**24))
         if self.spies:
@@ -94,7 +97,7 @@ class House:
         with self.store.transaction():
             for n in range(many):
                 email = self.address(kind, n)
-                password_hash = None if kind == "invited" else self.hash
+                password_hash = {"invited": None, "imported": self.dearer_hash}.get(kind, self.hash)
                 active = kind not in {"disabled", "off"}
                 made = self.store.create(email=email, password_hash=password_hash, name="", role="staff", active=active)
                 self._ids[email] = made.id
@@ -172,8 +175,10 @@ def change_of_address(password: str) -> Callable[[House, str, int], tuple[dict[s
 
 
 EVERYBODY = ("known", "unknown", "disabled", "invited")
+IMPORTED = ("imported", "known", "unknown")
 DOORS = (
     Door("sign-in, wrong password", EVERYBODY, wrong_password, hashes=True),
+    Door("sign-in, wrong password, dearer hashes in the store", IMPORTED, wrong_password, hashes=True),
     Door("sign-in, the wrong password that begins a lock", EVERYBODY, fifth_wrong_password, hashes=True),
     Door("sign-in, locked", EVERYBODY, wrong_password_while_locked),
     Door("forgotten password", (*EVERYBODY, "locked"), forgotten),

@@ -114,7 +114,7 @@ def build(
         lockout=Lockout(config.lockout, counters, names),
         client_limit=ClientLimit(config.lockout, counters, names),
         quotas=Quotas(counters, names),
-        hashing=PasswordHashing(hasher),
+        hashing=PasswordHashing(hasher, users),
         password_rules=PasswordRules(config.passwords, config.site_name),
         reset_links=links("reset", RESET_LASTS),
         email_links=links("email confirm", EMAIL_LASTS),

@@ -32,6 +32,13 @@ class StoreUnavailable(AuthError):
     """
 
 
+class HashingFailed(AuthError):
+    """The password hasher failed, such as by lack of memory: a password was neither checked nor set.
+
+    The middleware answers 503 and counts no wrong password. The message names the type of the failure alone.
+    """
+
+
 class MailerError(AuthError):
     """The mailer could not hand over a mail. The message quotes nothing of the mail.
 

@@ -208,6 +208,16 @@ class RoleHolders(Protocol):
 
 
 @runtime_checkable
+class HashSamples(Protocol):
+    """Optional: the user store finds the kinds of its password hashes quickly. Otherwise up to 10,000 accounts of a
+    `StaffDirectory` are looked at. A check costs the same for every address only if all kinds are known."""
+
+    def hash_unlike(self, beginnings: Sequence[str], *, start: str) -> str | None:
+        """A stored password hash that begins with `start` and with none of `beginnings`; None if there is none. Called
+        a few times before the first check of a password in each process."""
+
+
+@runtime_checkable
 class JoinedSessionStore(Protocol):
     """Optional: one object is the session store and the user store, and reads a session with its account at once."""
 
@@ -316,7 +326,10 @@ class PasswordHasher(Protocol):
         """A hash in PHC format under a new salt, or under `salt`."""
 
     def verify(self, hash: str | bytes, password: str | bytes) -> Any:
-        """Return anything for the right password. Raise an exception of argon2-cffi for a wrong one."""
+        """Return a true value for the right password. For a wrong one return False or raise argon2-cffi's
+        `VerifyMismatchError`. Any other exception is a failure, answered with 503 and not counted as a wrong password;
+        only a ValueError about a text that is no argon2 hash says that no password fits it.
+        """
 
     def check_needs_rehash(self, hash: str | bytes) -> bool:
         """Whether the parameters have risen since the hash was made."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar, TypeVarTuple
 
 from nipo_auth_mw._runtime.per_process import PerProcess
@@ -25,14 +27,14 @@ class Busy(Exception):
 
 
 class HashPool:
-    """Lets a process run as many hashes at the same time as it has cores.
+    """Lets a process run as many hashes at the same time as it may use cores.
 
     So a flood of sign-ins takes `slots` times 19 MiB, and pages of signed-in users still get the processor (ASVS 5
     15.2.2). Each process has its own slots: a child process does not inherit those that were held at the fork.
     """
 
     def __init__(self, slots: int | None = None) -> None:
-        self.slots: int = slots or _cores()
+        self.slots: int = slots or cores()
         self._state = PerProcess(lambda: _PoolState(self.slots))
 
     @contextmanager
@@ -108,6 +110,36 @@ def _lower_priority() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, 19)
 
 
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(own: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """The cores that this process may use: by its affinity, and by the CPU quota of its control groups, rounded up.
+
+    A container often has a quota and sees every core of the machine. `own` lists the groups of the process.
+    """
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min([count, *(max(1, math.ceil(quota)) for quota in _quotas(own, groups))])
+
+
+def _quotas(own: Path, groups: Path) -> Iterator[float]:
+    """The quotas, in cores, of the groups of this process and of all groups above them (cgroup v2 and v1)."""
+    try:
+        lines = own.read_text("utf-8").splitlines()
+    except (OSError, ValueError):
+        return
+    for line in lines:
+        _, _, names_and_path = line.partition(":")
+        names, _, path = names_and_path.partition(":")
+        if not names or "cpu" in names.split(","):
+            inside = PurePosixPath(path.lstrip("/"))
+            for group in (inside, *inside.parents):
+                yield from _quota(groups / ("cpu" if names else "") / group)
+
+
+def _quota(group: Path) -> Iterator[float]:
+    """The quota of one group, if it has one. A container sees its own group as the root, so paths may be missing."""
+    for files in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
+        try:
+            quota, period = " ".join((group / name).read_text("ascii") for name in files).split()
+            if int(quota) > 0 and int(period) > 0:
+                yield int(quota) / int(period)
+        except (OSError, ValueError):
+            continue

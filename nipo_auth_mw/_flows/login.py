@@ -10,7 +10,7 @@ from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_check import check_password, record_attempt
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.errors import HashingFailed, StoreUnavailable
 from nipo_auth_mw.models import AccountState, Client
 from nipo_auth_mw.protocols import Account
 
@@ -57,13 +57,13 @@ def _rehash(services: Services, account: Account, state: AccountState, password:
     The equivalent hashes are written first: if the second write fails, they name a hash that no account has, which is
     harmless.
     """
-    if account.password_hash is None or not services.hashing.outdated(account.password_hash):
-        return
     try:
+        if account.password_hash is None or not services.hashing.outdated(account.password_hash):
+            return
         new = services.hashing.hash(password)
         equivalent = equivalent_hashes_with(account.password_hash, new, state.equivalent_hashes)
         after = state.having(equivalent_hashes=equivalent)
         if services.account_states.update_account_state(account.id, after, expected=state):
             services.users.set_password_hash(account.id, new, expected=account.password_hash)
-    except (Busy, StoreUnavailable):
+    except (Busy, HashingFailed, StoreUnavailable):
         return

@@ -134,7 +134,8 @@ def _check(services: Services, attempt: Attempt, password: str) -> Account | Ref
                 return refused
             account = attempt.account
             right = services.hashing.verify(_usable_hash(attempt), password)
-    except Busy:
+    except BaseException:
+        # No password was verified: the process is busy, the hasher failed, or the server ends this request.
         services.lockout.release(slot, checked=False)
         raise
     if account is None or not right:

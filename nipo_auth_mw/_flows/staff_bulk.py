@@ -8,7 +8,7 @@ from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.staff import Actor, create_account
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.errors import AccountError
+from nipo_auth_mw.errors import AccountError, HashingFailed
 from nipo_auth_mw.models import User
 
 MOST = 50
@@ -59,6 +59,6 @@ def _create(services: Services, text: str, role: str, password: str, must_change
         )
     except AccountError as refused:
         return Line(text[:254], code=refused.code)
-    except Busy:
+    except (Busy, HashingFailed):
         return Line(text[:254], code="busy")
     return Line(text[:254], user)

@@ -12,7 +12,7 @@ from nipo_auth_mw.cli._check import check
 from nipo_auth_mw.cli._context import Context, json_option, read_password, show, stdin_option, user_row
 from nipo_auth_mw.cli._sessions import session
 from nipo_auth_mw.cli._users import user
-from nipo_auth_mw.errors import AccountError, AuthError, ConfigError, StoreUnavailable
+from nipo_auth_mw.errors import AccountError, AuthError, ConfigError, HashingFailed, StoreUnavailable
 
 _EXIT_REFUSED, _EXIT_CONFIG, _EXIT_OUTAGE = 1, 2, 3
 
@@ -55,13 +55,14 @@ for _command in (user, session, audit, check):
 def main(arguments: list[str] | None = None) -> Any:
     """Run one command and exit.
 
-    Exit codes: 0 done, 1 refused or a fault found, 2 wrong usage or settings, 3 the store cannot be reached.
+    Exit codes: 0 done, 1 refused or a fault found, 2 wrong usage or settings, 3 the store cannot be reached or no
+    password can be hashed.
     """
     try:
         return cli.main(arguments, prog_name="nipo-auth", auto_envvar_prefix=None)
     except ConfigError as error:
         code, text = _EXIT_CONFIG, str(error)
-    except StoreUnavailable as error:
+    except (StoreUnavailable, HashingFailed) as error:
         code, text = _EXIT_OUTAGE, str(error)
     except AccountError as error:
         code, text = _EXIT_REFUSED, f"{error.code}: {error}"

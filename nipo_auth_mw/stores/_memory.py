@@ -121,6 +121,13 @@ class MemoryStore:
         with self._lock:
             return [account.id for account in self._accounts.values() if account.active and account.role == role]
 
+    def hash_unlike(self, beginnings: Sequence[str], *, start: str) -> str | None:
+        """See `HashSamples.hash_unlike`."""
+        with self._lock:
+            hashes = [account.password_hash for account in self._accounts.values() if account.password_hash]
+        unlike = (one for one in hashes if one.startswith(start) and not one.startswith(tuple(beginnings)))
+        return next(unlike, None)
+
     def search(self, text: str, *, after: str | None, limit: int) -> Sequence[Account]:
         """See `StaffDirectory.search`."""
         wanted = text.casefold()

@@ -103,6 +103,14 @@ class SQLAccounts:
         # SQLAlchemy omits FOR UPDATE for SQLite, where one transaction writes at a time.
         return [str(number) for (number,) in self._db.read(held.with_for_update() if self._db.in_transaction else held)]
 
+    def hash_unlike(self, beginnings: Sequence[str], *, start: str) -> str | None:
+        """See `HashSamples.hash_unlike`."""
+        stored = account.c.password_hash
+        begins = [sa.func.substr(stored, 1, len(text)) != text for text in beginnings]
+        wanted = sa.and_(stored != "", sa.func.substr(stored, 1, len(start)) == start, *begins)
+        rows = self._db.read(sa.select(stored).where(wanted).limit(1))
+        return str(rows[0][0]) if rows else None
+
     def search(self, text: str, *, after: str | None, limit: int) -> Sequence[Account]:
         """See `StaffDirectory.search`."""
         if len(text) > _LONGEST_SEARCH or not storable(text, after):
