@@ -42,12 +42,14 @@ class HashingFailed(AuthError):
 class MailerError(AuthError):
     """The mailer could not hand over a mail. The message quotes nothing of the mail.
 
-    The outbox tries again later, unless `permanent` is True.
+    `permanent`: the mail was refused for good. `unconfirmed`: the whole mail was sent and the answer was lost, so it
+    may have been delivered. The outbox sends neither again, and tries again later after any other error.
     """
 
-    def __init__(self, problem: str, *, permanent: bool = False) -> None:
+    def __init__(self, problem: str, *, permanent: bool = False, unconfirmed: bool = False) -> None:
         super().__init__(problem)
         self.permanent = permanent
+        self.unconfirmed = unconfirmed
 
 
 class AccountError(AuthError):

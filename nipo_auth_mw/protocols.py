@@ -290,8 +290,8 @@ class Mailer(Protocol):
     """
 
     def send(self, message: Message) -> None:
-        """Deliver one mail to `message.to` and to no other address. Raises `MailerError`; the outbox then tries again
-        a few times, unless the error is permanent."""
+        """Deliver one mail to `message.to` and to no other address. Raises `MailerError`; the outbox then tries again,
+        unless the error is permanent, or unconfirmed: then the mail may have been delivered, and is not sent twice."""
 
 
 @runtime_checkable

@@ -25,7 +25,9 @@ class Worker:
     """Runs jobs in the order of their due times, on one daemon thread.
 
     The thread starts with the first job and ends after one second without a job. A worker may be built before a fork:
-    each process has its own thread and its own jobs. A job that raises is logged and dropped.
+    each process has its own thread and its own jobs. A job that raises anything is logged and dropped, and nothing ends
+    the work on the other jobs: a host app's mailer or store may raise `asyncio.CancelledError`, or leave a
+    `gevent.Timeout` behind that strikes later.
     """
 
     def __init__(self) -> None:
@@ -78,9 +80,7 @@ class _Jobs:
         with self._change:
             heapq.heappush(self._waiting, (time.monotonic() + after, next(self._numbers), job))
             if not self._running:
-                self._thread = threading.Thread(target=self._run, name="nipo_auth_mw", daemon=True)
-                self._thread.start()
-                self._running = True
+                self._start()
             self._change.notify_all()
 
     def flush(self, timeout: float) -> bool:
@@ -102,22 +102,41 @@ class _Jobs:
         """Whether a job with a lower number waits or runs."""
         return any(number < limit for _, number, _ in self._waiting) or (self._current or limit) < limit
 
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="nipo_auth_mw", daemon=True)
+        self._thread.start()
+        self._running = True
+
     def _run(self) -> None:
-        while True:
+        try:
+            while (job := self._taken()) is not None:
+                self._do(job)
+        except BaseException:
+            # A gevent.Timeout that a job has left behind strikes between two jobs.
+            _log.exception("the background thread was interrupted, and another takes its place")
             with self._change:
-                job = self._next()
-                if job is None:
-                    self._running = False
-                    return
-            try:
-                job()
-            except StoreUnavailable:
-                _log.warning("the store cannot be reached, so a background job could not write its changes")
-            except Exception:
-                _log.exception("a background job failed")
-            with self._change:
-                self._current = None
+                self._current, self._running = None, False
+                if self._waiting and not self._stopping:
+                    self._start()
                 self._change.notify_all()
+
+    def _taken(self) -> Job | None:
+        """The next job. None ends the thread, in one step with the decision: a later job starts another thread."""
+        with self._change:
+            job = self._next()
+            self._running = job is not None
+            return job
+
+    def _do(self, job: Job) -> None:
+        try:
+            job()
+        except StoreUnavailable:
+            _log.warning("the store cannot be reached, so a background job could not write its changes")
+        except BaseException:
+            _log.exception("a background job failed")
+        with self._change:
+            self._current = None
+            self._change.notify_all()
 
     def _next(self) -> Job | None:
         """Wait until a job is due and return it; None after one second without a job, and at the process's end."""

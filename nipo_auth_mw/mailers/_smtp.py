@@ -5,20 +5,35 @@ from __future__ import annotations
 import ipaddress
 import re
 import smtplib
+import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, localtime, make_msgid
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from nipo_auth_mw.errors import ConfigError, MailerError
 from nipo_auth_mw.models import Message
 
-_TIMEOUT = 5.0
 # The mailboxes that are safe in an SMTP command: no character ends the command or separates a second mailbox.
 _MAILBOX = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~.][a-z0-9!#$%&'*+/=?^_`{|}~.-]*@[a-z0-9.-]+\Z", re.IGNORECASE)
 _DEFAULT_PORTS = {"smtp": 25, "smtps": 465}
+_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+
+
+class _Timeouts(NamedTuple):
+    """Seconds for each step (RFC 5321, 4.5.3.2). Many servers greet late on purpose, and scan a mail after its data."""
+
+    connect: float = 30.0
+    command: float = 300.0
+    data: float = 120.0
+    block: float = 180.0
+    end: float = 600.0
+    quit: float = 5.0
 
 
 class SMTPMailer:
@@ -29,8 +44,13 @@ class SMTPMailer:
     (RFC 3207, RFC 8314). To the same machine, it uses STARTTLS only if `tls` is given. It always checks certificates:
     against `tls`, or against the system's authorities.
 
+    `plaintext_host` names the host of `url` again, to send to it without TLS: for a relay or a mail catcher in a
+    neighbouring container. The mailer then sends nothing unless the host has a private address (RFC 1918, RFC 4193),
+    and no password either.
+
     `sender` is the address that mails come from, and `sender_name` the name that mail programs show. `timeout` is in
-    seconds, for each step of the exchange. Raises `ConfigError` for a wrong argument. The `repr` hides the password.
+    seconds, for each step of the exchange; None means 30 seconds for the connection and then what RFC 5321 asks for:
+    between two and ten minutes. Raises `ConfigError` for a wrong argument. The `repr` hides the password.
     """
 
     def __init__(
@@ -40,7 +60,8 @@ class SMTPMailer:
         sender: str,
         sender_name: str = "",
         tls: ssl.SSLContext | None = None,
-        timeout: float = _TIMEOUT,
+        plaintext_host: str = "",
+        timeout: float | None = None,
     ) -> None:
         hint = 'Write it as smtp://user:password@mail.example.com:587, with "%40" for an "@" in the user name.'
         try:
@@ -58,10 +79,14 @@ class SMTPMailer:
         self._host = parts.hostname
         self._port = port or _DEFAULT_PORTS[parts.scheme]
         self._tls_at_once = parts.scheme == "smtps"
-        self._starttls = not self._tls_at_once and (tls is not None or not _is_this_machine(self._host))
         self._login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        self._plaintext = bool(plaintext_host)
+        if plaintext_host:
+            self._check_plaintext(plaintext_host.lower(), tls)
+        local = self._plaintext or _is_this_machine(self._host)
+        self._starttls = not self._tls_at_once and (tls is not None or not local)
         self._tls = tls or ssl.create_default_context()
-        self._timeout = timeout
+        self._timeouts = _Timeouts() if timeout is None else _Timeouts(*[timeout] * len(_Timeouts._fields))
         self._from = _address(sender, sender_name)
 
     def __repr__(self) -> str:
@@ -70,9 +95,10 @@ class SMTPMailer:
     def send(self, message: Message) -> None:
         """Send one mail.
 
-        Raises `MailerError`, which is permanent if the server refuses the mail for good or the mail is malformed. Its
-        text holds neither the mail nor the password. A line break in the recipient or the subject makes a mail
-        malformed, which stops the injection of headers and commands.
+        Raises `MailerError`, which is permanent if the server refuses the mail for good or the mail is malformed, and
+        unconfirmed if the server got the whole mail and gave no answer. Its text holds neither the mail nor the
+        password. A line break in the recipient or the subject makes a mail malformed, which stops the injection of
+        headers and commands.
         """
         if not _MAILBOX.match(message.to) or not message.subject.isprintable():
             # Checked here, not by the standard library (CVE-2015-5144, CVE-2024-6923, CVE-2026-1299).
@@ -80,31 +106,76 @@ class SMTPMailer:
         data = self._composed(message).as_bytes()
         try:
             with self._connected() as server:
-                server.sendmail(self.sender, [f"<{message.to}>"], data)
-        except smtplib.SMTPRecipientsRefused as problem:
-            code = next(iter(problem.recipients.values()))[0]
-            raise MailerError(f"the server refused the recipient ({code})", permanent=code >= 500) from None
+                self._hand_over(server, message.to, data)
         except smtplib.SMTPResponseException as problem:
-            permanent = problem.smtp_code >= 500 and not isinstance(problem, smtplib.SMTPAuthenticationError)
-            raise MailerError(f"{type(problem).__name__} ({problem.smtp_code})", permanent=permanent) from None
+            # A refusal before MAIL is about the server or the settings, and not about this mail.
+            raise MailerError(f"{type(problem).__name__} ({problem.smtp_code})") from None
         except (OSError, smtplib.SMTPException) as problem:
             raise MailerError(f"{self._host}:{self._port}: {type(problem).__name__}") from None
 
-    def _connected(self) -> smtplib.SMTP:
+    def _check_plaintext(self, host: str, tls: ssl.SSLContext | None) -> None:
+        """Raise `ConfigError` if plain text is not what the other arguments say."""
+        if host != self._host or self._tls_at_once or tls is not None:
+            problem = f"plaintext_host is {host!r}, and the SMTP address asks for another host or for TLS"
+            raise ConfigError("mailer", problem, "Name the host of an smtp:// address, and give no tls.")
+        if self._login:
+            problem = "plaintext_host would send the password of the SMTP address in plain text"
+            raise ConfigError("mailer", problem, "Use TLS, or a relay that knows its clients by their addresses.")
+
+    @contextmanager
+    def _connected(self) -> Iterator[smtplib.SMTP]:
+        """A connection that is ready for a mail. Its end never fails, since the mail may have been taken."""
         if self._tls_at_once:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout, context=self._tls)
+            server: smtplib.SMTP = _SMTPS(timeout=self._timeouts.connect, context=self._tls)
         else:
-            server = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
+            server = _SMTP(timeout=self._timeouts.connect)
+        # smtplib's private attributes: `connect` waits for the greeting, and STARTTLS checks the name of the host.
+        server._greeting_timeout = self._timeouts.command  # type: ignore[attr-defined]
+        server._host = self._host  # type: ignore[attr-defined]
         try:
+            code, _ = server.connect(self._host, self._port)
+            if code != 220:
+                raise smtplib.SMTPConnectError(code, "")
+            if self._plaintext:
+                self._check_private(server)
             server.ehlo_or_helo_if_needed()
             if self._starttls:
                 server.starttls(context=self._tls)
             if self._login:
                 server.login(*self._login)
-        except BaseException:
+            yield server
+            with suppress(OSError, smtplib.SMTPException):
+                server.sock.settimeout(self._timeouts.quit)  # type: ignore[union-attr]
+                server.quit()
+        finally:
             server.close()
-            raise
-        return server
+
+    def _check_private(self, server: smtplib.SMTP) -> None:
+        """Raise `MailerError` if the host has a public address: a mail with a link must not cross the Internet."""
+        peer = server.sock.getpeername()[0].partition("%")[0]  # type: ignore[union-attr]
+        if ipaddress.ip_address(peer).is_global:
+            raise MailerError(f"{self._host} has the public address {peer}, so nothing is sent without TLS")
+
+    def _hand_over(self, server: smtplib.SMTP, to: str, data: bytes) -> None:
+        """Send the mail. Until its last line no server has taken it; from then on only an answer tells."""
+        connection: Any = server.sock
+        _expect("sender", 2, server.mail(self.sender))
+        _expect("recipient", 2, server.rcpt(f"<{to}>"))
+        connection.settimeout(self._timeouts.data)
+        _expect("mail", 3, server.docmd("DATA"))
+        connection.settimeout(self._timeouts.block)
+        # RFC 5321, 4.5.2: a line that begins with a dot gets another one.
+        server.send(_LEADING_DOT.sub(b"..", data if data.endswith(b"\r\n") else data + b"\r\n"))
+        try:
+            server.send(b".\r\n")
+            connection.settimeout(self._timeouts.end)
+            answer = server.getreply()
+            if not 200 <= answer[0] < 600:
+                raise smtplib.SMTPServerDisconnected
+        except (OSError, smtplib.SMTPException) as problem:
+            lost = f"{self._host}:{self._port}: {type(problem).__name__} after the data"
+            raise MailerError(f"{lost}, so the mail may have been delivered", unconfirmed=True) from None
+        _expect("mail", 2, answer)
 
     def _composed(self, message: Message) -> EmailMessage:
         mail = EmailMessage(policy=SMTP)
@@ -119,6 +190,30 @@ class SMTPMailer:
         if message.html is not None:
             mail.add_alternative(message.html, subtype="html")
         return mail
+
+
+class _GreetedLate:
+    """Gives the greeting a time-out of its own: `smtplib` waits for it as long as for the connection."""
+
+    _greeting_timeout: float
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        connection.settimeout(self._greeting_timeout)
+        return connection
+
+
+class _SMTP(_GreetedLate, smtplib.SMTP): ...
+
+
+class _SMTPS(_GreetedLate, smtplib.SMTP_SSL): ...
+
+
+def _expect(what: str, hundreds: int, answer: tuple[int, bytes]) -> None:
+    """Raise `MailerError` for an answer of another kind."""
+    code = answer[0]
+    if code // 100 != hundreds:
+        raise MailerError(f"the server refused the {what} ({code})", permanent=code // 100 == 5)
 
 
 def _address(mailbox: str, name: str = "") -> Address:

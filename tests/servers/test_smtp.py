@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import email
 import email.policy
+import itertools
 import smtplib
 import socket
 import ssl
+import threading
+from contextlib import suppress
 
 import pytest
 import trustme
@@ -146,7 +149,7 @@ def test_starttls_and_login(serve, server_tls, client_tls):
 
     def authenticate(server, session, envelope, mechanism, data):
         logins.append((data.login, data.password))
-        return AuthResult(success=data.password == b"s@cret")
+        return AuthResult(success=data.password == b"s@cret", handled=False)
 
     inbox = serve(tls_context=server_tls, authenticator=authenticate, auth_required=True, require_starttls=True)
     mailer_for(inbox, user="user%40host:s%40cret@", tls=client_tls).send(Message("a@example.com", "x", "y"))
@@ -233,12 +236,176 @@ def test_a_refused_recipient_is_given_up_only_when_the_server_means_it(serve, an
     assert refused.value.permanent is permanent
 
 
-def test_fa5_a_server_that_never_answers_costs_seconds_not_minutes():
+def test_fa5_a_server_that_never_answers_is_given_up_after_the_time_out():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         mailer = SMTPMailer(f"smtp://127.0.0.1:{silent.getsockname()[1]}", sender=SENDER, timeout=0.2)
-        with pytest.raises(MailerError):
+        with pytest.raises(MailerError) as refused:
             mailer.send(Message("a@example.com", "x", "y"))
-    assert SMTPMailer("smtp://localhost", sender=SENDER)._timeout <= 5
+    assert not refused.value.unconfirmed
+    assert max(SMTPMailer("smtp://localhost", sender=SENDER)._timeouts) <= 600
+
+
+USUAL = {"greeting": "220 ready", "EHLO": "250 hi", "DATA": "354 go on", ".": "250 taken", "QUIT": "221 bye"}
+
+
+class Script(threading.Thread):
+    """An SMTP server on a port of its own that plays one script for each connection.
+
+    `answers` has an answer for each command that differs from the usual one. The value is a text, None for silence, or
+    the seconds to wait before the usual one. "greeting" and "." stand for the connection and for the end of the data.
+    """
+
+    def __init__(self, **answers):
+        super().__init__(daemon=True)
+        self.answers, self.taken, self.commands = answers, [], []
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        self.over = threading.Event()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *problem):
+        self.over.set()
+        self.listening.close()
+
+    def run(self):
+        with suppress(OSError):
+            while True:
+                connection = self.listening.accept()[0]
+                with connection, connection.makefile("rwb") as stream, suppress(OSError):
+                    self.play(stream)
+
+    def answer(self, stream, command):
+        wanted = self.answers.get(command, 0)
+        if wanted is None:
+            raise OSError
+        if isinstance(wanted, float):
+            self.over.wait(wanted)
+        line = wanted if isinstance(wanted, str) else USUAL.get(command, "250 OK")
+        stream.write(line.encode() + b"\r\n")
+        stream.flush()
+
+    def play(self, stream):
+        self.answer(stream, "greeting")
+        for line in stream:
+            command = line.split()[0].decode().upper()
+            self.commands.append(command)
+            self.answer(stream, command)
+            if command != "DATA" or isinstance(self.answers.get(command), str):
+                continue
+            data = list(itertools.takewhile(lambda line: line != b".\r\n", stream))
+            self.taken.append(b"".join(data))
+            self.answer(stream, ".")
+
+
+def test_ru9_each_step_has_the_time_of_the_standard():
+    """RFC 5321, 4.5.3.2; the connection is no step of SMTP."""
+    assert SMTPMailer("smtp://localhost", sender=SENDER)._timeouts == (30, 300, 120, 180, 600, 5)
+
+
+@pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "."])
+def test_ru9_a_slow_server_gets_its_time(step, monkeypatch):
+    """The connection has to be made within a twentieth of a second; each later step takes three times as long."""
+    with Script(**{step: 0.15}) as server:
+        mailer = SMTPMailer(f"smtp://127.0.0.1:{server.port}", sender=SENDER)
+        times = mailer._timeouts._replace(connect=0.05)
+        monkeypatch.setattr(mailer, "_timeouts", times)
+        mailer.send(Message("a@example.com", "x", "y"))
+    assert len(server.taken) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "unconfirmed", "permanent"),
+    [
+        ({".": 2.0}, True, False),
+        ({".": None}, True, False),
+        ({".": "rubbish"}, True, False),
+        ({".": "421 closing"}, False, False),
+        ({".": "451 later"}, False, False),
+        ({".": "554 spam"}, False, True),
+        ({"DATA": 2.0}, False, False),
+        ({"DATA": None}, False, False),
+        ({"DATA": "421 closing"}, False, False),
+        ({"DATA": "554 no"}, False, True),
+        ({"MAIL": "421 closing"}, False, False),
+        ({"RCPT": 2.0}, False, False),
+        ({"EHLO": None}, False, False),
+        ({"greeting": 2.0}, False, False),
+        ({"greeting": "421 busy"}, False, False),
+        ({"greeting": "554 no"}, False, False),
+    ],
+)
+def test_ru9_only_a_mail_whose_data_was_sent_may_have_been_taken(answers, unconfirmed, permanent):
+    with Script(**answers) as server:
+        with pytest.raises(MailerError) as refused:
+            SMTPMailer(f"smtp://127.0.0.1:{server.port}", sender=SENDER, timeout=0.2).send(
+                Message("a@example.com", "x", "a-secret-token")
+            )
+        assert (refused.value.unconfirmed, refused.value.permanent) == (unconfirmed, permanent)
+        assert "a-secret-token" not in str(refused.value)
+        assert bool(server.taken) is ("." in answers)
+
+
+@pytest.mark.parametrize("answer", [2.0, None, "500 what", "421 closing"])
+def test_ru9_a_mail_that_was_taken_is_sent_however_the_connection_ends(answer):
+    with Script(QUIT=answer) as server:
+        SMTPMailer(f"smtp://127.0.0.1:{server.port}", sender=SENDER, timeout=0.2).send(
+            Message("a@example.com", "x", "y")
+        )
+    assert len(server.taken) == 1
+
+
+def test_ru9_lines_with_dots_arrive_as_they_are(serve):
+    inbox = serve()
+    mailer_for(inbox).send(Message("a@example.com", "x", ".\n..\n.a\n"))
+    assert inbox.mails[0].get_content().splitlines() == [".", "..", ".a"]
+
+
+@pytest.mark.parametrize(("address", "sent"), [("172.18.0.3", True), ("fd00::3", True), ("8.8.8.8", False)])
+def test_a_relay_in_the_next_container_is_named_to_go_without_tls(monkeypatch, address, sent):
+    connect = socket.create_connection
+    monkeypatch.setattr(smtplib.socket, "create_connection", lambda to, *rest: connect(("127.0.0.1", to[1]), *rest))
+    monkeypatch.setattr(smtplib.SMTP, "sock", property(lambda self: self._s, lambda self, s: named(self, s)), False)
+
+    class Elsewhere:
+        def __init__(self, inner):
+            self.inner = inner
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def getpeername(self):
+            return (address, 25)
+
+    def named(client, sock):
+        client._s = Elsewhere(sock) if sock is not None else None
+
+    with Script() as server:
+        url = f"smtp://mailpit:{server.port}"
+        if sent:
+            SMTPMailer(url, sender=SENDER, plaintext_host="mailpit").send(Message("a@example.com", "x", "y"))
+        else:
+            with pytest.raises(MailerError, match=r"public address 8\.8\.8\.8"):
+                SMTPMailer(url, sender=SENDER, plaintext_host="mailpit").send(Message("a@example.com", "x", "y"))
+        assert ("MAIL" in server.commands) is sent
+        assert len(server.taken) == sent
+
+
+@pytest.mark.parametrize(
+    ("url", "more"),
+    [
+        ("smtp://mail.example.com", {}),
+        ("smtps://mailpit", {}),
+        ("smtp://user:s3cret@mailpit", {}),
+        ("smtp://mailpit", {"tls": ssl.create_default_context()}),
+    ],
+)
+def test_plain_text_goes_to_the_host_that_is_named_alone(url, more):
+    with pytest.raises(ConfigError, match="plaintext_host") as refused:
+        SMTPMailer(url, sender=SENDER, plaintext_host="mailpit", **more)
+    assert "s3cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
