@@ -206,9 +206,7 @@ def _check_schema(*stores: Any) -> None:
             continue
         try:
             check()
-        except StoreUnavailable:
+        except StoreUnavailable as problem:
             _log.warning(
-                "%s cannot be reached at start (process %d); requests with a session get a 503 until it answers",
-                store,
-                os.getpid(),
+                "at start (process %d): %s; requests with a session get a 503 until it answers", os.getpid(), problem
             )

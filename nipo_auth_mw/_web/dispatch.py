@@ -17,6 +17,7 @@ from nipo_auth_mw._web.origin import is_from_elsewhere, names_wrong_host
 from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, is_navigation
 from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.routes import Route
+from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import User
 
 CROSS_SITE_REFUSED = EventType("cross_site_refused")
@@ -99,10 +100,14 @@ def _refused_here(web: WebContext, request: Request, route: Route) -> Response |
 def unavailable(web: WebContext, environ: Environ, problem: Exception) -> Response:
     """Fail closed with 503.
 
-    The log gets the place and the type of the error, never its message, which may quote a field.
+    The log gets what this package says of an outage. Of any other error it gets the place and the type, never the
+    message, which may quote a field.
     """
-    frames = "".join(traceback.format_tb(problem.__traceback__))
-    _log.error("answered 503 after %s\n%s", type(problem).__qualname__, frames)
+    if isinstance(problem, StoreUnavailable):
+        _log.error("answered 503: %s", problem)
+    else:
+        frames = "".join(traceback.format_tb(problem.__traceback__))
+        _log.error("answered 503 after %s\n%s", type(problem).__qualname__, frames)
     request = web.request(environ)
     as_json = None if environ.get("PATH_INFO", "").startswith(web.config.prefix + "/") else not is_navigation(environ)
     return web.answers.refuse(request, Refused("unavailable", _UNAVAILABLE_FOR), as_json=as_json)

@@ -1,7 +1,8 @@
-"""Statements, transactions, and the translation of database errors."""
+"""Statements and transactions on lent connections."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -10,37 +11,33 @@ from typing import Any, TypeVar, TypeVarTuple
 import sqlalchemy as sa
 
 from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.stores._outages import Outages, is_contention, is_lost_preparation
+from nipo_auth_mw.stores._pool import ConnectionPool, PooledConnection, WriteLock
+from nipo_auth_mw.stores._setup import Setup
 from nipo_auth_mw.stores._statements import Query, compiled
-from nipo_auth_mw.stores._thread_connections import ThreadConnection, ThreadConnections, WriteLock
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _STALE_SECONDS = 1.0
-_WAL_SECONDS = 5.0
 
 
 class Connections:
-    """Runs the statements of a store; each thread has one connection.
+    """Runs the statements of a store; each statement or transaction borrows one connection of the process's pool.
 
     Raises `StoreUnavailable` for an outage and ValueError for a value that does not fit its column. Neither exception
-    carries values of a row, nor the driver's exception, whose text can contain them: logs must get no secret.
+    carries values of a row, nor the driver's exception, whose text can contain them: logs must get no secret. After an
+    outage the connection is closed and the idle ones are replaced, so a store recovers as soon as its server does.
     """
 
-    def __init__(self, engine: sa.Engine, settings: Sequence[str], write_lock: WriteLock | None) -> None:
+    def __init__(self, engine: sa.Engine, setup: Setup, write_lock: WriteLock | None, outages: Outages, size: int):
         self.engine = engine
-        self._settings = tuple(settings)
+        self._setup = setup
+        self._outages = outages
         self._write_lock = write_lock
-        self._begin = "BEGIN IMMEDIATE" if write_lock else "BEGIN"
-        self._threads = ThreadConnections(self._connect)
+        self._pool = ConnectionPool(lambda: setup.open(engine), size, setup.replaced)
+        self._transactions: dict[int, PooledConnection] = {}
         self._queries: dict[sa.ClauseElement, Query] = {}
-        driver: Any = engine.dialect.loaded_dbapi
-        self._misfit_errors = (driver.DataError, sa.exc.DataError, UnicodeError)
-        self._database_errors = (driver.Error, sa.exc.SQLAlchemyError, UnicodeError)
-        self._outage_errors = (
-            *(driver.OperationalError, driver.InterfaceError, driver.InternalError),
-            *(sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.InvalidRequestError),
-        )
 
     # One statement
 
@@ -50,9 +47,7 @@ class Connections:
 
     def look_up(self, statement: sa.ClauseElement, **values: object) -> Sequence[Any]:
         """The driver's rows of a constant statement, which the first use compiles."""
-        query = self._queries.get(statement)
-        if query is None:
-            query = self._queries[statement] = compiled(statement, self.engine)
+        query = self._query(statement)
         return self.fetch(query.sql, query.values(**values))
 
     def read(self, statement: sa.Executable, **values: object) -> Sequence[sa.Row[Any]]:
@@ -64,155 +59,201 @@ class Connections:
         return self._run(lambda current: question(current.connection))
 
     def change(self, statement: sa.Executable, **values: object) -> bool:
-        """Run an UPDATE or DELETE; whether it matched a row."""
+        """Run an UPDATE or DELETE in a transaction; whether it matched a row."""
         with self.writing() as connection:
             return bool(connection.execute(statement, values).rowcount)
 
-    def _run(self, work: Callable[[ThreadConnection, *Ts], T], *given: *Ts) -> T | None:
-        try:
-            current: ThreadConnection = self._threads.local.connection
-        except AttributeError:
-            current = self._threads.get()
-        with current.lock:
-            started = time.monotonic()
-            try:
-                if not current.is_open:
-                    current.open()
-                return work(current, *given)
-            except self._outage_errors as problem:
-                unavailable = self._unavailable(current, problem)
-                # An immediate failure is a connection that a restarted server dropped; a late one is an outage.
-                if current.in_transaction or time.monotonic() - started > _STALE_SECONDS:
-                    raise unavailable from None
-            except BaseException as problem:
-                self._handle(current, problem)
-                return None
-            try:
-                current.open()
-                return work(current, *given)
-            except BaseException as problem:
-                self._handle(current, problem)
-                return None
+    def repeatable(self, statement: sa.ClauseElement, **values: object) -> bool:
+        """Run a constant statement that may run twice with the same effect; whether it matched a row. A transaction of
+        its own would take two more round trips."""
+        query = self._query(statement)
+        with self.write_lock():
+            return bool(self._run(_count_changed, query.sql, query.values(**values)))
 
-    def _handle(self, current: ThreadConnection, problem: BaseException) -> None:
-        """Handle an error without another try."""
-        if isinstance(problem, self._misfit_errors):
-            current.failed = current.in_transaction
-            return
-        unavailable = self._unavailable(current, problem)
-        if isinstance(problem, self._database_errors):
-            raise unavailable from None
-        raise problem
+    def insert(self, statement: sa.ClauseElement, **values: object) -> None:
+        """Run a constant INSERT, in the open transaction or in one of its own. Raises ValueError for a misfit."""
+        query = self._query(statement)
+        with self.writing():
+            current = self._transactions[threading.get_ident()]
+            current.cursor.execute(query.sql, query.values(**values))
+
+    def _query(self, statement: sa.ClauseElement) -> Query:
+        query = self._queries.get(statement)
+        if query is None:
+            query = self._queries[statement] = compiled(statement, self.engine)
+        return query
+
+    def _run(self, work: Callable[[PooledConnection, *Ts], T], *given: *Ts) -> T | None:
+        if self._transactions and (own := self._transactions.get(threading.get_ident())) is not None:
+            return self._run_inside(own, work, *given)
+        for last in (False, True):
+            started = time.monotonic()
+            current = self._acquire(started)
+            try:
+                result = work(current, *given)
+            except self._outages.misfits:
+                self._pool.release(current)
+                return None
+            except BaseException as problem:
+                unavailable = self._broken(current, problem)
+                if unavailable is None:
+                    raise
+                # An immediate failure is a connection that a restarted server dropped; a late one is an outage.
+                if last or not self._is_outage(problem) or time.monotonic() - started > _STALE_SECONDS:
+                    raise unavailable from None
+            else:
+                self._pool.release(current)
+                return result
+        return None
+
+    def _run_inside(self, own: PooledConnection, work: Callable[[PooledConnection, *Ts], T], *given: *Ts) -> T | None:
+        """Run a statement in the open transaction of this thread."""
+        _refuse_if_lost(own)
+        try:
+            return work(own, *given)
+        except BaseException as problem:
+            if unavailable := self._failed(own, problem):
+                raise unavailable from None
+            if isinstance(problem, self._outages.misfits):
+                return None
+            raise
 
     # Transactions
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """Commit this thread's writes together, or roll them back on an exception. A nested one joins the outer one."""
-        current = self._threads.get()
-        with current.lock:
-            if current.in_transaction:
-                _refuse_after_failure(current)
+        me = threading.get_ident()
+        if own := self._transactions.get(me):
+            _refuse_after_failure(own)
+            yield own.connection
+            return
+        # A thread that waits for SQLite's write lock holds no connection, so that readers have theirs.
+        with self.write_lock():
+            current = self._begin()
+            self._transactions[me] = current
+            try:
                 yield current.connection
-                return
-            with self.write_lock():
-                self._run(lambda current: current.connection.exec_driver_sql(self._begin))
-                current.in_transaction, current.failed = True, False
-                try:
-                    yield current.connection
-                    _refuse_after_failure(current)
-                except BaseException:
-                    self._end_transaction(current, "ROLLBACK")
-                    raise
-                if problem := self._end_transaction(current, "COMMIT"):
-                    raise problem
+                _refuse_after_failure(current)
+            except BaseException:
+                self._end(me, "ROLLBACK")
+                raise
+            if problem := self._end(me, "COMMIT"):
+                raise problem
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction for the statements of a store; translates their errors."""
         with self.transaction() as connection:
-            current = self._threads.get()
+            current = self._transactions[threading.get_ident()]
             try:
                 yield connection
-            except self._misfit_errors:
+            except self._outages.misfits:
                 current.failed = True
                 raise ValueError("a value does not fit its column") from None
-            except self._database_errors as problem:
-                raise self._unavailable(current, problem) from None
+            except self._outages.database_errors as problem:
+                raise self._failed(current, problem) or problem from None
 
     @property
     def in_transaction(self) -> bool:
         """Whether this thread has an open transaction."""
-        return self._threads.get().in_transaction
+        return threading.get_ident() in self._transactions
 
     def write_lock(self) -> AbstractContextManager[None]:
         """The write lock of SQLite, for a statement outside a transaction."""
         return nullcontext() if self._write_lock is None or self.in_transaction else self._write_lock.held()
 
     def close(self) -> None:
-        """Close the connections of all threads. The next use opens them again."""
-        self._threads.close()
+        """Close all connections, a lent one when it comes back. The next use opens them again."""
+        self._pool.close()
 
-    def _end_transaction(self, current: ThreadConnection, how: str) -> StoreUnavailable | None:
-        current.in_transaction = False
+    def _acquire(self, now: float) -> PooledConnection:
         try:
-            if current.is_open:
-                current.connection.exec_driver_sql(how)
-                return None
-        except self._database_errors as problem:
+            return self._pool.acquire(now)
+        except self._outages.database_errors as problem:
+            raise self._outages.translated(problem) from None
+
+    def _begin(self) -> PooledConnection:
+        """A lent connection with an open transaction; a connection that a restarted server dropped is replaced."""
+        for last in (False, True):
+            started = time.monotonic()
+            current = self._acquire(started)
+            try:
+                current.cursor.execute(current.begin)
+            except BaseException as problem:
+                unavailable = self._broken(current, problem)
+                if unavailable is None:
+                    raise
+                if last or time.monotonic() - started > _STALE_SECONDS:
+                    raise unavailable from None
+            else:
+                current.failed = False
+                return current
+        raise AssertionError
+
+    def _end(self, me: int, how: str) -> StoreUnavailable | None:
+        current = self._transactions.pop(me)
+        if current.lost:
+            self._pool.discard(current)
+            return StoreUnavailable("the connection was lost, and with it the transaction")
+        try:
+            current.cursor.execute(how)
+        except BaseException as problem:
             # The state is unknown, and the next transaction must not begin inside this one.
-            current.close()
-            return self._unavailable(current, problem)
-        return StoreUnavailable("the connection was lost, and with it the transaction")
+            unavailable = self._broken(current, problem)
+            if unavailable is None:
+                raise
+            return unavailable
+        self._pool.release(current)
+        return None
 
-    def _unavailable(self, current: ThreadConnection, problem: BaseException) -> StoreUnavailable:
-        """Close the connection: after an interrupted statement, the next one would read the result of the first."""
-        current.failed = current.in_transaction
-        if not current.in_transaction:
-            current.close()
-        return StoreUnavailable(f"the database cannot be used ({_reason(problem)})")
+    def _failed(self, own: PooledConnection, problem: BaseException) -> StoreUnavailable | None:
+        """Mark the open transaction as failed; the exception to raise for an error of the database."""
+        own.failed = True
+        if isinstance(problem, self._outages.misfits):
+            return None
+        # After an interrupted statement, the next one would read the result of the first.
+        own.lost = self._is_outage(problem) or not isinstance(problem, self._outages.database_errors)
+        return self._told(problem)
 
-    def _connect(self) -> sa.Connection:
-        connection = self.engine.connect()
-        try:
-            for setting in self._settings:
-                _set(connection, setting)
-        except BaseException:
-            connection.invalidate()
-            connection.close()
-            raise
-        return connection
+    def _broken(self, current: PooledConnection, problem: BaseException) -> StoreUnavailable | None:
+        """Close a lent connection after an error; the exception to raise for an error of the database."""
+        self._pool.discard(current)
+        return self._told(problem)
+
+    def _told(self, problem: BaseException) -> StoreUnavailable | None:
+        if not isinstance(problem, self._outages.database_errors):
+            return None
+        if is_lost_preparation(problem):
+            self._setup.behind_pooler = True
+        if self._is_outage(problem) and not is_contention(problem):
+            self._pool.expire()
+        return self._outages.translated(problem)
+
+    def _is_outage(self, problem: BaseException) -> bool:
+        return isinstance(problem, self._outages.outages) or is_lost_preparation(problem)
 
 
-def _fetch_all(current: ThreadConnection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
+def _fetch_all(current: PooledConnection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
     cursor = current.cursor
     cursor.execute(sql, parameters)
     rows: Sequence[Any] = cursor.fetchall()
     return rows
 
 
-def _refuse_after_failure(current: ThreadConnection) -> None:
+def _count_changed(current: PooledConnection, sql: str, parameters: Sequence[object]) -> int:
+    current.cursor.execute(sql, parameters)
+    count: int = current.cursor.rowcount
+    return count
+
+
+def _refuse_if_lost(current: PooledConnection) -> None:
+    if current.lost:
+        raise StoreUnavailable("the connection was lost, and with it the transaction")
+
+
+def _refuse_after_failure(current: PooledConnection) -> None:
     """Some databases roll back at a failed statement; the later statements would then be committed alone."""
-    if current.failed or not current.is_open:
+    _refuse_if_lost(current)
+    if current.failed:
         raise StoreUnavailable("a statement of this transaction failed, so it cannot be committed")
-
-
-def _set(connection: sa.Connection, setting: str) -> None:
-    """Run a setting. SQLite's busy time-out does not cover the change of the journal mode, so wait here."""
-    deadline = time.monotonic() + _WAL_SECONDS
-    while True:
-        try:
-            connection.exec_driver_sql(setting)
-            return
-        except sa.exc.OperationalError:
-            if "journal_mode" not in setting or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-
-
-def _reason(problem: BaseException) -> str:
-    """The class and the code of an error, never its text, which can quote a row."""
-    cause: Any = getattr(problem, "orig", None) or problem
-    first = cause.args[0] if cause.args and isinstance(cause.args[0], int) else ""
-    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None) or first
-    return f"{type(cause).__name__} {code}".rstrip()

@@ -11,10 +11,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
 from nipo_auth_mw.errors import ConfigError
+from nipo_auth_mw.stores._setup import ANSWER_SECONDS, SQLITE_BUSY_SECONDS
 
 _CONNECT_SECONDS = 3
-_ANSWER_SECONDS = 3
-_SQLITE_BUSY_SECONDS = 5
 
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
@@ -52,30 +51,6 @@ def shown(url: URL) -> str:
     return str(URL.create(name, host=url.host, port=url.port, database=url.database))
 
 
-def settings(backend: str, *, durable: bool) -> tuple[str, ...]:
-    """The statements that configure a new connection. `durable=False` is for counters: they wait for no disk, and a
-    crash of the machine loses the last ones."""
-    if backend == "sqlite":
-        return (
-            f"PRAGMA busy_timeout = {_SQLITE_BUSY_SECONDS * 1000}",
-            "PRAGMA journal_mode = WAL",
-            "PRAGMA foreign_keys = ON",
-            f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}",
-        )
-    if backend == "postgresql":
-        return (
-            f"SET statement_timeout = {_ANSWER_SECONDS * 1000}",
-            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
-            f"SET synchronous_commit = {'on' if durable else 'off'}",
-        )
-    return (
-        f"SET SESSION innodb_lock_wait_timeout = {_ANSWER_SECONDS}, max_statement_time = {_ANSWER_SECONDS}",
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-        # A server without strict mode cuts a long address, which may then be another user's.
-        "SET SESSION sql_mode = CONCAT_WS(',', @@sql_mode, 'STRICT_ALL_TABLES')",
-    )
-
-
 def _url(target: object) -> URL:
     if isinstance(target, sa.Engine):
         return target.url
@@ -108,11 +83,11 @@ def _normalized(url: URL) -> URL:
 def _connect_args(url: URL) -> dict[str, Any]:
     backend = url.get_backend_name()
     if backend == "sqlite":
-        return {"timeout": _SQLITE_BUSY_SECONDS, "check_same_thread": False}
+        return {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}
     if backend == "postgresql":
         # `tcp_user_timeout` (in milliseconds) detects a server that vanished without closing the connection.
-        return {"connect_timeout": _CONNECT_SECONDS, "keepalives": 1, "tcp_user_timeout": _ANSWER_SECONDS * 1000}
-    return {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _ANSWER_SECONDS, "write_timeout": _ANSWER_SECONDS}
+        return {"connect_timeout": _CONNECT_SECONDS, "keepalives": 1, "tcp_user_timeout": ANSWER_SECONDS * 1000}
+    return {"connect_timeout": _CONNECT_SECONDS, "read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}
 
 
 def _creator(host: sa.Engine) -> Callable[[], Any]:

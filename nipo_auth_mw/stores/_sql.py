@@ -14,14 +14,17 @@ from sqlalchemy.engine import URL
 from nipo_auth_mw.errors import ConfigError, StoreUnavailable
 from nipo_auth_mw.stores import _engines, _schema
 from nipo_auth_mw.stores._connections import Connections
+from nipo_auth_mw.stores._outages import Outages
+from nipo_auth_mw.stores._pool import WriteLock
+from nipo_auth_mw.stores._setup import Setup
 from nipo_auth_mw.stores._sql_account_states import SQLAccountStates
 from nipo_auth_mw.stores._sql_accounts import SQLAccounts
 from nipo_auth_mw.stores._sql_audit import SQLAudit
 from nipo_auth_mw.stores._sql_counters import SQLCounters
 from nipo_auth_mw.stores._sql_email_changes import SQLEmailChanges
 from nipo_auth_mw.stores._sql_sessions import SQLSessions
-from nipo_auth_mw.stores._thread_connections import WriteLock
 
+_FEWEST_CONNECTIONS = 2
 _LOCK_NAME = "nipo_auth_schema"
 _CLOCKS = {
     "postgresql": "SELECT EXTRACT(EPOCH FROM clock_timestamp())",
@@ -37,17 +40,31 @@ class SQLStore(SQLAccounts, SQLSessions, SQLAccountStates, SQLEmailChanges, SQLA
     settings. Raises `ConfigError` for any other value. The constructor connects to nothing; the first use does, and
     switches an SQLite file to WAL mode.
 
-    Each thread holds up to two connections, one of them for the counters; the store closes them when the thread ends
-    and before a fork. Every method raises `StoreUnavailable` when the database does not answer within 5 seconds, or
-    when the thread has waited 5 seconds for this process's other writers to an SQLite file.
+    A process opens at most `max_connections` connections, a third of them for the counters, however many threads,
+    greenlets and sockets it has. Each is lent for one statement or one transaction, is replaced after five minutes and
+    after an outage, and is closed before a fork. Every method raises `StoreUnavailable` when all connections stay lent
+    for 2 seconds, when the database does not answer within 5 seconds, or when the thread has waited 5 seconds for this
+    process's other writers to an SQLite file.
     """
 
-    def __init__(self, url_or_engine: str | URL | sa.Engine) -> None:
+    def __init__(self, url_or_engine: str | URL | sa.Engine, *, max_connections: int = 8) -> None:
+        if not isinstance(max_connections, int) or max_connections < _FEWEST_CONNECTIONS:
+            hint = "Give the number of connections that each process may open, such as 8."
+            raise ConfigError("store", f"max_connections={max_connections!r} is no number from 2", hint)
         engine = _engines.open_engine(url_or_engine)
         backend = engine.url.get_backend_name()
         write_lock = WriteLock() if backend == "sqlite" else None
-        self._db = Connections(engine, _engines.settings(backend, durable=True), write_lock)
-        self._counting = Connections(engine, _engines.settings(backend, durable=False), write_lock)
+        outages = Outages(engine, _engines.shown(engine.url))
+
+        def connections(size: int, *, durable: bool) -> Connections:
+            return Connections(
+                engine, Setup(backend, str(engine.url.database), durable=durable), write_lock, outages, size
+            )
+
+        self.max_connections: int = max_connections
+        # Two pools: a transaction may count while it holds a connection, and one pool could then wait for itself.
+        self._counting = connections(max(1, max_connections // 3), durable=False)
+        self._db = connections(max_connections - max(1, max_connections // 3), durable=True)
         self.counters: SQLCounters = SQLCounters(self._counting, self._db)
         self._prepare_sessions()
 

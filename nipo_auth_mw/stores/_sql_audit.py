@@ -19,7 +19,7 @@ from nipo_auth_mw.stores._statements import plain, savepoint, storable
 
 _COLUMNS = tuple(event.c[field.name] for field in fields(Event) if field.name != "position")
 _SEAL = tuple(seal.c[field.name] for field in fields(Seal))
-_APPEND = sa.insert(event)
+_APPEND = sa.insert(event).values({column.name: sa.bindparam(column.name) for column in _COLUMNS}).inline()
 _TEXTS = ("email", "session", "client_address", "user_agent", "actor")
 _POSITION = re.compile(r"(-?[0-9]{1,12}(?:\.[0-9]{1,6})?)_([0-9]{1,18})", re.ASCII)
 _AT_ONCE = 500
@@ -36,8 +36,7 @@ class SQLAudit:
         texts = {name: plain(getattr(new, name)) for name in _TEXTS}
         details = json.dumps(dict(new.details), separators=(",", ":"))
         values = {"time": new.time.timestamp(), "event": new.event, "user_id": new.user_id, "details": details}
-        with self._db.writing() as connection:
-            connection.execute(_APPEND, values | texts | {"digest": new.digest})
+        self._db.insert(_APPEND, **values, **texts, digest=new.digest)
 
     def events(
         self,

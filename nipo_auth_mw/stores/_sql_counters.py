@@ -82,7 +82,7 @@ class SQLCounters:
 
     def clear(self, key: str) -> None:
         """Remove one counter."""
-        self._db.change(_CLEAR, of_key=key)
+        self._db.repeatable(_CLEAR, of_key=key)
 
     def prune(self) -> int:
         """Remove all expired counters; returns their number. `incr` removes up to 1,000 at every 256th call."""

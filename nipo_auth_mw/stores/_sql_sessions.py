@@ -16,13 +16,15 @@ _SESSION = tuple(session.c[name] for name in StoredSession._fields)
 _ACCOUNT = tuple(account.c[name] for name in Account._fields)
 
 # Built at import: SQLAlchemy spends more time on building a statement than on running it.
-_OPEN = sa.insert(session)
+_OPEN = sa.insert(session).inline()
 _OF_KEY = session.c.key == sa.bindparam("of_key")
-_TOUCH = sa.update(session).where(_OF_KEY, session.c.seen_at < sa.bindparam("later_than"))
-_MARK_SENT = sa.update(session).where(_OF_KEY)
+_TOUCH = (
+    sa.update(session).where(_OF_KEY, session.c.seen_at < sa.bindparam("seen")).values(seen_at=sa.bindparam("seen"))
+)
+_MARK_SENT = sa.update(session).where(_OF_KEY).values(sent_at=sa.bindparam("sent"))
 _END = sa.delete(session).where(_OF_KEY).returning(*_SESSION)
 _OF_USER = sa.select(*_SESSION).where(session.c.user_id == sa.bindparam("user_id")).order_by(session.c.seen_at.desc())
-_CONFIRM = sa.update(session).where(_OF_KEY)
+_CONFIRM = sa.update(session).where(_OF_KEY).values(confirmed_at=sa.bindparam("confirmed"))
 
 
 class SQLSessions:
@@ -70,21 +72,20 @@ class SQLSessions:
         """See `SessionStore.open_session`."""
         texts = {"client_address": plain(new.client_address), "user_agent": plain(new.user_agent)}
         values = new._asdict() | texts | {"account_id": number_of(new.user_id)}
-        with self._db.writing() as connection:
-            connection.execute(_OPEN, values)
+        self._db.insert(_OPEN, **values)
 
     def touch_session(self, key: str, seen_at: float) -> None:
         """See `SessionStore.touch_session`."""
         if storable(key):
-            self._db.change(_TOUCH, of_key=key, later_than=seen_at, seen_at=seen_at)
+            self._db.repeatable(_TOUCH, of_key=key, seen=seen_at)
 
     def mark_session_sent(self, key: str, sent_at: float) -> bool:
         """See `SessionStore.mark_session_sent`."""
-        return storable(key) and self._db.change(_MARK_SENT, of_key=key, sent_at=sent_at)
+        return storable(key) and self._db.repeatable(_MARK_SENT, of_key=key, sent=sent_at)
 
     def confirm_session(self, key: str, confirmed_at: float) -> bool:
         """See `SessionStore.confirm_session`."""
-        return storable(key) and self._db.change(_CONFIRM, of_key=key, confirmed_at=confirmed_at)
+        return storable(key) and self._db.repeatable(_CONFIRM, of_key=key, confirmed=confirmed_at)
 
     def end_session(self, key: str) -> StoredSession | None:
         """See `SessionStore.end_session`."""

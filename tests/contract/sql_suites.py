@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ import time_machine
 from nipo_auth_mw._mail.addresses import canonical
 from nipo_auth_mw.errors import ConfigError, EmailTaken, StoreUnavailable
 from nipo_auth_mw.models import AccountState, Event
-from nipo_auth_mw.stores import MemoryStore, SQLStore
+from nipo_auth_mw.stores import MemoryStore, SQLStore, _pool
 from nipo_auth_mw.stores import _schema as schema
 from nipo_auth_mw.testing import contracts
 from nipo_auth_mw.testing.contracts.audit import START
@@ -423,19 +424,90 @@ class TestOutages:
 
 
 class TestThreads:
-    def test_a_threads_connections_close_with_it(self, sql_store: SQLStore) -> None:
-        def work() -> None:
-            sql_store.find_session("a" * 64)
-            sql_store.counters.get("a")
+    def test_ru2_threads_share_at_most_max_connections(self, sql_store: SQLStore) -> None:
+        """A connection is lent for a statement, so threads that are busy elsewhere hold none."""
+        busy, looked = threading.Barrier(41), []
 
-        sql_store.close()
-        threads = [threading.Thread(target=work) for _ in range(4)]
+        def work() -> None:
+            for _ in range(5):
+                looked.append(sql_store.find_session("a" * 64))
+                sql_store.counters.get("a")
+            busy.wait(30)
+
+        threads = [threading.Thread(target=work) for _ in range(40)]
         for thread in threads:
             thread.start()
+        busy.wait(30)
+        assert len(looked) == 200
+        assert 2 <= len(sql_store._db._pool) + len(sql_store._counting._pool) <= sql_store.max_connections == 8
         for thread in threads:
             thread.join()
-        assert [one for one in sql_store._db._threads._all if one.is_open] == []
-        assert [one for one in sql_store._counting._threads._all if one.is_open] == []
+
+    def test_ru2_a_caller_that_waits_too_long_for_a_connection_is_told_so(
+        self, sql_store: SQLStore, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(_pool, "WAIT_SECONDS", 0.05)
+        connections = sql_store._db
+        lent = [connections._acquire(time.monotonic()) for _ in range(connections._pool.size)]
+        with pytest.raises(StoreUnavailable, match=f"^all {len(lent)} connections to the database are in use$"):
+            sql_store.find_session("a" * 64)
+        monkeypatch.setattr(_pool, "WAIT_SECONDS", 30.0)
+        found: list[object] = []
+        waiting = threading.Thread(target=lambda: found.append(sql_store.find_session("a" * 64)))
+        waiting.start()
+        while not connections._pool._waiting:
+            pass
+        connections._pool.release(lent.pop())
+        waiting.join(10)
+        assert found == [None]
+        for one in lent:
+            connections._pool.release(one)
+
+    def test_ru1_an_outage_leaves_no_connection_behind(self, sql_store: SQLStore) -> None:
+        """After a switch-over the other connections may lead to the former primary, too."""
+        connections = sql_store._db
+        old = [connections._acquire(time.monotonic()) for _ in range(3)]
+        for one in old[1:]:
+            connections._pool.release(one)
+        error = connections.engine.dialect.loaded_dbapi.OperationalError
+
+        def broken(current: Any) -> None:
+            raise error("the server went away")
+
+        with pytest.raises(StoreUnavailable):
+            connections._run(broken)
+        connections._pool.release(old[0])
+        with sql_store.transaction():
+            fresh = connections._transactions[threading.get_ident()]
+            assert fresh not in old
+        assert len(connections._pool) == 1
+
+    def test_ru1_a_connection_that_broke_inside_a_transaction_is_not_used_again(self, sql_store: SQLStore) -> None:
+        connections = sql_store._db
+        error = connections.engine.dialect.loaded_dbapi.OperationalError
+
+        def broken(current: Any) -> None:
+            raise error("the server only reads")
+
+        with pytest.raises(StoreUnavailable), sql_store.transaction():
+            old = connections._transactions[threading.get_ident()]
+            with suppress(StoreUnavailable):
+                connections._run(broken)
+            sql_store.find_session("a" * 64)
+        assert old.connection.closed
+        with sql_store.transaction():
+            assert connections._transactions[threading.get_ident()] is not old
+
+    def test_ru1_a_connection_is_replaced_after_five_minutes(self, sql_store: SQLStore) -> None:
+        pool = sql_store._db._pool
+        now = time.monotonic()
+        old = pool.acquire(now)
+        pool.release(old)
+        assert pool.acquire(now + 299) is old
+        pool.release(old)
+        new = pool.acquire(now + 301)
+        assert new is not old
+        pool.release(new)
 
     def test_ws6_a_forked_child_shares_no_connection(self, sql_store: SQLStore) -> None:
         sql_store.open_session(a_session())
@@ -448,22 +520,11 @@ class TestThreads:
         assert sql_store.account_state("1").revocation_counter == 4
         assert sql_store.find_session("a" * 64) is not None
 
-    def test_a_fork_closes_what_other_threads_keep_and_they_go_on(self, sql_store: SQLStore) -> None:
+    def test_a_fork_closes_idle_connections_and_the_parent_goes_on(self, sql_store: SQLStore) -> None:
         sql_store.open_session(a_session())
-        opened, go_on, found = threading.Event(), threading.Event(), []
-
-        def other() -> None:
-            sql_store.find_session("a" * 64)
-            opened.set()
-            go_on.wait(10)
-            found.append(sql_store.find_session("a" * 64))
-
-        thread = threading.Thread(target=other)
-        thread.start()
-        opened.wait(10)
-        sql_store._db._threads._before_fork()
-        assert not any(one.is_open for one in sql_store._db._threads._all)
-        sql_store._db._threads._after_fork()
-        go_on.set()
-        thread.join()
-        assert found[0][0].key == "a" * 64
+        pool = sql_store._db._pool
+        assert len(pool) == 1
+        pool._before_fork()
+        pool._after_fork()
+        assert len(pool) == 0
+        assert sql_store.find_session("a" * 64) is not None

@@ -142,11 +142,16 @@ def test_a_full_disk_is_an_outage_and_keeps_nothing(sql_store: SQLStore) -> None
     assert sql_store.raise_revocation_counter("1") == 1
 
 
+def read_only(current):
+    current.cursor.execute("PRAGMA query_only = ON")
+    return current
+
+
 def test_a_database_that_cannot_be_written_is_an_outage_for_writes_alone(sql_store: SQLStore) -> None:
     sql_store.open_session(a_session())
     for connections in (sql_store._db, sql_store._counting):
-        connections._settings += ("PRAGMA query_only = ON",)
         connections.close()
+        connections._pool._connect = lambda connect=connections._pool._connect: read_only(connect())
     with pytest.raises(StoreUnavailable):
         sql_store.counters.incr("a", 60)
     with pytest.raises(StoreUnavailable):
@@ -263,7 +268,41 @@ def test_the_look_up_of_each_request_is_one_select(sql_store: SQLStore) -> None:
     sql_store.open_session(a_session())
     sql_store.find_session_with_account("a" * 64)
     statements: list[str] = []
-    sql_store._db._threads.get().cursor.connection.set_trace_callback(statements.append)
+    sql_store._db._pool._idle[-1].cursor.connection.set_trace_callback(statements.append)
     sql_store.find_session_with_account("a" * 64)
-    sql_store._db._threads.get().cursor.connection.set_trace_callback(None)
+    sql_store._db._pool._idle[-1].cursor.connection.set_trace_callback(None)
     assert [text.split()[0] for text in statements] == ["SELECT"]
+
+
+def test_ru1_a_backup_put_back_under_a_running_process_is_used_within_a_second(
+    sql_store: SQLStore, tmp_path: Path, url: str
+) -> None:
+    """A connection to the file that was replaced would go on with sessions that the backup does not have."""
+    backup = SQLStore(f"sqlite:///{tmp_path}/backup.db")
+    backup.create_schema()
+    backup.close()
+    sql_store.open_session(a_session())
+    pool = sql_store._db._pool
+    pool._look(0.0)
+    asked(sql_store, "wal_checkpoint(TRUNCATE)")
+    (tmp_path / "backup.db").replace(tmp_path / "auth.db")
+    pool._look_at = 0.0
+    assert sql_store.find_session("a" * 64) is None
+
+
+def test_ru4_an_outage_names_its_reason_the_file_and_a_hint(tmp_path: Path) -> None:
+    folder = tmp_path / "folder.db"
+    folder.mkdir()
+    (tmp_path / "text.db").write_text("no database" * 1000)
+    for name, reason in (
+        ("missing/auth.db", "SQLITE_CANTOPEN: the folder must exist"),
+        ("folder.db", "SQLITE_CANTOPEN"),
+        ("text.db", "SQLITE_NOTADB: the file is no SQLite database"),
+    ):
+        store = SQLStore(f"sqlite:///{tmp_path}/{name}")
+        with pytest.raises(StoreUnavailable) as caught:
+            store.find_session("a")
+        assert f"the database sqlite:///{tmp_path}/{name} cannot be used (OperationalError {reason}" in str(
+            caught.value
+        ).replace("DatabaseError", "OperationalError")
+        store.close()

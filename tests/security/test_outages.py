@@ -186,7 +186,7 @@ def silent():
 def test_fa5_a_database_that_never_answers_costs_seconds(kind, silent, monkeypatch):
     needed(kind.partition("+")[2])
     monkeypatch.setattr(_engines, "_CONNECT_SECONDS", 1)
-    monkeypatch.setattr(_engines, "_ANSWER_SECONDS", 1)
+    monkeypatch.setattr(_engines, "ANSWER_SECONDS", 1)
     auth = middleware(store=SQLStore(f"{kind}://nobody@127.0.0.1:{silent}/auth"))
     began = time.monotonic()
     assert login(auth).status == 503

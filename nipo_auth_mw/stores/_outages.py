@@ -1,0 +1,125 @@
+"""Which errors of a driver are outages, and what a log may say about one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from nipo_auth_mw.errors import StoreUnavailable
+
+_CONTENTION = {"40001", "40P01", "55P03", "57014", "1205", "1213", "SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT"}
+"""Codes of statements that waited too long for other transactions: the server itself is in order."""
+
+_HINTS = {
+    "SQLITE_READONLY": "the file must be writable for the user of this process",
+    "SQLITE_READONLY_DIRECTORY": "the folder must be writable for the user of this process, for SQLite's -wal file",
+    "SQLITE_READONLY_DBMOVED": "the file was replaced or moved under a running process",
+    "SQLITE_CANTOPEN": "the folder must exist and be accessible to the user of this process",
+    "SQLITE_CANTOPEN_ISDIR": "the path is a folder",
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_NOTADB": "the file is no SQLite database",
+    "SQLITE_CORRUPT": "the file is damaged; restore a backup",
+    "SQLITE_BUSY": "another process writes for too long",
+    "08006": "the connection was lost",
+    "25006": "the server only reads: it is a replica or was demoted",
+    "1290": "the server only reads: it is a replica or was demoted",
+    "1792": "the transaction only reads: the server is a replica or was demoted",
+    "1836": "the server only reads",
+    "28P01": "the password is wrong",
+    "28000": "the server does not accept this user",
+    "1045": "the server does not accept this user and password",
+    "1698": "the server does not accept this user and password",
+    "3D000": "this database or its user does not exist",
+    "1049": "the database does not exist",
+    "42P01": "a table is missing; run nipo-auth init",
+    "1146": "a table is missing; run nipo-auth init",
+    "42501": "the user lacks a privilege",
+    "1142": "the user lacks a privilege",
+    "1044": "the user lacks a privilege",
+    "53100": "the server's disk is full",
+    "1021": "the server's disk is full",
+    "1114": "a table or the server's disk is full",
+    "53300": "the server has no connection left; lower max_connections of the stores or raise the server's",
+    "1040": "the server has no connection left; lower max_connections of the stores or raise the server's",
+    "1203": "the user has no connection left; lower max_connections of the stores or raise the user's",
+    "57014": "a statement took too long",
+    "57P01": "the server is shutting down",
+    "57P03": "the server is starting or shutting down",
+    "1071": "an index is too long for this row format; use a server with innodb_default_row_format=DYNAMIC",
+    "1709": "an index is too long for this row format; use a server with innodb_default_row_format=DYNAMIC",
+    "2003": "nothing answers at this host and port",
+    "2005": "the host name is unknown",
+    "2006": "the connection was lost",
+    "2013": "the connection was lost, or the server did not answer in time",
+}
+# libpq has no code for a connection that failed, and its text names the user: it selects a hint and is never shown.
+_PHRASES = {
+    "refused": "2003",
+    "could not translate": "2005",
+    "failed to resolve": "2005",
+    "password authentication failed": "28P01",
+    "no password supplied": "28P01",
+    "no pg_hba.conf entry": "28000",
+    "does not exist": "3D000",
+    "too many": "53300",
+    "remaining connection slots": "53300",
+    "starting up": "57P03",
+    "shutting down": "57P03",
+    "closed the connection": "2006",
+}
+_UNANSWERED = "nothing answers at this host and port, or the server did not answer in time"
+
+
+class Outages:
+    """Translates the errors of one engine's driver. `where` names the database, without its user and password.
+
+    `misfits` are errors of values that do not fit their column, `database_errors` all errors of a driver, and
+    `outages` those after which the connection must not be used again.
+    """
+
+    def __init__(self, engine: sa.Engine, where: str) -> None:
+        driver: Any = engine.dialect.loaded_dbapi
+        self.where = where
+        self.misfits: tuple[type[BaseException], ...] = (driver.DataError, sa.exc.DataError, UnicodeError)
+        self.database_errors: tuple[type[BaseException], ...] = (driver.Error, sa.exc.SQLAlchemyError, UnicodeError)
+        self.outages: tuple[type[BaseException], ...] = (
+            *(driver.OperationalError, driver.InterfaceError, driver.InternalError),
+            *(sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.InvalidRequestError),
+        )
+
+    def translated(self, problem: BaseException) -> StoreUnavailable:
+        """The exception that callers get: with the database, the class and code of the error and a hint.
+
+        Never with the driver's text, which can quote a row or a password.
+        """
+        name, code = type(_cause(problem)).__name__, code_of(problem)
+        hint = _HINTS.get(code) or _HINTS.get(code.rpartition("_")[0]) or ("" if code else _hint_without_code(problem))
+        reason = f"{name} {code}".rstrip()
+        return StoreUnavailable(f"the database {self.where} cannot be used ({reason}{hint and ': '}{hint})")
+
+
+def _hint_without_code(problem: BaseException) -> str:
+    text = str(_cause(problem)).lower()
+    return next((_HINTS[code] for phrase, code in _PHRASES.items() if phrase in text), _UNANSWERED)
+
+
+def is_contention(problem: BaseException) -> bool:
+    """Whether the statement only waited too long for others, so that other connections are in order."""
+    return code_of(problem) in _CONTENTION
+
+
+def is_lost_preparation(problem: BaseException) -> bool:
+    """Whether a prepared statement is missing or already there: a pooler gave the transaction another connection."""
+    return code_of(problem) in {"26000", "42P05"}
+
+
+def code_of(problem: BaseException) -> str:
+    """The SQLSTATE, SQLite's error name, or MariaDB's error number; "" without one."""
+    cause = _cause(problem)
+    first = cause.args[0] if cause.args and isinstance(cause.args[0], int) else ""
+    return str(getattr(cause, "sqlite_errorname", None) or first or getattr(cause, "sqlstate", None) or "")
+
+
+def _cause(problem: BaseException) -> Any:
+    return getattr(problem, "orig", None) or problem

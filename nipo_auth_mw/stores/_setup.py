@@ -1,0 +1,118 @@
+"""How a new connection is set up: its time limits, its durability, and what it needs behind a connection pooler."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from nipo_auth_mw.stores._pool import PooledConnection
+
+ANSWER_SECONDS = 3
+"""After this many seconds a server ends a statement."""
+_SILENCE_SECONDS = 5.0
+"""After this many seconds without an answer the client gives a server up."""
+SQLITE_BUSY_SECONDS = 5
+_WAL_SECONDS = 5.0
+
+
+class Setup:
+    """Opens connections. `durable=False` is for counters: they wait for no disk, and a crash of the machine loses the
+    last ones.
+
+    `behind_pooler` is set when PostgreSQL turns out to be reached through a connection pooler. `replaced` tells whether
+    an SQLite file has another inode than at the last call; None for a server.
+    """
+
+    def __init__(self, backend: str, path: str, *, durable: bool) -> None:
+        self._backend = backend
+        self._durable = durable
+        self.behind_pooler = False
+        self.replaced: Callable[[], bool] | None = _Inode(path).has_changed if backend == "sqlite" else None
+
+    def open(self, engine: sa.Engine) -> PooledConnection:
+        """A new connection, ready for statements."""
+        connection = engine.connect()
+        try:
+            begin = {"sqlite": self._sqlite, "postgresql": self._postgresql}.get(self._backend, self._mariadb)(
+                connection
+            )
+            return PooledConnection(connection, begin)
+        except BaseException:
+            connection.invalidate()
+            connection.close()
+            raise
+
+    def _sqlite(self, connection: sa.Connection) -> str:
+        for setting in (
+            f"busy_timeout = {SQLITE_BUSY_SECONDS * 1000}",
+            "journal_mode = WAL",
+            "foreign_keys = ON",
+            f"synchronous = {'FULL' if self._durable else 'NORMAL'}",
+        ):
+            _set(connection, f"PRAGMA {setting}")
+        return "BEGIN IMMEDIATE"
+
+    def _postgresql(self, connection: sa.Connection) -> str:
+        """A pooler lends each transaction another connection of the server (pgbouncer, pool_mode=transaction).
+
+        There, a setting of the session would reach other clients, and a prepared statement would be missing. A pooler
+        shows in the number of the server's process, which it cannot know when it greets a client.
+        """
+        driver: Any = connection.connection.dbapi_connection
+        # libpq waits for an answer without a limit, and a frozen server still acknowledges what it receives.
+        driver.wait = partial(driver.wait, timeout=_SILENCE_SECONDS)
+        cursor = driver.cursor()
+        cursor.execute("SELECT pg_backend_pid()")
+        limits = {
+            "statement_timeout": str(ANSWER_SECONDS * 1000),
+            "synchronous_commit": "on" if self._durable else "off",
+        }
+        begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
+        if self.behind_pooler or cursor.fetchone()[0] != driver.info.backend_pid:
+            driver.prepare_threshold = None
+            return "; ".join([begin, *(f"SET LOCAL {name} = {value}" for name, value in limits.items())])
+        cursor.execute("; ".join(f"SET {name} = {value}" for name, value in limits.items()))
+        return begin
+
+    def _mariadb(self, connection: sa.Connection) -> str:
+        connection.exec_driver_sql(
+            f"SET SESSION innodb_lock_wait_timeout = {ANSWER_SECONDS}, max_statement_time = {ANSWER_SECONDS},"
+            # A server without strict mode cuts a long address, which may then be another user's.
+            " SESSION sql_mode = CONCAT_WS(',', @@sql_mode, 'STRICT_ALL_TABLES')"
+        )
+        connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        return "BEGIN"
+
+
+class _Inode:
+    """Notices that a file was replaced: a backup put back under a running process, for example."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._last: tuple[int, int] | None = None
+
+    def has_changed(self) -> bool:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return False
+        last, self._last = self._last, (found.st_dev, found.st_ino)
+        return last is not None and last != self._last
+
+
+def _set(connection: sa.Connection, setting: str) -> None:
+    """Run a setting. SQLite's busy time-out does not cover the change of the journal mode, so wait here."""
+    deadline = time.monotonic() + _WAL_SECONDS
+    while True:
+        try:
+            connection.exec_driver_sql(setting)
+            return
+        except sa.exc.OperationalError:
+            if "journal_mode" not in setting or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
