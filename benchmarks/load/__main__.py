@@ -1,0 +1,127 @@
+"""`python -m benchmarks.load`: the middleware under load, with faults, and what a sign-in costs PostgreSQL.
+
+Without an option: nginx in front of gunicorn, whose workers are sync, gthread or gevent, on SQLite and on PostgreSQL
+with Redis. wrk asks for signed-in pages, and for the same page without the middleware, in turn. Then people and
+attackers send a mix: 95 % signed-in pages, 4 % visitors, 1 % sign-ins, sign-outs and resets, and bursts of wrong
+passwords, forged cookies and forgotten passwords of unknown addresses. The identity in each answer is checked.
+
+`--faults`: the same people and attackers, while servers are killed, stopped, frozen and slowed down one after the
+other. Then an audit compares what clients saw with the audit log, the mail server and the hashers. The last line says
+what was lost, doubled and admitted beyond the limit, and how many requests failed outside the faults.
+
+`--cost`: statements, commits and writes of PostgreSQL for each of 100 sign-ins a second.
+
+All servers are private to the run: free ports, data in a temporary folder. Exits 1 if anything was wrong. Needs Linux,
+PostgreSQL, Redis, nginx and wrk (Debian: postgresql redis-server nginx-light wrk). A full disk needs root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.load import audit, cost, faults, report, throughput
+from benchmarks.load.attackers import Attackers
+from benchmarks.load.house import SetUp, running
+from benchmarks.load.ledger import Ledger
+from benchmarks.load.people import AT_FAULTS, Crowd
+from benchmarks.load.processes import Missing
+
+PEOPLE, VICTIMS = 12, 40
+FAULTY = (
+    SetUp(kind="gthread", store="sqlite", nodes=2, faults=True),
+    SetUp(kind="gthread", store="postgres", redis=True, nodes=2, faults=True),
+)
+
+
+def with_faults(set_up: SetUp, given: argparse.Namespace, seconds: float) -> tuple[str, audit.Audit]:
+    """One site, its faults and its audit: the table and what was found."""
+    folder, ledger = Path(tempfile.mkdtemp(prefix="load-")), Ledger()
+    try:
+        with running(set_up, folder, PEOPLE + VICTIMS + int(40 + seconds * given.rate / 25)) as house:
+            crowd = Crowd(house, ledger, PEOPLE, given.rate, AT_FAULTS)
+            crowd.start(Attackers(house, ledger, crowd, VICTIMS))
+            chosen = [fault for fault in faults.of(house) if given.only in fault.name]
+            windows = faults.run(house, chosen, seconds, lambda line: print(f"  {line}", flush=True))
+            crowd.join()
+            found = audit.of(house, ledger, crowd, windows)
+            answered = [one for one in ledger.seen if not one.failed]
+            print(f"  {len(answered)} answers, p50 / p99 / p99.9 {report.milliseconds(answered)} ms", flush=True)
+            return report.table([report.HEAD, *report.faults(ledger, windows, found)]), found
+    finally:
+        if given.keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def all_faults(given: argparse.Namespace) -> bool:
+    """Every set-up with its faults; whether all was well."""
+    total, text = audit.Audit(), ""
+    chosen = [one for one in FAULTY if given.store in (None, one.store)]
+    for set_up in chosen:
+        print(f"\n{set_up}", flush=True)
+        try:
+            table, found = with_faults(set_up, given, given.minutes * 60 / len(chosen))
+        except Missing as missing:
+            print(f"skipped: {missing}")
+            continue
+        print(f"\n{table}\n")
+        text += f"{set_up}:\n\n{table}\n\n"
+        total.add(found)
+    for thing in total.things():
+        print(thing)
+    print(total.verdict, flush=True)
+    if given.write_docs:
+        report.write("faults", f"{text}`{total.verdict}`")
+    return total.good
+
+
+def load(given: argparse.Namespace) -> bool:
+    """Every set-up without faults; whether all answers were right."""
+    rows, good = [], True
+    for set_up in throughput.SET_UPS:
+        if given.store in (None, set_up.store) and given.only in str(set_up):
+            row, right = throughput.measure(set_up, given.seconds, given.rate)
+            print(" | ".join(row), flush=True)
+            rows.append(row)
+            good = good and right
+    text = report.table([throughput.HEAD, *rows])
+    print(f"\n{text}")
+    if given.write_docs:
+        report.write("load", text)
+    return good
+
+
+def cost_of_a_sign_in(given: argparse.Namespace) -> bool:
+    """What PostgreSQL does for a sign-in."""
+    store, redis = (cost.measure(set_up, given.seconds, 100) for set_up in cost.SET_UPS)
+    text = report.table([cost.HEAD, *((name, f"{store[name]:,.1f}", f"{redis[name]:,.1f}") for name in store)])
+    print(text)
+    if given.write_docs:
+        report.write("cost", text)
+    return True
+
+
+def main() -> int:
+    """Run what the options say. Returns the exit code."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = options.add_mutually_exclusive_group()
+    what.add_argument("--faults", action="store_const", dest="run", const=all_faults, default=load)
+    what.add_argument("--cost", action="store_const", dest="run", const=cost_of_a_sign_in)
+    options.add_argument("--minutes", type=float, default=10, help="of faults, in all")
+    options.add_argument("--seconds", type=float, default=40, help="of load, for each set-up")
+    options.add_argument("--rate", type=float, default=60, help="acts of people a second")
+    options.add_argument("--store", choices=("sqlite", "postgres"), help="only set-ups with this store")
+    options.add_argument("--only", default="", help="only faults or set-ups whose name contains this")
+    options.add_argument("--keep", action="store_true", help="keep the folder with logs and data")
+    options.add_argument("--write-docs", action="store_true", help="write the tables into docs/operations.md")
+    given = options.parse_args()
+    return 0 if given.run(given) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
