@@ -18,54 +18,21 @@ PostgreSQL, Redis, nginx and wrk (Debian: postgresql redis-server nginx-light wr
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 
-from benchmarks.load import audit, cost, faults, report, throughput
-from benchmarks.load.attackers import Attackers
-from benchmarks.load.house import SetUp, running
-from benchmarks.load.ledger import Ledger
-from benchmarks.load.people import AT_FAULTS, Crowd
+from benchmarks.load import audit, cost, report, throughput, trial
 from benchmarks.load.processes import Missing
-
-PEOPLE, VICTIMS = 12, 40
-FAULTY = (
-    SetUp(kind="gthread", store="sqlite", nodes=2, faults=True),
-    SetUp(kind="gthread", store="postgres", redis=True, nodes=2, faults=True),
-)
-
-
-def with_faults(set_up: SetUp, given: argparse.Namespace, seconds: float) -> tuple[str, audit.Audit]:
-    """One site, its faults and its audit: the table and what was found."""
-    folder, ledger = Path(tempfile.mkdtemp(prefix="load-")), Ledger()
-    try:
-        with running(set_up, folder, PEOPLE + VICTIMS + int(40 + seconds * given.rate / 25)) as house:
-            crowd = Crowd(house, ledger, PEOPLE, given.rate, AT_FAULTS)
-            crowd.start(Attackers(house, ledger, crowd, VICTIMS))
-            chosen = [fault for fault in faults.of(house) if given.only in fault.name]
-            windows = faults.run(house, chosen, seconds, lambda line: print(f"  {line}", flush=True))
-            crowd.join()
-            found = audit.of(house, ledger, crowd, windows)
-            answered = [one for one in ledger.seen if not one.failed]
-            print(f"  {len(answered)} answers, p50 / p99 / p99.9 {report.milliseconds(answered)} ms", flush=True)
-            return report.table([report.HEAD, *report.faults(ledger, windows, found)]), found
-    finally:
-        if given.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def all_faults(given: argparse.Namespace) -> bool:
     """Every set-up with its faults; whether all was well."""
     total, text = audit.Audit(), ""
-    chosen = [one for one in FAULTY if given.store in (None, one.store)]
+    chosen = [one for one in trial.SET_UPS if given.store in (None, one.store)]
     for set_up in chosen:
         print(f"\n{set_up}", flush=True)
         try:
-            table, found = with_faults(set_up, given, given.minutes * 60 / len(chosen))
+            seconds = given.minutes * 60 / len(chosen)
+            table, found = trial.of(set_up, seconds, given.rate, only=given.only, keep=given.keep)
         except Missing as missing:
             print(f"skipped: {missing}")
             continue

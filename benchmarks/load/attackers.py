@@ -9,7 +9,7 @@ from benchmarks.load import site
 from benchmarks.load.browser import SESSION, Browser
 from benchmarks.load.house import House
 from benchmarks.load.ledger import Ledger
-from benchmarks.load.people import Crowd
+from benchmarks.load.people import VICTIMS, Crowd
 
 GUESSES = 10
 """Wrong passwords at once for one address, from as many client addresses."""
@@ -18,12 +18,12 @@ EVERY = 4.0
 
 
 class Attackers(threading.Thread):
-    """Bursts until the crowd ends. The victims are the last accounts, and nobody else uses them."""
+    """Bursts until the crowd ends."""
 
-    def __init__(self, house: House, ledger: Ledger, crowd: Crowd, victims: int) -> None:
+    def __init__(self, house: House, ledger: Ledger, crowd: Crowd) -> None:
         super().__init__(name="attackers", daemon=True)
         self._house, self._ledger, self._crowd = house, ledger, crowd
-        self._victims = [account.email for account in house.accounts[-victims:]]
+        self._victims = [account.email for account in house.accounts[-VICTIMS:]]
         self._cookies = [person.browser.cookies for person in crowd.people]
         self._numbers = count()
 

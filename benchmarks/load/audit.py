@@ -65,16 +65,17 @@ def of(house: House, ledger: Ledger, crowd: Crowd, windows: Sequence[Window]) ->
     for person in crowd.people:
         if SESSION in person.browser.cookies:
             person.page()
+        person.browser.close()
     audit = Audit(lost=list(ledger.lost), wrong=list(ledger.wrong))
     _mails(house, ledger, windows, audit)
     _events(house, ledger, audit)
     checked = Counter(site.verified(house.folder))
     audit.over_admitted = [f"{email} {times}" for email, times in checked.items() if times > site.FAILURES]
-    audit.failed_outside = [seen for seen in ledger.seen if seen.failed and not _excused(seen, windows)]
+    audit.failed_outside = [seen for seen in ledger.seen if seen.failed and not excused(seen, windows)]
     return audit
 
 
-def _excused(seen: Seen, windows: Sequence[Window]) -> bool:
+def excused(seen: Seen, windows: Sequence[Window]) -> bool:
     """Whether a request fell into a fault, or into the seconds after it."""
     return any(seen.begun <= window.ended + RECOVERY and seen.ended >= window.begun for window in windows)
 

@@ -17,6 +17,8 @@ from benchmarks.load.ledger import Ledger
 RESET, CHANGED = "Load: reset your password", "Load: your password was reset"
 """The subjects of mails that an answer promises."""
 NEW_PASSWORD = "kiiro-no-hana-to-midori-no-kusa"
+VICTIMS = 40
+"""The last accounts are those that attackers guess at."""
 SHARES = {"page": 95, "visit": 4, "sign_out_and_in": 0.5, "forget": 0.5}
 AT_FAULTS = {"page": 90, "visit": 4, "sign_out_and_in": 3, "forget": 3}
 """More of what can be lost, so that each fault meets some of it."""
@@ -32,8 +34,8 @@ class Crowd:
         self.ends = threading.Event()
         self.pause, self.shares = people / rate, shares
         self.people = [Person(self, house, ledger, number) for number in range(people)]
-        # Each further account forgets its password once, so no ration of mails is met.
-        self._forgetful, self._taken = house.accounts[people:], count()
+        # Each further account forgets its password once, so no ration of mails is met. The last are for attackers.
+        self._forgetful, self._taken = house.accounts[people:-VICTIMS], count()
 
     def start(self, *others: threading.Thread) -> None:
         """Let all act, these others too, and wait until all people have signed in."""

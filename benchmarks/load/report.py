@@ -30,18 +30,15 @@ def milliseconds(seen: Sequence[Seen]) -> str:
 
 
 def faults(ledger: Ledger, windows: Sequence[Window], audit: Audit) -> list[tuple[str, ...]]:
-    """A row for each fault: what visitors saw from its begin to the next, how soon it was over, what was lost."""
+    """A row for each fault. What visitors saw is what they saw from its begin to the begin of the next fault."""
     rows: list[tuple[str, ...]] = []
     ends = [window.begun for window in windows[1:]] + [float("inf")]
     for window, until in zip(windows, ends, strict=True):
         near = [one for one in ledger.seen if window.begun <= one.ended < until]
-        during = [one for one in near if one.begun <= window.ended]
         failed = [one for one in near if one.failed]
         slowest = max((one.ended - one.begun for one in near), default=0)
         lost = [one for one in audit.lost if window.begun <= one.at < until]
-        saw = (
-            f"{len([one for one in failed if one in during])} of {len(during)} requests failed" if failed else "nothing"
-        )
+        saw = f"{len(failed)} of {len(near)} requests failed" if failed else "nothing"
         rows.append(
             (
                 window.fault,
@@ -65,6 +62,9 @@ def recovery(ledger: Ledger, window: Window, until: float) -> float:
 
 
 def write(name: str, text: str, page: Path = PAGE) -> None:
-    """Put a measured block into the docs."""
+    """Put a measured text between its marks in the docs. KeyError without them."""
     block = re.compile(rf"(<!-- measured: {name} -->\n).*?(<!-- /measured -->)", re.DOTALL)
-    page.write_text(block.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page.read_text("utf-8")), "utf-8")
+    written, times = block.subn(lambda found: f"{found[1]}{text}\n{found[2]}", page.read_text("utf-8"))
+    if not times:
+        raise KeyError(name)
+    page.write_text(written, "utf-8")

@@ -13,11 +13,11 @@ from benchmarks.load.attackers import Attackers
 from benchmarks.load.browser import SESSION
 from benchmarks.load.house import House, SetUp, running
 from benchmarks.load.ledger import Ledger
-from benchmarks.load.people import SHARES, Crowd
+from benchmarks.load.people import SHARES, VICTIMS, Crowd
 from benchmarks.load.processes import program
 
 HEAD = ("set-up", "bare, pages/s", "with, pages/s", "share", "mix: answers", "p50 / p99 / p99.9, ms", "failed", "wrong")
-PEOPLE, VICTIMS = 12, 40
+PEOPLE = 12
 SET_UPS = [
     SetUp(kind=kind, store=store, redis=store == "postgres")
     for store in ("sqlite", "postgres")
@@ -36,7 +36,7 @@ def measure(set_up: SetUp, seconds: float, rate: float) -> tuple[list[str], bool
         crowd = Crowd(house, ledger, PEOPLE, rate, SHARES)
         crowd.people[-1].sign_in_first()
         rounds = [(_pages(house, crowd, "-", seconds / 8), _pages(house, crowd, "", seconds / 8)) for _ in range(2)]
-        crowd.start(Attackers(house, ledger, crowd, VICTIMS))
+        crowd.start(Attackers(house, ledger, crowd))
         Event().wait(seconds / 2)
         crowd.join()
     bare, ours = (median(column) for column in zip(*rounds, strict=True))
