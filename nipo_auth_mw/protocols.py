@@ -183,12 +183,14 @@ class EmailChangeStore(Protocol):
     def find_email_change(self, key: str) -> EmailChange | None:
         """The change with this key, also an expired one."""
 
+    def email_changes_of(self, user_id: str) -> Sequence[EmailChange]:
+        """All changes of an account, also expired ones, in any order."""
+
     def confirm_email_change(self, key: str, *, confirmed_at: float, expires_at: float) -> bool:
         """Set both moments if the change exists and is unconfirmed, in one atomic step; otherwise False."""
 
     def cancel_email_change(self, key: str) -> EmailChange | None:
-        """Remove the change and return it, together with every later change of the same account. Of several callers at
-        once exactly one gets it, the others get None."""
+        """Remove the change and return it. Of several callers at once exactly one gets it, the others get None."""
 
     def void_email_changes(self, user_id: str) -> None:
         """Remove all changes of an account."""

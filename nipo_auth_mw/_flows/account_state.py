@@ -10,7 +10,7 @@ from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, AttributeValue
 
 # Of the writers that meet, one succeeds in each turn; a store whose reads never see the others' writes ends here.
-_MOST_TURNS = 100
+MOST_TURNS = 100
 
 
 def change_account_state(services: Services, user_id: str, **attributes: AttributeValue | None) -> AccountState:
@@ -29,7 +29,7 @@ def remove_attributes(services: Services, user_id: str) -> None:
 
 
 def _change(services: Services, user_id: str, change: Callable[[AccountState], AccountState]) -> AccountState:
-    for _ in range(_MOST_TURNS):
+    for _ in range(MOST_TURNS):
         stored = services.account_states.account_state(user_id)
         new = change(stored)
         if new == stored:

@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._credentials.email_links import EMAIL_LASTS
-from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused
 from nipo_auth_mw._flows.password_check import check_own_password
 from nipo_auth_mw._flows.password_reset import record_refused_link
-from nipo_auth_mw._flows.revocation import end_everything
+from nipo_auth_mw._flows.revocation import end_everything, hold_unchanged
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
@@ -34,6 +35,11 @@ _EXPIRED = Refused("link_expired", detail="email")
 
 class _Spent(Exception):
     """Another request used the link first, or the account has changed meanwhile."""
+
+
+class _DecidedElsewhere(Exception):
+    """The user's own changes did not lead to the present address, or the account is disabled: an administrator or the
+    host app has decided otherwise since."""
 
 
 def offered(services: Services) -> bool:
@@ -68,6 +74,8 @@ def request_change(
     owner = services.users.find_by_email(new)
     state = services.account_states.account_state(owner.id if owner else "")
     with services.log.transaction() as record:
+        if not hold_unchanged(services, account, attempt.state):
+            return SESSION_ENDED
         _stores(services)[1].add_email_change(change)
         record(EMAIL_CHANGE_REQUESTED, subject=account, client=client)
     cancel = services.cancel_links.sign(secret)
@@ -121,10 +129,12 @@ def find_cancellable(services: Services, token: str, *, client: Client) -> Email
 def cancel_change(services: Services, token: str, *, client: Client) -> EmailChange | Refused:
     """Stop a change, or undo it within seven days after it was confirmed.
 
-    The former address signs in again, whatever came later, and every session ends. The link needs no sign-in, since an
-    attacker who took the account over may have changed the password (ASVS 5 6.3.7, 7.5.1). Of several requests at once
-    one succeeds. Refuses with `email_taken` if another account has the former address meanwhile. Raises
-    `StoreUnavailable`: then nothing has changed.
+    The former address signs in again, whatever the user changed later, and every session ends. The link needs no
+    sign-in, since an attacker who took the account over may have changed the password (ASVS 5 6.3.7, 7.5.1). It undoes
+    no decision of somebody else: if the present address does not come from the user's own changes, the link is void and
+    the present owner is told. Otherwise a former user could take back an account that was given to a successor. Of
+    several requests at once one succeeds. Refuses with `email_taken` if another account has the former address
+    meanwhile. Raises `StoreUnavailable`: then nothing has changed.
     """
     change = _cancellable(services, token)
     account = services.users.get(change.user_id) if change else None
@@ -137,6 +147,9 @@ def cancel_change(services: Services, token: str, *, client: Client) -> EmailCha
         return Refused("email_taken", detail="back")
     except _Spent:
         record_refused_link(services, client)
+        return _EXPIRED
+    except _DecidedElsewhere:
+        _void(services, change, client)
         return _EXPIRED
     state = services.account_states.account_state(account.id)
     services.notifications.email_change_cancelled(before, state, client, old=change.old_email)
@@ -185,8 +198,11 @@ def _restore(services: Services, change: EmailChange, client: Client) -> Account
     with services.log.transaction() as record:
         before = _put_back(services, change)
         end_everything(services, before, why="email_change_cancelled", record=record)
+        others = _led_on(changes.email_changes_of(change.user_id), change.old_email)[1]
         if changes.cancel_email_change(change.key) is None:
             raise _Spent
+        for other in others:
+            changes.cancel_email_change(other.key)
         details: dict[str, Any] = {"from": before.email}
         record(EMAIL_CHANGE_CANCELLED, subject=before, email=change.old_email, client=client, **details)
     return before
@@ -195,19 +211,44 @@ def _restore(services: Services, change: EmailChange, client: Client) -> Account
 def _put_back(services: Services, change: EmailChange) -> Account:
     """Write the former address, even if the account still has it: a confirmation that runs now must end first.
 
-    Returns the account as it was before.
+    Returns the account as it was before. Raises `_DecidedElsewhere`.
     """
-    accounts, _ = _stores(services)
+    accounts, changes = _stores(services)
     for overtaken in (False, True):
         before = services.users.get(change.user_id)
         if before is None:
             break
+        led_to, _ = _led_on(changes.email_changes_of(change.user_id), change.old_email)
+        if not before.active or before.email not in led_to:
+            raise _DecidedElsewhere
         if accounts.set_email(before.id, change.old_email, expected=before.email):
             return before
         # A host app's store may count only rows that became different.
         if overtaken and before.email == change.old_email:
             return before
     raise _Spent
+
+
+def _led_on(changes: Sequence[EmailChange], start: str) -> tuple[set[str], list[EmailChange]]:
+    """The addresses to which confirmed changes led from `start`, and all changes that were asked for there.
+
+    Goes from address to address and not by time, since the clocks of several machines differ.
+    """
+    led_to, missing = {start}, True
+    while missing:
+        further = {one.new_email for one in changes if one.confirmed_at is not None and one.old_email in led_to}
+        missing = bool(further - led_to)
+        led_to |= further
+    return led_to, [one for one in changes if one.old_email in led_to]
+
+
+def _void(services: Services, change: EmailChange, client: Client) -> None:
+    """Make a cancel link void that would undo somebody else's decision, and tell the present owner once."""
+    record_refused_link(services, client)
+    account = services.users.get(change.user_id)
+    if _stores(services)[1].cancel_email_change(change.key) is not None and account is not None:
+        state = services.account_states.account_state(account.id)
+        services.notifications.email_cancel_refused(account, state, client)
 
 
 def _stores(services: Services) -> tuple[EmailStore, EmailChangeStore]:

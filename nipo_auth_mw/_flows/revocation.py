@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from nipo_auth_mw._audit.events import Record
+from nipo_auth_mw._flows.account_state import MOST_TURNS
 from nipo_auth_mw._flows.password_check import UNLOCKED
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.models import Client
+from nipo_auth_mw.models import AccountState, Client
 from nipo_auth_mw.protocols import Account
 
 
@@ -21,6 +22,27 @@ def end_everything(
     counter = services.account_states.raise_revocation_counter(account.id)
     services.sessions.end_all(account.id, why=why, record=record, actor=actor, except_key=except_key)
     return counter
+
+
+def hold_unchanged(services: Services, account: Account, state: AccountState) -> bool:
+    """Whether the account still is as it was read. If so, it stays so until the transaction ends.
+
+    Call this in a transaction that writes what a check of the password has allowed: an administrator may have changed
+    the account while the check was under way. The write of the unchanged state makes every revocation wait.
+    """
+    for _ in range(MOST_TURNS):
+        now = services.account_states.account_state(account.id)
+        if now.revocation_counter != state.revocation_counter:
+            return False
+        if services.account_states.update_account_state(account.id, now, expected=now):
+            break
+    else:
+        return False
+    held, present = services.account_states.account_state(account.id), services.users.get(account.id)
+    if present is None or held.revocation_counter != state.revocation_counter:
+        return False
+    facts = (present.email, present.password_hash, bool(present.active))
+    return facts == (account.email, account.password_hash, bool(account.active))
 
 
 def lift_lock(services: Services, account: Account, *, actor: str = "", client: Client | None = None) -> None:

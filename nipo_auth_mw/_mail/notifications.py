@@ -103,6 +103,11 @@ class Notifications:
         for to in dict.fromkeys([old, account.email, state.notify_email or old]):
             self._tell("email_change_cancelled", to, account, state, client, about=old)
 
+    def email_cancel_refused(self, account: Account, state: AccountState, client: Client) -> None:
+        """A link that cancels a change of the sign-in address was used after somebody else had changed the account.
+        Nothing has changed. Goes to the present owner, without the device that used the link."""
+        self._tell_all("email_cancel_refused", account, state, _without_device(client))
+
     def locked(self, account: Account, state: AccountState, client: Client, *, seconds: int | None) -> None:
         """Wrong passwords have locked the account's sign-in (ASVS 5 6.3.5). `seconds` is None for a permanent lock.
 

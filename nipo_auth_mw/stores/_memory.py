@@ -251,6 +251,11 @@ class MemoryStore:
         with self._lock:
             return self._changes.get(key)
 
+    def email_changes_of(self, user_id: str) -> Sequence[EmailChange]:
+        """See `EmailChangeStore.email_changes_of`."""
+        with self._lock:
+            return [change for change in self._changes.values() if change.user_id == user_id]
+
     def confirm_email_change(self, key: str, *, confirmed_at: float, expires_at: float) -> bool:
         """See `EmailChangeStore.confirm_email_change`."""
         with self._lock:
@@ -263,10 +268,7 @@ class MemoryStore:
     def cancel_email_change(self, key: str) -> EmailChange | None:
         """See `EmailChangeStore.cancel_email_change`."""
         with self._lock:
-            change = self._changes.pop(key, None)
-            if change is not None:
-                self._drop(lambda c: c.user_id == change.user_id and c.requested_at >= change.requested_at)
-            return change
+            return self._changes.pop(key, None)
 
     def void_email_changes(self, user_id: str) -> None:
         """See `EmailChangeStore.void_email_changes`."""

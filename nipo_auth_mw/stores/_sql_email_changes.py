@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from nipo_auth_mw.stores._schema import email_change as change
 from nipo_auth_mw.stores._statements import storable
 
 _COLUMNS = tuple(change.c[field.name] for field in fields(EmailChange))
+_BY_USER = sa.select(*_COLUMNS).where(change.c.user_id == sa.bindparam("user_id"))
 _BY_KEY = sa.select(*_COLUMNS).where(change.c.key == sa.bindparam("key"))
 
 
@@ -30,6 +32,11 @@ class SQLEmailChanges:
         rows = self._db.look_up(_BY_KEY, key=key) if storable(key) else ()
         return EmailChange(*rows[0]) if rows else None
 
+    def email_changes_of(self, user_id: str) -> Sequence[EmailChange]:
+        """See `EmailChangeStore.email_changes_of`."""
+        rows = self._db.look_up(_BY_USER, user_id=user_id) if storable(user_id) else ()
+        return [EmailChange(*row) for row in rows]
+
     def confirm_email_change(self, key: str, *, confirmed_at: float, expires_at: float) -> bool:
         """See `EmailChangeStore.confirm_email_change`."""
         waiting = sa.and_(change.c.key == key, change.c.confirmed_at.is_(None))
@@ -41,13 +48,8 @@ class SQLEmailChanges:
         if not storable(key):
             return None
         with self._db.writing() as connection:
-            row = connection.execute(sa.delete(change).where(change.c.key == key).returning(*_COLUMNS)).first()
-            if row is None:
-                return None
-            gone = EmailChange(*row)
-            later = sa.and_(change.c.user_id == gone.user_id, change.c.requested_at >= gone.requested_at)
-            connection.execute(sa.delete(change).where(later))
-        return gone
+            rows = connection.execute(sa.delete(change).where(change.c.key == key).returning(*_COLUMNS)).all()
+        return EmailChange(*rows[0]) if rows else None
 
     def void_email_changes(self, user_id: str) -> None:
         """See `EmailChangeStore.void_email_changes`."""

@@ -35,14 +35,22 @@ class EmailChangeStoreContract(StoreContract):
         assert store.find_email_change("a" * 64) == self.change(confirmed_at=150.0, expires_at=300.0)
         assert store.confirm_email_change("\0", confirmed_at=1.0, expires_at=1.0) is False
 
-    def test_a_change_is_cancelled_once_together_with_later_ones(self, store: Any) -> None:
+    def test_all_changes_of_an_account_are_found(self, store: Any) -> None:
+        mine = [self.change(), self.change("b" * 64, confirmed_at=150.0)]
+        for one in (*mine, self.change("c" * 64, user_id="2")):
+            store.add_email_change(one)
+        assert sorted(store.email_changes_of("1"), key=lambda one: str(one.key)) == mine
+        for text in (*ODD_TEXTS, "3"):
+            assert list(store.email_changes_of(text)) == [], ascii(text)
+
+    def test_a_change_is_cancelled_once_and_alone(self, store: Any) -> None:
         store.add_email_change(self.change("e" * 64, requested_at=50.0))
         store.add_email_change(self.change())
         store.add_email_change(self.change("b" * 64, requested_at=101.0))
         store.add_email_change(self.change("c" * 64, user_id="2", requested_at=102.0))
         results = at_once(lambda n: store.cancel_email_change("a" * 64))
         assert sorted(results, key=bool) == [None] * (RACERS - 1) + [self.change()]
-        assert [store.find_email_change(k * 64) is not None for k in "eabc"] == [True, False, False, True]
+        assert [store.find_email_change(k * 64) is not None for k in "eabc"] == [True, False, True, True]
         assert store.cancel_email_change("\0") is None
 
     def test_all_changes_of_an_account_are_removed(self, store: Any) -> None:
