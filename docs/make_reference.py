@@ -20,12 +20,14 @@ from typing import Any
 import click
 
 import nipo_auth_mw
+from docs import operator_texts
 from nipo_auth_mw import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy, protocols
 from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._pages.catalogues import shipped
 from nipo_auth_mw._web.problems import PROBLEMS
 from nipo_auth_mw._web.routes import ROUTES, Route
 from nipo_auth_mw.cli import cli
+from nipo_auth_mw.stores._outages import _HINTS as HINTS
 from nipo_auth_mw.testing import contracts
 
 ROOT = Path(__file__).parents[1]
@@ -120,7 +122,37 @@ def features_index(_: str = "") -> str:
     )
 
 
+def log_lines(_: str = "") -> str:
+    """Every line that the package logs, with what it means and what to do."""
+    meaning = dict(TEXTS["log"])
+    rows = [(line.level, _cell(line.text), _taken(meaning, line.text)) for line in operator_texts.log_lines()]
+    _refuse_rest(meaning, "log")
+    return _table(("level", "line", "what it means, and what to do"), rows)
+
+
+def findings(_: str = "") -> str:
+    """Every finding of `nipo-auth check` that is not `ok`, with what to do."""
+    actions = dict(TEXTS["findings"])
+    rows = [
+        (line.level, f"`{line.about}`", _cell(line.text), _taken(actions, f"{line.about}: {line.text}"))
+        for line in operator_texts.findings()
+    ]
+    _refuse_rest(actions, "findings")
+    return _table(("level", "about", "finding", "what to do"), rows)
+
+
+def outages(_: str = "") -> str:
+    """The codes of databases that the package knows, by what it says about them."""
+    codes: dict[str, list[str]] = {}
+    for code, hint in HINTS.items():
+        codes.setdefault(hint, []).append(f"`{code}`")
+    return _table(("code", "hint"), [(", ".join(of), _cell(hint)) for hint, of in codes.items()])
+
+
 TABLES: dict[str, Callable[[str], str]] = {
+    "log_lines": log_lines,
+    "findings": findings,
+    "outages": outages,
     "settings": settings,
     "features": features_index,
     "routes": routes,
@@ -206,6 +238,11 @@ def _first_sentence(text: str | None) -> str:
     """The first sentence of a docstring, on one line of a table."""
     paragraph = " ".join((text or "").strip().split("\n\n")[0].split())
     return re.split(r"(?<=\.) (?=[A-Z`])", paragraph)[0].replace("|", "\\|")
+
+
+def _cell(text: str) -> str:
+    """A text on one line of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _taken(texts: dict[str, str], name: str) -> str:
