@@ -80,7 +80,12 @@ class AuthMiddleware:
             listeners=listeners,
         )
         self._web = context.build(
-            config, self._services, pages, is_page=routes.is_page, is_page_of_user=routes.is_page_of_user
+            config,
+            self._services,
+            pages,
+            is_page=routes.is_page,
+            is_page_of_user=routes.is_page_of_user,
+            page_of=routes.page_of,
         )
         self._config = config
         self._prefix = config.prefix

@@ -14,18 +14,19 @@ from nipo_auth_mw._flows.outcomes import SIGN_IN_REQUIRED, Refused
 from nipo_auth_mw._flows.staff import ADMIN
 from nipo_auth_mw._pages.renderer import Problem, Renderer
 from nipo_auth_mw._web import problems
-from nipo_auth_mw._web.body import BadRequest
 from nipo_auth_mw._web.cookies import Cookie
+from nipo_auth_mw._web.redirects import LONGEST_IN_URL
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import PasswordRejected
 from nipo_auth_mw.models import User
 
-_CSP = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+_CSP_OF_ALL = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
 )
+_CSP = _CSP_OF_ALL + "frame-ancestors 'none'"
+_CSP_OF_FRAMED = _CSP_OF_ALL + "frame-ancestors *"
 _HEADERS = (
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", _CSP),
@@ -71,21 +72,43 @@ class Answers:
         """
         user: User | None = request.session.user if request.session else None
         flash = self._flash(request) if status == 200 else ""
+        shown = flash or (self._pages.flash(request.language, request.note) if request.note else "")
         common: dict[str, Any] = {
             "root": request.root,
             "here": here(request, self._config),
             "user": user,
-            "flash": flash,
+            "flash": shown,
         }
         common |= {"sections": self._sections(request), "at_section": request.route.partition("/")[0]}
         html = self._pages.render(template, request.language, **{**common, **context})
-        response = _with_headers(
-            Response(html.encode("utf-8", "replace"), status, content_type="text/html; charset=utf-8")
-        )
+        response = self._html(html, status)
         response.headers["Content-Language"] = request.language
         if flash:
             response.headers.add("Set-Cookie", self._flash_cookie.delete())
         return response
+
+    def framed(self, request: Request, to: str) -> Response:
+        """The page in a frame of another page: it opens `to` in a window of its own.
+
+        Browsers keep no cookie of a framed site, and a form in a frame could be covered (clickjacking). So this page,
+        which has only a link, is the only one that may be framed.
+        """
+        response = self._alone(request, "login-framed.html", to)
+        response.status_code = 401
+        response.headers["Content-Security-Policy"] = _CSP_OF_FRAMED
+        del response.headers["X-Frame-Options"]
+        return response
+
+    def _alone(self, request: Request, template: str, to: str) -> Response:
+        """A page that has nothing but a link to `to`: no user, no navigation, no form, and no flash message, which the
+        next page shows."""
+        context: dict[str, Any] = {"root": request.root, "user": None, "sections": (), "flash": "", "to": to}
+        return self._html(self._pages.render(template, request.language, **context))
+
+    def _html(self, html: str, status: int = 200) -> Response:
+        """An HTML answer, never cached."""
+        body = html.encode("utf-8", "replace")
+        return _with_headers(Response(body, status, content_type="text/html; charset=utf-8"))
 
     def _sections(self, request: Request) -> tuple[str, ...]:
         """The pages in the navigation: those that this user may open."""
@@ -112,12 +135,26 @@ class Answers:
 
         `flash` names the flash message at the top of the next page. `cookies` are values of Set-Cookie.
         """
-        response = self.data({"next": to, **what}) if request.wants_json else self.redirect(to)
+        response = self.data({"next": to, **what}) if request.wants_json else self.lead_on(request, to)
         if flash and not request.wants_json:
             cookies = [*cookies, self._flash_cookie.set(flash)]
         for cookie in cookies:
             response.headers.add("Set-Cookie", cookie)
         return response
+
+    def lead_on(self, request: Request, to: str) -> Response:
+        """The answer that leads to `to`, to a form or to a page that a form led to.
+
+        Chrome and Safari apply `form-action` to each redirect after a form. The app may redirect to another origin, so
+        a browser gets a page of ours that leads to the app: a navigation of its own, which `form-action` does not
+        concern (w3c/webappsec-csp#8). It works without script. A page has room for a target that is too long for the
+        header of a proxy's buffer.
+        """
+        prefix = f"{request.root}{self._config.prefix}"
+        ours = to.startswith((f"{prefix}/", f"{prefix}?"))
+        if ours or not _came_by_form(request, f"{self._config.origin}{prefix}/"):
+            return self.redirect(to)
+        return self._alone(request, "login-continue.html", to)
 
     def redirect(self, to: str) -> Response:
         """A redirect with 303, so that no browser sends the POST again to the target.
@@ -187,16 +224,24 @@ def here(request: Request, config: AuthConfig) -> str:
     """The path that the language switch returns to: this page, or sign-in if GET does not show this page.
 
     It holds nothing of the query except `next`: a password that a user typed into the address bar must not show in the
-    page.
+    page. If `next` is too long for a URL, it is the path itself, which leads back to this page.
     """
-    if request.method not in {"GET", "HEAD"} or not request.route:
-        return f"{request.root}{config.prefix}/login"
-    try:
-        wanted = request.query.get("next")
-    except BadRequest:
-        wanted = None
-    path = f"{request.root}{config.prefix}/{request.route}"
-    return f"{path}?{urlencode({'next': wanted}, safe='/')}" if wanted else path
+    prefix = f"{request.root}{config.prefix}"
+    if not request.keeps_wanted or not request.route:
+        return f"{prefix}/login"
+    path = f"{prefix}/{request.route}"
+    url = f"{path}?{urlencode({'next': request.wanted}, safe='/')}" if request.wanted else path
+    return url if len(url) <= LONGEST_IN_URL else request.wanted
+
+
+def _came_by_form(request: Request, pages: str) -> bool:
+    """Whether the answer belongs to a form in a browser's window: one that was sent, or one whose answer led here.
+
+    `pages` is the URL below which the middleware's own pages are.
+    """
+    if request.environ.get("HTTP_SEC_FETCH_DEST") != "document":
+        return False
+    return request.method == "POST" or str(request.environ.get("HTTP_REFERER") or "").startswith(pages)
 
 
 def _with_headers(response: Response) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -99,8 +100,28 @@ def _read(environ: Environ, most: int) -> bytes:
     return b"".join(chunks)
 
 
+class Query:
+    """The fields of a query. Programs add fields that no page reads, in any encoding, and add them twice."""
+
+    def __init__(self, text: str) -> None:
+        # Undecodable bytes become surrogates, which no field that is read may hold.
+        pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
+        self._fields: dict[str, str] = dict(pairs)
+        self._twice = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
+
+    def get(self, name: str, default: str = "") -> str:
+        """The text of a field. Raises `BadRequest` if it is given twice or is not UTF-8.
+
+        Two readers could choose differently between two values (ASVS 5 15.3.7).
+        """
+        value = self._fields.get(name, default)
+        if name in self._twice or not is_text(value):
+            raise BadRequest("bad_request")
+        return value
+
+
 def pairs_of(text: str) -> dict[str, str]:
-    """The fields of a query or a form. Raises `BadRequest`."""
+    """The fields of a form. Raises `BadRequest`."""
     try:
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
     except ValueError:
@@ -127,11 +148,11 @@ def _json_fields(body: bytes) -> dict[str, str | bool]:
     if not isinstance(data, dict):
         raise BadRequest("bad_request")
     for name, value in data.items():
-        if not isinstance(value, bool if name in _FLAGS else str) or not _is_text(f"{name}{value}"):
+        if not isinstance(value, bool if name in _FLAGS else str) or not is_text(f"{name}{value}"):
             raise BadRequest("bad_request")
     return data
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
     """Whether the text can be encoded. JSON can spell lone surrogates, which cannot."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

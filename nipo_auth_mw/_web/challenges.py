@@ -12,8 +12,10 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, SIGN_IN_REQUIRED, Refused
 from nipo_auth_mw._flows.requirement import Requirement
+from nipo_auth_mw._web import problems
 from nipo_auth_mw._web.context import WebContext
-from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, accepts_html, is_navigation, path_of
+from nipo_auth_mw._web.redirects import LONGEST, LONGEST_IN_URL
+from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, accepts_html, is_framed, is_navigation, path_of
 
 
 def leads_to_a_page(environ: Environ) -> bool:
@@ -50,16 +52,21 @@ def _opened(web: WebContext, request: Request, route: str, refused: Refused) -> 
     """
     environ = request.environ
     if is_navigation(environ):
-        return web.answers.redirect(_page(web, request, route, path_of(environ, web.config)))
+        wanted = path_of(environ, web.config)
+        if is_framed(environ):
+            return web.answers.framed(request, web.redirect_target(request, wanted))
+        page = _page(web, request, route, wanted)
+        return web.answers.redirect(page) if page else _in_place(web, request, route, refused, wanted)
     if _is_htmx(environ):
         response = web.answers.refuse(request, refused, as_json=True)
-        response.headers["HX-Redirect"] = _page(web, request, route, _current_path(web, environ))
+        wanted = _current_path(web, environ)
+        response.headers["HX-Redirect"] = _page(web, request, route, wanted) or wanted
         return response
     if _is_inertia(environ):
         wanted = path_of(environ, web.config) if request.method == "GET" else ""
         response = web.answers.refuse(request, refused, as_json=True)
         response.status_code = 409
-        response.headers["X-Inertia-Location"] = _page(web, request, route, wanted)
+        response.headers["X-Inertia-Location"] = _page(web, request, route, wanted) or wanted
         return response
     return None
 
@@ -82,9 +89,22 @@ def _current_path(web: WebContext, environ: Environ) -> str:
 
 
 def _page(web: WebContext, request: Request, route: str, wanted: str) -> str:
-    """The path of a route, with `next` if `wanted` is a redirect target."""
+    """The path of a route, with `next` if `wanted` is a redirect target; "" if that is too long for a URL."""
+    if len(wanted) > LONGEST_IN_URL:
+        return ""
     page, target = web.path(request, route), web.redirect_target(request, wanted, default="")
-    return f"{page}?{_query(target)}" if target else page
+    url = f"{page}?{_query(target)}" if target else page
+    return url if len(url) <= LONGEST_IN_URL else ""
+
+
+def _in_place(web: WebContext, request: Request, route: str, refused: Refused, wanted: str) -> Response:
+    """The page of a route as the answer to the requested path, whose `next` no URL has room for: its form has."""
+    request.route = route
+    request.wanted = web.redirect_target(request, wanted, default="")
+    request.note = "" if request.wanted or len(wanted) <= LONGEST else "next_too_long"
+    response = web.page_of(route)(web, request)
+    response.status_code = problems.status_of(refused.code)
+    return response
 
 
 def _sent_a_form(request: Request) -> bool:

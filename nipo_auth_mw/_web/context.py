@@ -27,7 +27,7 @@ Environ = dict[str, Any]
 class WebContext:
     """The services, the pages, the answers and the cookies.
 
-    `is_page` and `is_page_of_user` judge redirect targets below the prefix.
+    `is_page` and `is_page_of_user` judge redirect targets below the prefix. `page_of` is the view of a route's page.
     """
 
     config: AuthConfig
@@ -39,6 +39,7 @@ class WebContext:
     language_cookie: Cookie
     is_page: Callable[[str], bool]
     is_page_of_user: Callable[[str], bool]
+    page_of: Callable[[str], View]
     warnings: DeploymentWarnings
 
     def path(self, request: Request, route: str) -> str:
@@ -103,6 +104,7 @@ def build(
     *,
     is_page: Callable[[str], bool],
     is_page_of_user: Callable[[str], bool],
+    page_of: Callable[[str], View],
 ) -> WebContext:
     """Build the answers and the cookies. The names and flags of the cookies follow `base_url` and `realm`."""
     suffix = f"_{config.realm}" if config.realm else ""
@@ -122,5 +124,6 @@ def build(
         language_cookie=Cookie(f"nipo_lang{suffix}", secure=secure, lasts=_400_DAYS, http_only=False),
         is_page=is_page,
         is_page_of_user=is_page_of_user,
+        page_of=page_of,
         warnings=DeploymentWarnings(config),
     )

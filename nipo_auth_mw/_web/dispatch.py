@@ -13,7 +13,7 @@ from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._web import challenges, routes
 from nipo_auth_mw._web.body import BadRequest
 from nipo_auth_mw._web.context import WebContext
-from nipo_auth_mw._web.origin import is_from_elsewhere, names_wrong_host
+from nipo_auth_mw._web.origin import is_from_elsewhere, is_other_address, names_wrong_host
 from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, is_navigation
 from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.routes import Route
@@ -56,6 +56,10 @@ def _answer(web: WebContext, request: Request) -> Response:
         return web.answers.refuse(request, Refused("wrong_host"))
     if request.method not in SAFE_METHODS and is_from_elsewhere(environ, web.config):
         _record_once_a_minute(web, request, CROSS_SITE_REFUSED)
+        if is_other_address(environ, web.config):
+            address = web.config.base_url
+            refused = Refused("cross_site", detail="address", values={"address": address})
+            return web.answers.refuse(request, refused, "login-address.html", address=address)
         return web.answers.refuse(request, Refused("cross_site"))
     found = routes.find(request.route)
     if found is None:

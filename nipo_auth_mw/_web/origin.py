@@ -31,6 +31,16 @@ def is_from_elsewhere(environ: Environ, config: AuthConfig) -> bool:
     return config.secure or not _is_loopback_origin(origin)
 
 
+def is_other_address(environ: Environ, config: AuthConfig) -> bool:
+    """Whether the request comes from a page of this site that the browser opened by another address than `base_url`:
+    by http, by IP address, or by another host name.
+
+    A page of an attacker cannot choose Host, which then names the attacker's page.
+    """
+    host, origin = environ.get("HTTP_HOST"), environ.get("HTTP_ORIGIN")
+    return bool(host) and origin in {f"http://{host}", f"https://{host}"} and origin != config.origin
+
+
 def _is_loopback_origin(origin: str) -> bool:
     """Whether the origin is a plain http page on this machine."""
     try:

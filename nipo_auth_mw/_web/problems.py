@@ -27,7 +27,7 @@ PROBLEMS: dict[str, Kind] = {
     "invalid_credentials": _kind(401, "lock_begun"),
     "sign_in_required": _kind(401, "form"),
     "account_disabled": _kind(403),
-    "cross_site": _kind(403),
+    "cross_site": _kind(403, "address"),
     "not_allowed": _kind(403),
     "not_oneself": _kind(403),
     "wrong_password": _kind(403, "lock_begun"),

@@ -15,7 +15,10 @@ from urllib.parse import unquote
 _SAFE = re.compile(r"/(?![/\\])[!-\[\]-~]*\Z")
 # A browser removes dot segments, so `/./auth/logout` would be a page of the middleware by another name.
 _DOT_SEGMENT = re.compile(r"/\.{1,2}(?:/|\Z)")
-LONGEST = 2000
+# A form of 64 KiB carries so many characters even if each of them is escaped as three.
+LONGEST = 16_000
+# A server may refuse a longer request line: gunicorn takes 4,094 bytes, and nginx, Apache and IIS not many more.
+LONGEST_IN_URL = 4_000
 
 
 def safe_next(text: str | None, *, own: str, default: str, allowed: Callable[[str], bool]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw._web.body import BadRequest, fields_of, is_json, pairs_of
+from nipo_auth_mw._web.body import BadRequest, Query, fields_of, is_json
 from nipo_auth_mw._web.client_address import client_address, is_private
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Client
@@ -36,9 +36,12 @@ class Request:
         self.session: ActiveSession | None = None
         self.language = config.default_language
         self.arguments: dict[str, str] = {}
+        # The name of a flash message for the page that answers this request.
+        self.note = ""
         # Not a cached_property: before Python 3.12 all requests share its lock, so one request with a slow body would
         # hold up every other request.
-        self._query: dict[str, str] | None = None
+        self._query: Query | None = None
+        self._wanted: str | None = None
         self._fields: dict[str, str | bool] | BadRequest | None = None
 
     @property
@@ -61,11 +64,31 @@ class Request:
         return self.session
 
     @property
-    def query(self) -> dict[str, str]:
-        """The fields of the query. Raises `BadRequest` for bad UTF-8, a field given twice, and too many fields."""
+    def query(self) -> Query:
+        """The fields of the query."""
         if self._query is None:
-            self._query = pairs_of(self.environ.get("QUERY_STRING", ""))
+            self._query = Query(self.environ.get("QUERY_STRING", ""))
         return self._query
+
+    @property
+    def wanted(self) -> str:
+        """`next`: the path that the sender wants to reach, not checked yet. "" if there is none, or more than one."""
+        if self._wanted is None:
+            try:
+                return self.query.get("next")
+            except BadRequest:
+                return ""
+        return self._wanted
+
+    @wanted.setter
+    def wanted(self, path: str) -> None:
+        """Replace the `next` of the query, for a page that is shown in place of another."""
+        self._wanted = path
+
+    @property
+    def keeps_wanted(self) -> bool:
+        """Whether GET of this request's route, with `next`, shows the same page."""
+        return self.method in {"GET", "HEAD"} or self._wanted is not None
 
     @property
     def fields(self) -> dict[str, str | bool]:
@@ -164,6 +187,11 @@ def is_navigation(environ: Environ) -> bool:
     if mode is None and not environ.get("HTTP_ACCEPT"):
         return not environ.get("HTTP_USER_AGENT")
     return mode in {None, "same-origin"} and _prefers_html(environ)
+
+
+def is_framed(environ: Environ) -> bool:
+    """Whether another page shows the answer in a frame."""
+    return environ.get("HTTP_SEC_FETCH_DEST") in {"iframe", "frame", "embed", "object"}
 
 
 def accepts_html(environ: Environ) -> bool:

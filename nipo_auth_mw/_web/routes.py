@@ -140,6 +140,14 @@ def is_page(path: str) -> bool:
     return found is not None and found[0].page and "GET" in found[0].views
 
 
+def page_of(path: str) -> View:
+    """The view that shows the page of this path. Raises LookupError if no route has it."""
+    found = find(path)
+    if found is None:
+        raise LookupError(f"no route is called {path!r}")
+    return found[0].views["GET"]
+
+
 def is_page_of_user(path: str) -> bool:
     """Whether a redirect may lead a signed-in user to this path. A page of sign-in would loop."""
     found = find(path)

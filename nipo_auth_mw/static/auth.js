@@ -38,6 +38,15 @@ for (const input of document.querySelectorAll("input[data-caps-lock]")) {
   input.addEventListener("blur", () => { capsLock = false; tell(); });
 }
 
+// A browser does not send the fragment of an address, such as #/orders/42, so it joins the path to come back to. The
+// server checks the whole of it.
+if (location.hash.length > 1) {
+  const fragment = location.hash.replace(/[^!-[\]-~]/g, encodeURIComponent);
+  for (const input of document.querySelectorAll("input[name=next]")) {
+    if (input.value) input.value = input.value.split("#", 1)[0] + fragment;
+  }
+}
+
 for (const span of document.querySelectorAll("[data-retry-after]")) {
   const language = document.documentElement.lang;
   const words = (n, unit) => {

@@ -113,6 +113,8 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "flash": "",
         "hint": "",
         "no_cookie": False,
+        "address": "/app/",
+        "to": "/app/page",
         "mails": True,
         "sender": "noreply@example.com",
         "lasts": 3600,
@@ -154,7 +156,7 @@ def pages() -> Renderer:
 
 
 def problem_of(pages: Renderer, language: str, refused: Refused, text: str = "") -> Problem:
-    given = {"email": text, "most": 50, "min_length": 8, "max_length": 128}
+    given = {"email": text, "most": 50, "min_length": 8, "max_length": 128, "address": text}
     name = text_of(refused.code, refused.detail)
     return pages.problem(language, refused.code, name, retry_after=refused.retry_after, **given)
 
@@ -174,7 +176,8 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
         for refused in refused_by(name) if name != "requirement.html" else ():
             yield f"{name} {refused}", page(name, problem=problem_of(pages, language, refused, text), advice=[text])
     yield "login.html flash", page("login.html", flash=pages.flash(language, "password_reset"))
-    yield "login.html no cookie", page("login.html", no_cookie=True)
+    yield "login.html no cookie", page("login.html", no_cookie=True, address="")
+    yield "login.html no cookie here", page("login.html", no_cookie=True)
     yield "login.html hint", page("login.html", hint="hint.full_width")
     yield "password_reset-request.html no mailer", page("password_reset-request.html", mails=False)
     yield "password_reset-sent.html no sender", page("password_reset-sent.html", sender="")

@@ -85,7 +85,7 @@ def test_rd2_every_other_channel_is_deaf(auth):
     mine = session_pair(answer)
     for path in ("/-/auth/login", "/-/auth/logout"):
         twice = ask(auth, path=path, query=f"{as_query('/page')}&{as_query(evil)}", cookie=mine)
-        assert twice.status == 400
+        assert twice.get("Location") == "/" if path.endswith("login") else kept_next(twice) == ""
         assert (
             ask(
                 auth,

@@ -13,7 +13,8 @@ from nipo_auth_mw._flows.login import sign_in
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.context import WebContext
-from nipo_auth_mw._web.request import Request
+from nipo_auth_mw._web.redirects import LONGEST_IN_URL
+from nipo_auth_mw._web.request import Request, is_framed
 from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.serializers import user_data
 
@@ -22,13 +23,15 @@ _FULL_WIDTH = re.compile("[\u3000-\u30ff\uff01-\uff9f]")
 
 def show(web: WebContext, request: Request) -> Response:
     """Show the form. A user who is signed in is redirected."""
-    wanted, session = request.query.get("next", ""), request.session
+    wanted, session = request.wanted, request.session
     if session is not None and (unmet := first_unmet(session.user, session.state)):
         return challenges.meet_first(web, request.environ, unmet)
     if session is not None:
-        return web.answers.redirect(web.redirect_target(request, wanted))
-    form = _form(web, request, "", wanted, True)
-    return web.answers.page(request, "login.html", **{**form, "no_cookie": _lost_its_cookie(web, request)})
+        return web.answers.lead_on(request, web.redirect_target(request, wanted))
+    if is_framed(request.environ):
+        return web.answers.framed(request, web.redirect_target(request, wanted))
+    form = _form(web, request, "", wanted, True) | _lost_cookie(web, request)
+    return web.answers.page(request, "login.html", **form)
 
 
 def submit(web: WebContext, request: Request) -> Response:
@@ -47,13 +50,16 @@ def submit(web: WebContext, request: Request) -> Response:
         over=request.session,
     )
     if isinstance(outcome, Refused):
+        request.wanted = web.redirect_target(request, wanted, default="")
         form = _form(web, request, email, wanted, remember)
         if outcome.code == "invalid_credentials":
             form["hint"] = _hint(email, password)
         return web.answers.refuse(request, replace(outcome, values={"email": email[:254]}), "login.html", **form)
     to = web.redirect_target(request, wanted)
     if unmet := first_unmet(outcome.user, outcome.state):
-        to = f"{web.path(request, unmet.route)}?{urlencode({'next': to})}"
+        page = f"{web.path(request, unmet.route)}?{urlencode({'next': to})}"
+        # A longer one is asked for on the way to `to`.
+        to = page if len(page) <= LONGEST_IN_URL else to
     cookies = web.session_cookies(outcome.session, outcome.device, persistent=remember)
     return web.answers.done(request, to, cookies, user=user_data(outcome.user, outcome.state))
 
@@ -62,18 +68,23 @@ def _form(web: WebContext, request: Request, email: str, wanted: str, remember: 
     """The facts of the form. It holds `next` only if it is a redirect target."""
     target = web.redirect_target(request, wanted, default="")
     form = {"email": email[:254], "next": target, "remember": remember, "problem": None}
-    return {**form, "hint": "", "no_cookie": False}
+    return {**form, "hint": "", "no_cookie": False, "address": ""}
 
 
-def _lost_its_cookie(web: WebContext, request: Request) -> bool:
-    """Whether the browser refuses cookies: sign-in has just succeeded, and no cookie came back.
+def _lost_cookie(web: WebContext, request: Request) -> dict[str, Any]:
+    """Whether the browser keeps no cookie: sign-in has just succeeded, and no cookie came back.
 
-    The request then comes from the sign-in form and brings none of the middleware's cookies.
+    The request then comes from the sign-in form and brings none of the middleware's cookies. `address` is the address
+    of the site if the browser opened it by another one, such as by http, where it drops the cookie.
     """
     came_from = request.environ.get("HTTP_REFERER", "").split("?", 1)[0]
     ours = (web.session_cookie, web.device_cookie, web.language_cookie)
-    from_login = came_from == f"{web.config.origin}{web.path(request, 'login')}"
-    return from_login and not any(cookie.name in request.cookies for cookie in ours)
+    host, login = request.environ.get("HTTP_HOST"), web.path(request, "login")
+    others = [f"{scheme}://{host}{login}" for scheme in ("http", "https")]
+    from_login = came_from in {f"{web.config.origin}{login}", *others}
+    lost = from_login and not any(cookie.name in request.cookies for cookie in ours)
+    other = lost and not came_from.startswith(f"{web.config.origin}/")
+    return {"no_cookie": lost, "address": web.config.base_url if other else ""}
 
 
 def _hint(email: str, password: str) -> str:

@@ -11,7 +11,7 @@ from nipo_auth_mw._web.request import Request
 
 def show(web: WebContext, request: Request) -> Response:
     """Ask first: a link to `logout` must not sign a user out."""
-    wanted = web.redirect_target(request, request.query.get("next", ""), default="")
+    wanted = web.redirect_target(request, request.wanted, default="")
     return web.answers.page(request, "logout.html", next=wanted)
 
 

@@ -14,7 +14,7 @@ from nipo_auth_mw._web.request import Request
 
 def show(web: WebContext, request: Request) -> Response:
     """Show the form. A user with a temporary password is redirected here."""
-    return web.answers.page(request, "password_change.html", **_form(web, request, request.query.get("next", "")))
+    return web.answers.page(request, "password_change.html", **_form(web, request, request.wanted))
 
 
 def submit(web: WebContext, request: Request) -> Response:
@@ -29,6 +29,7 @@ def submit(web: WebContext, request: Request) -> Response:
         device_cookie=web.device_cookie.read(request.cookies),
     )
     if isinstance(outcome, Refused):
+        request.wanted = web.redirect_target(request, wanted, default="")
         form = _form(web, request, wanted)
         return web.answers.refuse(request, outcome, "password_change.html", **form)
     cookies = web.session_cookies(outcome.session, outcome.device, persistent=outcome.stored.persistent)

@@ -11,7 +11,7 @@ from nipo_auth_mw._web.request import Request
 
 def show(web: WebContext, request: Request) -> Response:
     """Show the form."""
-    wanted = web.redirect_target(request, request.query.get("next", ""), default="")
+    wanted = web.redirect_target(request, request.wanted, default="")
     return web.answers.page(request, "reauthenticate.html", next=wanted, problem=None)
 
 
@@ -26,7 +26,7 @@ def submit(web: WebContext, request: Request) -> Response:
         device_cookie=web.device_cookie.read(request.cookies),
     )
     if refused is not None:
-        target = web.redirect_target(request, wanted, default="")
+        request.wanted = target = web.redirect_target(request, wanted, default="")
         return web.answers.refuse(request, refused, "reauthenticate.html", next=target)
     to = web.redirect_target(request, wanted, default=web.path(request, "account"))
     return web.answers.done(request, to, fresh=True)
