@@ -202,6 +202,7 @@ def test_no_page_asks_for_anything_from_elsewhere_or_breaks_its_own_policy(demo,
     page.goto(demo.url + "/-/auth/login")
     sign_in(page, MEMBER[0], "machigai-password")
     sign_in(page)
+    expect(page.locator("#who")).to_be_visible()
     page.goto(demo.url + "/-/auth/account")
     page.goto(demo.url + "/-/auth/logout")
     assert all(url.startswith(demo.url) for url in asked)
