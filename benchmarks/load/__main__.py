@@ -28,11 +28,11 @@ def all_faults(given: argparse.Namespace) -> bool:
     """Every set-up with its faults; whether all was well."""
     total, text = audit.Audit(), ""
     chosen = [one for one in trial.SET_UPS if given.store in (None, one.store)]
-    for set_up in chosen:
+    planned, seconds = trial.plan(chosen, given.only, given.minutes * 60)
+    for set_up, faults in planned.items():
         print(f"\n{set_up}", flush=True)
         try:
-            seconds = given.minutes * 60 / len(chosen)
-            table, found = trial.of(set_up, seconds, given.rate, only=given.only, keep=given.keep)
+            table, found = trial.of(set_up, faults, seconds, given.rate, keep=given.keep)
         except Missing as missing:
             print(f"skipped: {missing}")
             continue

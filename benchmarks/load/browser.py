@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ from benchmarks.load.ledger import Ledger, Seen
 PREFIX = "/-/auth"
 SESSION = "nipo_auth"
 _PATIENCE = 30
+_HEADING = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
 
 
 class Answer(NamedTuple):
@@ -75,5 +77,6 @@ class Browser:
             answer = Answer(got.status, text, got.headers.get("Location", ""), mark)
         if answer.status == 0:
             self._connection.close()
-        self._ledger.seen.append(Seen(begun, time.monotonic(), kind, answer.status))
+        said = _HEADING.search(answer.text) if answer.status >= 500 else None
+        self._ledger.seen.append(Seen(begun, time.monotonic(), kind, answer.status, said[1].strip() if said else ""))
         return answer

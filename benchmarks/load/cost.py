@@ -35,7 +35,6 @@ def measure(set_up: SetUp, seconds: float, rate: float) -> dict[str, float]:
         tempfile.TemporaryDirectory(prefix="load-") as folder,
         running(set_up, Path(folder), SENDERS, hasher="fast") as house,
     ):
-        assert house.postgres is not None
         house.postgres.sql("CREATE EXTENSION pg_stat_statements")
         browsers = [Browser(house.port, ledger, f"127.10.0.{number + 1}") for number in range(SENDERS)]
         _sign_in(house, browsers, SENDERS / rate, 1)  # from now on their devices are known

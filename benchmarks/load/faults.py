@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.load.house import House
+from benchmarks.load.house import House, SetUp
 
 RECOVERY = 2.0
 """Seconds after the end of a fault within which requests may still fail."""
@@ -36,83 +36,88 @@ class Window:
     ended: float
 
 
-def kill_all(house: House) -> None:
+def of(set_up: SetUp) -> list[Fault]:
+    """The faults that a site of this kind can have."""
+    faults = [
+        Fault("`kill -9` of a worker", lambda house: house.nodes[0].kill_worker()),
+        Fault("`kill -9` of the whole gunicorn", _kill_all, _launch_all),
+        Fault("SMTP stopped", lambda house: house.mail.stop(), lambda house: house.mail.start()),
+        Fault(f"SMTP greets {LATE} s late", lambda house: house.mail.slow(greeting=LATE), _quick_mail),
+        Fault(f"SMTP answers {LATE} s after the data", lambda house: house.mail.slow(data=LATE), _quick_mail),
+    ]
+    if set_up.nodes > 1:
+        last = Fault("`kill -9` of one gunicorn of two", lambda house: house.nodes[-1].kill(), _launch_last)
+        faults.insert(1, last)
+        faults += [
+            Fault(
+                f"clock of one gunicorn {AHEAD} s ahead", lambda house: house.step(AHEAD), lambda house: house.step(0)
+            ),
+            Fault(
+                f"clock of one gunicorn {AHEAD} s behind", lambda house: house.step(-AHEAD), lambda house: house.step(0)
+            ),
+        ]
+    if set_up.store == "sqlite":
+        faults.append(
+            Fault("disk of the SQLite file full", lambda house: house.disk.fill(), lambda house: house.disk.free())
+        )
+    else:
+        faults += [
+            Fault("PostgreSQL stopped (fast)", lambda house: house.postgres.stop(signal.SIGINT), _start_postgres),
+            Fault("PostgreSQL stopped (immediate)", lambda house: house.postgres.stop(signal.SIGQUIT), _start_postgres),
+            Fault("PostgreSQL frozen", lambda house: house.postgres.freeze(), lambda house: house.postgres.thaw()),
+            Fault(
+                "PostgreSQL read-only",
+                lambda house: house.postgres.read_only(True),
+                lambda house: house.postgres.read_only(False),
+            ),
+            Fault("PostgreSQL's connections cut", lambda house: house.postgres.cut_connections()),
+        ]
+    if set_up.redis:
+        faults += [
+            Fault("Redis stopped", lambda house: house.redis.stop(), lambda house: house.redis.start()),
+            Fault("Redis frozen", lambda house: house.redis.freeze(), lambda house: house.redis.thaw()),
+        ]
+    return faults
+
+
+def _kill_all(house: House) -> None:
     """`kill -9` of every gunicorn."""
     for node in house.nodes:
         node.kill()
 
 
-def launch_all(house: House) -> None:
+def _launch_all(house: House) -> None:
     """What a supervisor does. The fault ends here, so the time to start counts as recovery."""
     for node in house.nodes:
         node.launch()
 
 
-def of(house: House) -> list[Fault]:
-    """The faults that this house can have."""
-    first, last = house.nodes[0], house.nodes[-1]
-    faults = [
-        Fault("`kill -9` of a worker", lambda _: first.kill_worker()),
-        Fault("`kill -9` of the whole gunicorn", kill_all, launch_all),
-        Fault("SMTP stopped", lambda _: house.mail.stop(), lambda _: house.mail.start()),
-        Fault(
-            f"SMTP greets {LATE} s late",
-            lambda _: house.mail.slow(greeting=LATE),
-            lambda _: house.mail.slow(),
-        ),
-        Fault(
-            f"SMTP answers {LATE} s after the data", lambda _: house.mail.slow(data=LATE), lambda _: house.mail.slow()
-        ),
-    ]
-    if len(house.nodes) > 1:
-        faults.insert(1, Fault("`kill -9` of one gunicorn of two", lambda _: last.kill(), lambda _: last.launch()))
-    if house.set_up.faults:
-        number = len(house.nodes) - 1
-        faults += [
-            Fault(
-                f"clock of one gunicorn {AHEAD} s ahead",
-                lambda _: house.step(number, AHEAD),
-                lambda _: house.step(number, 0),
-            ),
-            Fault(
-                f"clock of one gunicorn {AHEAD} s behind",
-                lambda _: house.step(number, -AHEAD),
-                lambda _: house.step(number, 0),
-            ),
-        ]
-    if (disk := house.disk) is not None:
-        faults.append(Fault("disk of the SQLite file full", lambda _: disk.fill(), lambda _: disk.free()))
-    if (database := house.postgres) is not None:
-        faults += [
-            Fault("PostgreSQL stopped (fast)", lambda _: database.stop(signal.SIGINT), lambda _: database.start()),
-            Fault(
-                "PostgreSQL stopped (immediate)", lambda _: database.stop(signal.SIGQUIT), lambda _: database.start()
-            ),
-            Fault("PostgreSQL frozen", lambda _: database.freeze(), lambda _: database.thaw()),
-            Fault("PostgreSQL read-only", lambda _: database.read_only(True), lambda _: database.read_only(False)),
-            Fault("PostgreSQL's connections cut", lambda _: database.cut_connections()),
-        ]
-    if (redis := house.redis) is not None:
-        faults += [
-            Fault("Redis stopped", lambda _: redis.stop(), lambda _: redis.start()),
-            Fault("Redis frozen", lambda _: redis.freeze(), lambda _: redis.thaw()),
-        ]
-    return faults
+def _launch_last(house: House) -> None:
+    """The same for one of them."""
+    house.nodes[-1].launch()
 
 
-def run(house: House, faults: list[Fault], seconds: float, say: Callable[[str], None]) -> list[Window]:
-    """Let each fault last two fifths of its share of the seconds, after as long a calm."""
-    windows = []
-    share = seconds / len(faults)
-    wait = threading.Event().wait
+def _quick_mail(house: House) -> None:
+    """The mail server is as quick as before."""
+    house.mail.slow()
+
+
+def _start_postgres(house: House) -> None:
+    """PostgreSQL starts, and recovers if it was stopped at once."""
+    house.postgres.start()
+
+
+def run(house: House, faults: Sequence[Fault], seconds: float, say: Callable[[str], None]) -> list[Window]:
+    """Let each fault take so many seconds, of which the middle two fifths are the fault."""
+    windows, wait = [], threading.Event().wait
     for fault in faults:
-        wait(share * 0.3)
+        wait(seconds * 0.3)
         begun = time.monotonic()
         fault.begin(house)
         if fault.end is not None:
-            wait(share * 0.4)
+            wait(seconds * 0.4)
             fault.end(house)
         windows.append(Window(fault.name, begun, time.monotonic()))
         say(f"{fault.name}: {windows[-1].ended - begun:.1f} s")
-        wait(share * 0.3)
+        wait(seconds * 0.3)
     return windows

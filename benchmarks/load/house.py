@@ -16,6 +16,9 @@ from benchmarks.load import site
 from benchmarks.load.processes import Process, free_port
 from benchmarks.load.servers import Gunicorn, MailServer, Nginx, Postgres, Redis, SmallDisk
 
+CLOCK = "clock"
+"""The file with the offset of the clock of the last node."""
+
 
 class SetUp(NamedTuple):
     """What one site is made of."""
@@ -29,8 +32,8 @@ class SetUp(NamedTuple):
     """How many gunicorns share the store. More than one stand for as many machines."""
     workers: int = 2
     unix: bool = False
-    faults: bool = False
-    """Whether clocks can be moved and the disk of SQLite filled."""
+    small_disk: bool = False
+    """Whether SQLite's file is on a disk that can be filled."""
 
     def __str__(self) -> str:
         store = ("SQLite" if self.store == "sqlite" else "PostgreSQL") + " + Redis" * self.redis
@@ -47,7 +50,7 @@ class Account(NamedTuple):
 
 @dataclass
 class House:
-    """A running site. What a set-up does not have is None."""
+    """A running site."""
 
     set_up: SetUp
     folder: Path
@@ -55,9 +58,10 @@ class House:
     settings: dict[str, str]
     mail: MailServer
     nodes: list[Gunicorn] = field(default_factory=list)
-    postgres: Postgres | None = None
-    redis: Redis | None = None
-    disk: SmallDisk | None = None
+    postgres: Postgres = field(init=False)
+    """If the set-up has one, and so are the next two."""
+    redis: Redis = field(init=False)
+    disk: SmallDisk = field(init=False)
     accounts: list[Account] = field(default_factory=list)
     bare_port: int = 0
     """Where the page without the middleware is."""
@@ -67,21 +71,17 @@ class House:
         kind, workers, unix = self.set_up.kind, self.set_up.workers, self.set_up.unix
         return Gunicorn(self.folder, name, app, environment, kind=kind, workers=workers, unix=unix)
 
-    def environment(self, node: int | None = None) -> dict[str, str]:
-        """What the environment of a process, or of a node, tells `site`."""
-        clock = {} if node is None or not self.set_up.faults else {"clock": str(self.clock(node))}
-        return {site.SETTINGS: json.dumps(self.settings | clock)}
+    def environment(self, *, clock: bool = False) -> dict[str, str]:
+        """What the environment of a process tells `site`. `clock`: its clock is the one that `step` moves."""
+        moved = {"clock": str(self.folder / CLOCK)} if clock else {}
+        return {site.SETTINGS: json.dumps(self.settings | moved)}
 
-    def clock(self, node: int) -> Path:
-        """The file with the offset of a node's clock."""
-        return self.folder / f"clock{node}"
-
-    def step(self, node: int, seconds: int) -> None:
-        """Set the clock of a node ahead, at once."""
+    def step(self, seconds: int) -> None:
+        """Set the clock of the last node ahead of the others, at once."""
         # The node reads while this writes: the file must never be empty.
         new = self.folder / "clock-new"
         new.write_text(f"{seconds}")
-        new.replace(self.clock(node))
+        new.replace(self.folder / CLOCK)
 
 
 @contextmanager
@@ -104,10 +104,10 @@ def running(set_up: SetUp, folder: Path, accounts: int, *, bare: bool = False, *
         settings = {"folder": str(folder), "base_url": f"http://localhost:{port}", "smtp": mail.url, **more}
         house = House(set_up, folder, port, settings, mail)
         if set_up.store == "sqlite":
-            if set_up.faults:
+            if set_up.small_disk:
                 house.disk = SmallDisk(folder)
                 stack.callback(house.disk.stop)
-            settings["store"] = f"sqlite:///{house.disk.path if house.disk else folder}/auth.db"
+            settings["store"] = f"sqlite:///{house.disk.path if set_up.small_disk else folder}/auth.db"
         else:
             house.postgres = Postgres(folder)
             started(house.postgres)
@@ -116,10 +116,12 @@ def running(set_up: SetUp, folder: Path, accounts: int, *, bare: bool = False, *
             house.redis = Redis(folder)
             started(house.redis)
             settings["storage"] = house.redis.url
+        house.step(0)
         house.accounts = _accounts(house.environment(), accounts)
         for number in range(set_up.nodes):
-            house.step(number, 0)
-            house.nodes.append(house.gunicorn(f"gunicorn{number}", "application()", house.environment(number)))
+            # The clock of the last of several can be moved, so that it differs from the others.
+            environment = house.environment(clock=0 < number == set_up.nodes - 1)
+            house.nodes.append(house.gunicorn(f"gunicorn{number}", "application()", environment))
             started(house.nodes[-1])
         started(Nginx(folder, "nginx", house.nodes, port))
         if bare:

@@ -16,6 +16,8 @@ class Seen(NamedTuple):
     kind: str
     status: int
     """0 for no answer."""
+    said: str = ""
+    """The heading of the page, if the server failed."""
 
     @property
     def failed(self) -> bool:

@@ -38,7 +38,8 @@ def faults(ledger: Ledger, windows: Sequence[Window], audit: Audit) -> list[tupl
         failed = [one for one in near if one.failed]
         slowest = max((one.ended - one.begun for one in near), default=0)
         lost = [one for one in audit.lost if window.begun <= one.at < until]
-        saw = f"{len(failed)} of {len(near)} requests failed" if failed else "nothing"
+        statuses = " and ".join(str(status or "no answer") for status in sorted({one.status for one in failed}))
+        saw = f"{statuses} to {len(failed)} of {len(near)} requests" if failed else "nothing"
         rows.append(
             (
                 window.fault,

@@ -24,10 +24,10 @@ def test_a_run_with_one_fault_is_clean_and_the_audit_finds_what_is_planted(tmp_p
     needed("gunicorn")
     ledger = Ledger()
     try:
-        with running(SetUp(nodes=2, faults=True), tmp_path, PEOPLE + 20 + VICTIMS) as house:
+        with running(SetUp(nodes=2), tmp_path, PEOPLE + 20 + VICTIMS) as house:
             crowd = Crowd(house, ledger, PEOPLE, 30, AT_FAULTS)
             crowd.start(Attackers(house, ledger, crowd))
-            (fault,) = (one for one in faults.of(house) if one.name == "SMTP stopped")
+            (fault,) = (one for one in faults.of(house.set_up) if one.name == "SMTP stopped")
             windows = faults.run(house, [fault], 10, print)
             crowd.join()
             assert audit.of(house, ledger, crowd, windows).things() == []
@@ -78,12 +78,12 @@ def test_a_row_tells_what_failed_how_slow_it_was_and_what_was_lost():
     assert one == (
         "one",
         "2.0",
-        "1 of 2 requests failed, the slowest answer took 3.0 s",
+        "503 to 1 of 2 requests, the slowest answer took 3.0 s",
         "0.0",
         "-",
         "1",
     )
-    assert two[2:] == ("1 of 1 requests failed", "1.0", "-", "1")
+    assert two[2:] == ("503 to 1 of 1 requests", "1.0", "-", "1")
 
 
 def test_a_failure_within_two_seconds_of_a_fault_is_excused_and_no_later_one():
