@@ -77,6 +77,6 @@ class Browser:
             answer = Answer(got.status, text, got.headers.get("Location", ""), mark)
         if answer.status == 0:
             self._connection.close()
-        said = _HEADING.search(answer.text) if answer.status >= 500 else None
-        self._ledger.seen.append(Seen(begun, time.monotonic(), kind, answer.status, said[1].strip() if said else ""))
+        found = _HEADING.search(answer.text) if answer.status >= 500 else None
+        self._ledger.seen.append(Seen(begun, time.monotonic(), kind, answer.status, found[1].strip() if found else ""))
         return answer

@@ -16,7 +16,7 @@ class Seen(NamedTuple):
     kind: str
     status: int
     """0 for no answer."""
-    said: str = ""
+    heading: str = ""
     """The heading of the page, if the server failed."""
 
     @property
