@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nipo_auth_mw._flows import staff
-from nipo_auth_mw._flows.staff import Actor
+from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.models import User
 

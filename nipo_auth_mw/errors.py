@@ -101,6 +101,12 @@ class UnknownRole(AccountError):
     code = "unknown_role"
 
 
+class NotAllowed(AccountError):
+    """The administrator has lost the role, or the session has ended, since the request began."""
+
+    code = "not_allowed"
+
+
 class NotOneself(AccountError):
     """Administrators may not do this to their own account."""
 

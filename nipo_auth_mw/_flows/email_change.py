@@ -198,11 +198,12 @@ def _restore(services: Services, change: EmailChange, client: Client) -> Account
     with services.log.transaction() as record:
         before = _put_back(services, change)
         end_everything(services, before, why="email_change_cancelled", record=record)
-        others = _led_on(changes.email_changes_of(change.user_id), change.old_email)[1]
+        further = _led_on(changes.email_changes_of(change.user_id), change.old_email)[1]
         if changes.cancel_email_change(change.key) is None:
             raise _Spent
-        for other in others:
-            changes.cancel_email_change(other.key)
+        for other in further:
+            if other.key != change.key:
+                changes.cancel_email_change(other.key)
         details: dict[str, Any] = {"from": before.email}
         record(EMAIL_CHANGE_CANCELLED, subject=before, email=change.old_email, client=client, **details)
     return before

@@ -29,6 +29,9 @@ BUSY = Refused("busy", retry_after=1)
 SESSION_ENDED = Refused(SIGN_IN_REQUIRED, detail="form")
 """The session ended while the user filled in a form."""
 
+TOO_MANY_CHANGES = Refused("too_many_mails", retry_after=3600, detail="changes")
+"""A change that its owner would have to be told of by one mail too many, so it is not made."""
+
 
 def refusal(error: AccountError | Busy) -> Refused:
     """The refusal for an account error, or for a hash pool without a free slot."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.account_state import change_account_state
-from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused, refusal
+from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused, refusal
 from nipo_auth_mw._flows.password_check import Attempt, check_own_password
 from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._flows.revocation import end_everything
@@ -24,6 +24,7 @@ PASSWORD_CHANGE = Requirement(
     lambda _account, state: state.password_change_deadline is not None,
 )
 """The user has to change a temporary password first (ASVS 5 6.4.1)."""
+_AN_HOUR = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def change_password(
 ) -> Changed | Refused:
     """Check the present password, set the new one, end every other session and renew this one.
 
-    Links in mails become void, and `PASSWORD_CHANGE` is satisfied. Requiring the present password stops an attacker at
+    Links in mails become void, and `PASSWORD_CHANGE` is satisfied. The owner is told, and an account changes its
+    password four times an hour at most. Requiring the present password stops an attacker at
     an unlocked browser (ASVS 5 6.2.2, 6.2.3, 7.4.3). Raises `StoreUnavailable`: then nothing has changed.
     """
     checked = check_own_password(services, session, current, client=client, device_cookie=device_cookie)
@@ -68,13 +70,15 @@ def change_password(
         hashed = services.hashing.hash(new)
     except (PasswordRejected, Busy) as error:
         return refusal(error)
-    tells = services.quotas.allow_notification_to(account.id, "password changed", an_hour=10, spaced=False)
+    # Every change is told, and ends the links in the owner's mails. There are fewer changes than such links in an hour,
+    # so an attacker who knows the password cannot keep the owner of the mailbox from setting another.
+    if not services.quotas.allow_notification_to(account.id, "password changed", an_hour=_AN_HOUR, spaced=False):
+        return TOO_MANY_CHANGES
     try:
         changed = _set(services, session, attempt, account, hashed, device_cookie)
     except _Overtaken:
         return SESSION_ENDED
-    if tells:
-        services.notifications.password_changed(account, attempt.state, client)
+    services.notifications.password_changed(account, attempt.state, client)
     return changed
 
 

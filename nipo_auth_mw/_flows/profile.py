@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._flows.account_state import change_account_state
-from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused, refusal
+from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused, refusal
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
@@ -38,14 +38,25 @@ def change_profile(
         return SESSION_ENDED
     elsewhere = "notify_email" in changes
     if elsewhere and not services.quotas.allow_notification_to(account.id, "notify email", an_hour=5):
-        # Each change mails up to three addresses, two of which may not belong to the user.
         return Refused("too_many_mails", 60)
+    if elsewhere and not allow_notify_email_mails(services, account.id, account.email, before.notify_email, notify):
+        return TOO_MANY_CHANGES
     with services.log.transaction() as record:
         after = change_account_state(services, account.id, **changes)
         record(PROFILE_CHANGED, subject=account, client=client, what=" ".join(changes))
     if elsewhere:
         services.notifications.notify_email_changed(account, before, after, client)
     return None
+
+
+def allow_notify_email_mails(services: Services, by: str, *to: str | None) -> bool:
+    """Whether the user with the id `by` may cause mails about a new notification address to these addresses.
+
+    At most ten such mails an hour, wherever they go: two of three may go to strangers. A change beyond that is refused,
+    since every change that is made must be told.
+    """
+    mails = len({one for one in to if one})
+    return services.quotas.allow_mails(by, "notify email by", mails, an_hour=10)
 
 
 def new_notify_email(

@@ -10,13 +10,13 @@ from typing import Any
 from nipo_auth_mw._audit.events import EventType, Record
 from nipo_auth_mw._flows.account_state import change_account_state, remove_attributes
 from nipo_auth_mw._flows.email_change import EMAIL_CHANGED
-from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGED
-from nipo_auth_mw._flows.profile import PROFILE_CHANGED, new_notify_email
+from nipo_auth_mw._flows.profile import PROFILE_CHANGED, allow_notify_email_mails, new_notify_email
 from nipo_auth_mw._flows.revocation import end_everything, lift_lock
+from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, still_allowed, too_many_mails
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
-from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import LastAdmin, NoSuchAccount, NotOneself, NotSupported, UnknownRole
 from nipo_auth_mw.models import AccountState, Client, User
 from nipo_auth_mw.protocols import Account, RoleHolders, StaffDirectory
@@ -27,25 +27,10 @@ ACCOUNT_DISABLED = EventType("account_disabled")
 ACCOUNT_DELETED = EventType("account_deleted")
 ROLE_CHANGED = EventType("role_changed")
 
-ADMIN = "admin"
 CHANGE_WITHIN = timedelta(days=7)
 """How long a temporary password works (ASVS 5 6.4.1)."""
 _AT_ONCE, _ENOUGH = 500, 2
 _LONGEST_NAME, _LONGEST_MEMO = 100, 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """The user or program that acts, for the audit log. `client` and `session` are set for an administrator in a
-    browser.
-
-    Such an administrator must not act on their own account, and must leave one active administrator. Scripts and the
-    command line may do both.
-    """
-
-    name: str
-    client: Client | None = None
-    session: ActiveSession | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +73,7 @@ def create_account(
         services.password_rules.check(password, about=(address, name))
         hashed = services.hashing.hash(password)
     with services.log.transaction() as record:
+        still_allowed(services, actor)
         account = directory.create(
             email=address, password_hash=hashed, name=name[:_LONGEST_NAME], role=role, active=active
         )
@@ -104,16 +90,23 @@ def create_account(
     return user_of(services, account)
 
 
-def set_password(services: Services, user_id: str, password: str, *, actor: Actor, must_change: bool = False) -> None:
+def set_password(
+    services: Services, user_id: str, password: str, *, actor: Actor, must_change: bool = False
+) -> Refused | None:
     """Set a password. Every session, every link and the lock of the account end at once, and its owner is notified.
 
     With `must_change` the password is temporary: the user has to choose another at the next sign-in, within seven days.
-    Raises `NoSuchAccount`, `NotOneself`, `PasswordRejected`.
+    Returns None on success. Raises `NoSuchAccount`, `NotOneself`, `PasswordRejected`.
     """
     account = _account(services, user_id, actor)
     services.password_rules.check(password, about=(account.email, account.name or ""))
+    notify = services.account_states.account_state(user_id).notify_email
+    # An administrator who sets a hundred passwords does a day's work; who sets one again and again floods its owner.
+    if refused := too_many_mails(services, actor, account, "password set", account.email, notify, limit_actor=False):
+        return refused
     hashed = services.hashing.hash(password)
     with services.log.transaction() as record:
+        still_allowed(services, actor)
         while not services.users.set_password_hash(user_id, hashed, expected=account.password_hash):
             account = _account(services, user_id, actor)
         _end(services, account, why="password_changed", record=record, actor=actor)
@@ -123,6 +116,7 @@ def set_password(services: Services, user_id: str, password: str, *, actor: Acto
     lift_lock(services, account, actor=actor.name, client=actor.client)
     state = services.account_states.account_state(user_id)
     services.notifications.password_set(account, state, actor.client or Client())
+    return None
 
 
 def set_active(services: Services, user_id: str, active: bool, *, actor: Actor) -> None:
@@ -134,6 +128,7 @@ def set_active(services: Services, user_id: str, active: bool, *, actor: Actor) 
     if bool(account.active) == active:
         return
     with services.log.transaction() as record:
+        still_allowed(services, actor)
         if not active:
             _keep_an_admin(services, account, actor)
         if not _directory(services).update(user_id, active=active):
@@ -142,8 +137,8 @@ def set_active(services: Services, user_id: str, active: bool, *, actor: Actor) 
         _end(services, account, why="account_disabled", record=record, actor=actor)
 
 
-def change_email(services: Services, user_id: str, email: str, *, actor: Actor) -> None:
-    """Change the address of sign-in, end every session and notify the owner.
+def change_email(services: Services, user_id: str, email: str, *, actor: Actor) -> Refused | None:
+    """Change the address of sign-in, end every session and notify the owner. Returns None on success.
 
     Raises `EmailTaken`, `EmailRejected`, `NoSuchAccount`, `NotOneself`, `NotSupported`.
     """
@@ -151,13 +146,18 @@ def change_email(services: Services, user_id: str, email: str, *, actor: Actor) 
     account = _account(services, user_id, actor)
     if services.email_store is None:
         raise NotSupported("the user store has no set_email")
+    notify = services.account_states.account_state(user_id).notify_email
+    if refused := too_many_mails(services, actor, account, "email set", account.email, address, notify):
+        return refused
     with services.log.transaction() as record:
+        still_allowed(services, actor)
         while not services.email_store.set_email(user_id, address, expected=account.email):
             account = _account(services, user_id, actor)
         _end(services, account, why="email_changed", record=record, actor=actor)
         record(EMAIL_CHANGED, subject=account, **_by(actor), to=address)
     state = services.account_states.account_state(user_id)
     services.notifications.email_set(account, state, actor.client or Client(), new=address)
+    return None
 
 
 def set_role(services: Services, user_id: str, role: str, *, actor: Actor) -> None:
@@ -168,6 +168,7 @@ def set_role(services: Services, user_id: str, role: str, *, actor: Actor) -> No
     _check_role(services, role, actor)
     account = _account(services, user_id, actor)
     with services.log.transaction() as record:
+        still_allowed(services, actor)
         if role != ADMIN:
             _keep_an_admin(services, account, actor)
         _directory(services).update(user_id, role=role)
@@ -191,13 +192,17 @@ def change_profile(
     renamed = name is not None and name != (account.name or "")
     if not changes and not renamed:
         return None
+    elsewhere, to = "notify_email" in changes, (account.email, before.notify_email, notify)
+    if elsewhere and actor.client is not None and not allow_notify_email_mails(services, actor.name, *to):
+        return TOO_MANY_CHANGES
     with services.log.transaction() as record:
+        still_allowed(services, actor)
         if renamed:
             _directory(services).update(user_id, name=str(name)[:_LONGEST_NAME])
         after = change_account_state(services, user_id, **changes) if changes else before
         what = [*(["name"] if renamed else []), *changes]
         record(PROFILE_CHANGED, subject=account, **_by(actor), what=" ".join(what))
-    if "notify_email" in changes:
+    if elsewhere:
         services.notifications.notify_email_changed(account, before, after, actor.client or Client())
     return None
 
@@ -209,6 +214,7 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
     """
     account = _account(services, user_id, actor)
     with services.log.transaction() as record:
+        still_allowed(services, actor)
         _keep_an_admin(services, account, actor)
         if not _directory(services).delete(user_id):
             raise NoSuchAccount(user_id)
@@ -219,6 +225,7 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
 
 def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
     """Clear the count of wrong passwords and the lock of the account's address. Raises `NoSuchAccount`."""
+    still_allowed(services, actor)
     lift_lock(services, _account(services, user_id, None), actor=actor.name, client=actor.client)
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._flows.staff import Actor, create_account
+from nipo_auth_mw._flows.staff import create_account
+from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.errors import AccountError, HashingFailed
+from nipo_auth_mw.errors import AccountError, HashingFailed, NotAllowed
 from nipo_auth_mw.models import User
 
 MOST = 50
@@ -28,8 +29,9 @@ def create_many(
 ) -> list[Line] | Refused:
     """Create one account for each line that is not blank, each of them wholly or not at all.
 
-    No account is created if there are more than 50 lines or none, or if the role or the password is refused. Raises
-    `PasswordRejected` and `StoreUnavailable`.
+    No account is created if there are more than 50 lines or none, or if the role or the password is refused. An
+    administrator who loses the right meanwhile creates no further account. Raises `PasswordRejected` and
+    `StoreUnavailable`.
     """
     lines = [line.strip() for line in pasted.splitlines() if line.strip()]
     if not lines:
@@ -39,7 +41,15 @@ def create_many(
     if role not in services.config.roles:
         return Refused("unknown_role")
     services.password_rules.check(password)
-    return [_create(services, line, role, password, must_change, actor) for line in lines]
+    outcome: list[Line] = []
+    for line in lines:
+        stopped = bool(outcome) and outcome[-1].code == NotAllowed.code
+        outcome.append(
+            Line(line[:254], code=NotAllowed.code)
+            if stopped
+            else _create(services, line, role, password, must_change, actor)
+        )
+    return outcome
 
 
 def _create(services: Services, text: str, role: str, password: str, must_change: bool, actor: Actor) -> Line:

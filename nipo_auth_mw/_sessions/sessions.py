@@ -147,6 +147,14 @@ class Sessions:
         cookie_due = stored.persistent and now - stored.sent_at > _SEND_AGAIN
         return ActiveSession(stored, user, cookie_due, state)
 
+    def owner(self, stored: StoredSession) -> Account | None:
+        """The account of a session as it is now; None if the session has ended or the account has changed since."""
+        found = self._look_up(stored.key)
+        account = found[2] if found else None
+        if found is None or account is None or not account.active:
+            return None
+        return account if self._stamps.fits(stored.stamp, account, found[1]) else None
+
     def fresh(self, stored: StoredSession) -> bool:
         """Whether the password was confirmed recently enough for a sensitive action (`reauth_within`)."""
         return -_CLOCK_TOLERANCE <= time.time() - stored.confirmed_at < self._reauth_within

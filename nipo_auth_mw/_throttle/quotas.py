@@ -6,6 +6,8 @@ Without them an attacker could flood a mailbox with reset links, or fill the aud
 
 from __future__ import annotations
 
+from itertools import islice
+
 from nipo_auth_mw._throttle.counters import CounterNames, outages
 from nipo_auth_mw.protocols import Counters
 
@@ -47,6 +49,16 @@ class Quotas:
         can change the address: otherwise one account could flood any number of other people's mailboxes.
         """
         return self._allow(f"{self._names.account(user_id)}:{what}", an_hour, spaced=spaced)
+
+    def allow_mails(self, user_id: str, what: str, mails: int, *, an_hour: int) -> bool:
+        """Whether so many mails may be sent at once for this user. At most `an_hour` mails in any hour.
+
+        The quota belongs to the account with this id: to the one that causes the mails, or to the one they are about.
+        """
+        name = f"{self._names.account(user_id)}:{what}"
+        with outages():
+            free = (self._counters.incr(f"{name}:{number}", _HOUR) == 1 for number in range(an_hour))
+            return sum(islice((True for one in free if one), mails)) == mails
 
     def _allow(self, name: str, an_hour: int, *, spaced: bool) -> bool:
         """Take the first free one of `an_hour` counters, each of which expires an hour after its mail."""

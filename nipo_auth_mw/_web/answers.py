@@ -11,7 +11,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.outcomes import SIGN_IN_REQUIRED, Refused
-from nipo_auth_mw._flows.staff import ADMIN
+from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw._pages.renderer import Problem, Renderer
 from nipo_auth_mw._web import problems
 from nipo_auth_mw._web.cookies import Cookie

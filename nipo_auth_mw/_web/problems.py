@@ -53,7 +53,7 @@ PROBLEMS: dict[str, Kind] = {
     "unknown_role": _kind(422),
     "locked": _kind(429, "for_good", "own_password"),
     "too_many_attempts": _kind(429),
-    "too_many_mails": _kind(429),
+    "too_many_mails": _kind(429, "changes"),
     "busy": _kind(503),
     "unavailable": _kind(503),
 }

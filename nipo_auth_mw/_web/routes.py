@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
 from nipo_auth_mw._flows.requirement import Requirement
-from nipo_auth_mw._flows.staff import ADMIN
+from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw._web.context import View
 from nipo_auth_mw._web.views import (
     account,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from nipo_auth_mw._flows.staff import ADMIN
+from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._throttle.counters import server_time
 from nipo_auth_mw._validation import is_loopback

@@ -15,7 +15,7 @@ import time_machine
 
 from nipo_auth_mw._flows import staff
 from nipo_auth_mw._flows.account_state import change_account_state
-from nipo_auth_mw._flows.staff import Actor
+from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.errors import LastAdmin, StoreUnavailable
 from nipo_auth_mw.models import Client

@@ -13,7 +13,7 @@ from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows import staff
 from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
-from nipo_auth_mw._flows.staff import Actor
+from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.request import Request

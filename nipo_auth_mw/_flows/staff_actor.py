@@ -1,0 +1,60 @@
+"""The user or program that acts on another's account, and what it may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.sessions import ActiveSession
+from nipo_auth_mw.errors import NotAllowed
+from nipo_auth_mw.models import Client
+from nipo_auth_mw.protocols import Account
+
+ADMIN = "admin"
+_MAILS_ABOUT, _MAILS_BY = 10, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The user or program that acts, for the audit log. `client` and `session` are set for an administrator in a
+    browser.
+
+    Such an administrator must not act on their own account, must leave one active administrator, and causes a limited
+    number of mails. Scripts and the command line are not limited.
+    """
+
+    name: str
+    client: Client | None = None
+    session: ActiveSession | None = None
+
+
+def still_allowed(services: Services, actor: Actor) -> None:
+    """Raise `NotAllowed` if the administrator has lost the role or the session since the request began.
+
+    Call this in the transaction that makes the change: a hash before it may wait for seconds, and a list of accounts
+    may take minutes.
+    """
+    if actor.session is None:
+        return
+    account = services.sessions.owner(actor.session.stored)
+    if account is None or account.role != ADMIN:
+        raise NotAllowed("the administrator has lost the right meanwhile")
+
+
+def too_many_mails(
+    services: Services, actor: Actor, account: Account, what: str, *to: str | None, limit_actor: bool = True
+) -> Refused | None:
+    """The refusal if an administrator's change would send one mail too many to these addresses.
+
+    An account causes ten mails of a kind an hour at most, and an administrator thirty. The change is refused, since the
+    owner must be told of every change that is made.
+    """
+    if actor.client is None or not services.outbox.sends:
+        return None
+    mails, quotas = len({one for one in to if one}), services.quotas
+    if not quotas.allow_mails(account.id, f"{what} of", mails, an_hour=_MAILS_ABOUT):
+        return TOO_MANY_CHANGES
+    if limit_actor and not quotas.allow_mails(actor.name, f"{what} by", mails, an_hour=_MAILS_BY):
+        return TOO_MANY_CHANGES
+    return None
