@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import make_changelog, make_reference
+from docs import make_changelog, make_reference, operator_texts
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "changelog.d").glob("*.md")]
@@ -64,3 +64,35 @@ def test_a_file_that_is_no_fragment_is_refused(tmp_path):
     (tmp_path / "one.new.md").write_text("text", "utf-8")
     with pytest.raises(ValueError, match="one"):
         make_changelog.fragments(tmp_path)
+
+
+def test_every_logger_is_named_so_that_the_table_of_log_lines_finds_it():
+    sources = [path.read_text("utf-8") for path in operator_texts.PACKAGE.rglob("*.py")]
+    loggers = [line for source in sources for line in source.splitlines() if "getLogger" in line]
+    assert loggers
+    assert set(loggers) == {'_log = logging.getLogger("nipo_auth_mw")'}
+    call = re.compile(rf"\b_log\.(?:{'|'.join(operator_texts.LEVELS)})\(")
+    logged = sum(len(call.findall(source)) for source in sources)
+    wrapped = sum(source.count("_log.warning(text, *values)") for source in sources)
+    assert len(operator_texts.log_lines()) >= logged - wrapped
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ('def f():\n _log.error("gave up on %s after %d", a, b)', ("error", "", "gave up on … after …")),
+        ('def f():\n t = "one"\n self._warn("key", t + " two")', ("warning", "", "one two")),
+        ('def f():\n def g():\n  _log.exception(f"no {a}")', ("error", "", "no …")),
+    ],
+)
+def test_a_line_of_the_log_is_read_from_the_source(source, line, tmp_path, monkeypatch):
+    monkeypatch.setattr(operator_texts, "PACKAGE", tmp_path)
+    (tmp_path / "one.py").write_text(source)
+    assert operator_texts.log_lines() == [line]
+
+
+def test_a_message_that_is_no_text_in_the_source_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(operator_texts, "PACKAGE", tmp_path)
+    (tmp_path / "one.py").write_text("def f(text):\n _log.error(text)")
+    with pytest.raises(ValueError, match="line 2"):
+        operator_texts.log_lines()
