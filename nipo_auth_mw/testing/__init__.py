@@ -22,6 +22,7 @@ from nipo_auth_mw.middleware import AuthMiddleware
 from nipo_auth_mw.models import Client, Message
 from nipo_auth_mw.protocols import PasswordHasher
 from nipo_auth_mw.stores._memory import MemoryStore
+from nipo_auth_mw.testing._browsers import middleware_of, put_cookie, take_cookies
 
 __all__ = ["MemoryMailer", "MemoryStore", "fast_hasher", "in_memory", "link_in", "sign_in", "sign_out"]
 
@@ -47,29 +48,32 @@ def in_memory(**settings: Any) -> dict[str, Any]:
 
 
 def sign_in(auth: AuthMiddleware, test_app: Any, user: Any) -> None:
-    """Open a session of `user` and put its cookie into a WebTest `TestApp`, without hashing a password.
+    """Open a session of `user` and put its cookie into a test client, without hashing a password.
 
-    `user` is a `User`, an account or an id. Raises LookupError if no account has the id.
+    `test_app` is WebTest's `TestApp`, or the test client of Flask, werkzeug or Django. `user` is a `User`, an account
+    or an id. The client holds one session cookie from then on, whatever the middleware sends later. Raises
+    `LookupError` if no account has the id, and `TypeError` for another client.
     """
     services = auth._services
     account = services.users.get(user if isinstance(user, str) else user.id)
     if account is None:
         raise LookupError("no account has this id")
     value = admit(services, account, client=Client("127.0.0.1", "WebTest"))
-    test_app.set_cookie(auth._web.session_cookie.name, value)
+    cookie = auth._web.session_cookie
+    put_cookie(test_app, cookie.name, value, cookie.set(value))
 
 
 def sign_out(test_app: Any) -> None:
-    """Delete the session cookie of a `TestApp`.
+    """Delete the session cookie of a test client.
 
-    The session ends on the server too if the app is an `AuthMiddleware` or has one as `wsgi_app`.
+    The session ends on the server too if the client's requests go through an `AuthMiddleware`: as the client's app, as
+    the `wsgi_app` of a Flask app, or below other layers. Raises `TypeError` for another client.
     """
-    auth = _auth_of(test_app.app)
-    for cookie in [c for c in test_app.cookiejar if c.name.removeprefix("__Host-").startswith("nipo_auth")]:
-        session = auth._services.sessions.find(cookie.value.strip('"')) if auth else None
+    auth = middleware_of(test_app)
+    for value in take_cookies(test_app, lambda name: name.removeprefix("__Host-").startswith("nipo_auth")):
+        session = auth._services.sessions.find(value) if auth else None
         if auth is not None and session is not None:
             auth._services.session_store.end_session(session.stored.key)
-        test_app.cookiejar.clear(cookie.domain, cookie.path, cookie.name)
 
 
 def link_in(message: Message) -> str:
@@ -78,9 +82,3 @@ def link_in(message: Message) -> str:
     if found is None:
         raise LookupError("no link in this mail")
     return found.group()
-
-
-def _auth_of(app: Any) -> AuthMiddleware | None:
-    """The middleware of a WSGI app or of a Flask app, or None."""
-    inner = getattr(app, "wsgi_app", None)
-    return next((found for found in (app, inner) if isinstance(found, AuthMiddleware)), None)

@@ -247,10 +247,9 @@ class Process:
         return sorted(str(kind_of(one)) for one in compared if one.startswith(("$argon2", "pbkdf2")))
 
 
-@pytest.fixture(params=["store", "directory"])
-def furnished(request: Any, each_store: Any) -> Callable[[], Process]:
-    if request.param == "directory" and not isinstance(each_store, MemoryStore):
-        pytest.skip("the walk through a directory is the same for every store")
+@pytest.fixture(params=["memory", "sqlite", "directory"])
+def furnished(request: Any) -> Callable[[], Process]:
+    each_store = request.getfixturevalue("store") if request.param == "sqlite" else MemoryStore()
     with each_store.transaction():
         for name, hash_of in KINDS.items():
             email = f"{name.replace(' ', '-')}@example.com"
