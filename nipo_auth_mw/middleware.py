@@ -18,6 +18,7 @@ from nipo_auth_mw._web import challenges, context, cookie_renewal, dispatch, hos
 from nipo_auth_mw._web.guard import Guard, PathRules
 from nipo_auth_mw._web.intercept_401 import StartResponse, WSGIApp
 from nipo_auth_mw._web.requirements import first_unmet
+from nipo_auth_mw._web.well_known import change_password_path
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError, StoreUnavailable
@@ -92,6 +93,7 @@ class AuthMiddleware:
         self._below_prefix = config.prefix + "/"
         self._guard = Guard(config.public_paths, config.protected_paths)
         self._passive = PathRules(config.session.passive_paths) if config.session.passive_paths else None
+        self._change_password = change_password_path(config.public_paths)
         self._cookie = self._web.session_cookie
         self._cookie_name = self._cookie.name
         self._host_hooks = host_api.HostHooks(self._web.prefix_path, self._text, self._ask_again)
@@ -134,6 +136,8 @@ class AuthMiddleware:
         if path.startswith(self._below_prefix) or path == self._prefix:
             self._web.warnings(environ)
             return dispatch.answer(self._web, environ)(environ, start_response)
+        if path == self._change_password and environ.get("REQUEST_METHOD") in {"GET", "HEAD"}:
+            return dispatch.change_password(self._web, environ)(environ, start_response)
         header = environ.get("HTTP_COOKIE")
         if header is not None and self._cookie_name in header and (value := self._cookie.read(header)):
             instead = unmet = None

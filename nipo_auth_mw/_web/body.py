@@ -101,23 +101,24 @@ def _read(environ: Environ, most: int) -> bytes:
 
 
 class Query:
-    """The fields of a query. Programs add fields that no page reads, in any encoding, and add them twice."""
+    """The fields of a query. Programs add fields that no page reads, in any encoding, and add them twice.
+
+    What is not UTF-8 becomes U+FFFD, which no redirect target and no address holds.
+    """
 
     def __init__(self, text: str) -> None:
-        # Undecodable bytes become surrogates, which no field that is read may hold.
-        pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="replace")
         self._fields: dict[str, str] = dict(pairs)
         self._twice = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
 
     def get(self, name: str, default: str = "") -> str:
-        """The text of a field. Raises `BadRequest` if it is given twice or is not UTF-8.
+        """The text of a field. Raises `BadRequest` if it is given twice.
 
         Two readers could choose differently between two values (ASVS 5 15.3.7).
         """
-        value = self._fields.get(name, default)
-        if name in self._twice or not is_text(value):
+        if name in self._twice:
             raise BadRequest("bad_request")
-        return value
+        return self._fields.get(name, default)
 
 
 def pairs_of(text: str) -> dict[str, str]:
@@ -148,11 +149,11 @@ def _json_fields(body: bytes) -> dict[str, str | bool]:
     if not isinstance(data, dict):
         raise BadRequest("bad_request")
     for name, value in data.items():
-        if not isinstance(value, bool if name in _FLAGS else str) or not is_text(f"{name}{value}"):
+        if not isinstance(value, bool if name in _FLAGS else str) or not _is_text(f"{name}{value}"):
             raise BadRequest("bad_request")
     return data
 
 
-def is_text(text: str) -> bool:
+def _is_text(text: str) -> bool:
     """Whether the text can be encoded. JSON can spell lone surrogates, which cannot."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -16,6 +16,7 @@ from nipo_auth_mw._web import problems
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.redirects import LONGEST, LONGEST_IN_URL
 from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, accepts_html, is_framed, is_navigation, path_of
+from nipo_auth_mw._web.well_known import is_fetched_unasked
 
 
 def leads_to_a_page(environ: Environ) -> bool:
@@ -24,8 +25,13 @@ def leads_to_a_page(environ: Environ) -> bool:
 
 
 def sign_in_first(web: WebContext, environ: Environ) -> Response:
-    """The challenge to a visitor on a path that requires a session. A program gets 401 `sign_in_required`."""
+    """The challenge to a visitor on a path that requires a session. A program gets 401 `sign_in_required`.
+
+    A path that is fetched without a user, such as the icon of a site, gets 404.
+    """
     request = web.request(environ)
+    if is_fetched_unasked(environ.get("PATH_INFO", "")):
+        return web.answers.refuse(request, Refused("not_found"), as_json=not is_navigation(environ))
     opened = _opened(web, request, "login", Refused(SIGN_IN_REQUIRED))
     if opened is not None:
         return opened

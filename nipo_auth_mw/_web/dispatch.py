@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._web import challenges, routes
 from nipo_auth_mw._web.body import BadRequest
@@ -65,6 +66,9 @@ def _answer(web: WebContext, request: Request) -> Response:
     if found is None:
         return web.answers.refuse(request, Refused("not_found"))
     route, request.arguments = found
+    if route.mailed:
+        # The page's forms lead to the link without what a mail program has added.
+        request.route = route.path.replace("<token>", request.arguments["token"])
     allowed = ", ".join(route.methods)
     if request.method == "OPTIONS":
         response = web.answers.data({})
@@ -99,6 +103,17 @@ def _refused_here(web: WebContext, request: Request, route: Route) -> Response |
     if route.fresh and not web.services.sessions.fresh(session.stored):
         return challenges.meet_first(web, request.environ, REAUTHENTICATION)
     return None
+
+
+def change_password(web: WebContext, environ: Environ) -> Response:
+    """The redirect from the well-known path to the page that changes a password, for visitors too, who sign in there.
+
+    302, as the specification has it.
+    """
+    request = web.request(environ)
+    response = web.answers.redirect(web.path(request, PASSWORD_CHANGE.route))
+    response.status_code = 302
+    return response
 
 
 def unavailable(web: WebContext, environ: Environ, problem: Exception) -> Response:

@@ -8,6 +8,7 @@ from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
 from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw._web.context import View
+from nipo_auth_mw._web.mail_links import token_in
 from nipo_auth_mw._web.views import (
     account,
     audit,
@@ -33,8 +34,9 @@ class Route:
 
     `needs_user`: a visitor is asked to sign in. `role`: a user without it is refused. `fresh`: the route is a sensitive
     action and asks for re-authentication. `satisfies`: the requirement that this route meets, so it is open before
-    then. `identifies`: the view needs the active session, so the store is asked. `mailed`: the path holds a secret from
-    a mail. `page`: a redirect may lead here, since GET shows a page and changes nothing.
+    then. `identifies`: the view needs the active session, so the store is asked. `mailed`: the path ends in `<token>`,
+    a secret from a mail, and in what mail programs add. `page`: a redirect may lead here, since GET shows a page and
+    changes nothing.
     """
 
     path: str
@@ -60,6 +62,9 @@ class Route:
 
     def match(self, path: str) -> dict[str, str] | None:
         """The values of the `<...>` segments, or None for another path."""
+        if self.mailed:
+            start = self.path.partition("<")[0]
+            return {"token": token_in(path.removeprefix(start))} if path.startswith(start) else None
         wanted, given = self.path.split("/"), path.split("/")
         if len(wanted) != len(given):
             return None

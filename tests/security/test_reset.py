@@ -261,7 +261,7 @@ def test_rs6_no_part_of_a_token_is_one(auth):
     assert len(signature) == 43, "each of 256 bits"
     parts = {token[:length] for length in range(len(token))} | {token[length:] for length in range(1, len(token))}
     flipped = {token[:n] + ("A" if token[n] != "A" else "B") + token[n + 1 :] for n in range(len(token))}
-    longer = {token + "=", token + "A", token + ".", "." + token, token.upper(), token.lower(), token + "." + token}
+    longer = {token + "A", "A" + token, token.upper(), token.lower(), token + "." + token}
     for other in parts | flipped | longer:
         assert ask(auth, "GET", f"{head}/{other}").status == 410, other
     assert ask(auth, "GET", path).status == 200

@@ -54,10 +54,12 @@ def show_confirm(web: WebContext, request: Request) -> Response:
 
 def submit_confirm(web: WebContext, request: Request) -> Response:
     """Make the new address the address of sign-in."""
+    web.identify(request)
     outcome = email_change.confirm_change(web.services, request.arguments["token"], client=request.client)
     if isinstance(outcome, Refused):
         return _refuse(web, request, outcome)
-    return web.answers.done(request, web.path(request, "login"), flash="email_changed", email=outcome.new_email)
+    to, flash = web.after_link(request, outcome.user_id, "email_changed")
+    return web.answers.done(request, to, flash=flash, email=outcome.new_email)
 
 
 def show_cancel(web: WebContext, request: Request) -> Response:

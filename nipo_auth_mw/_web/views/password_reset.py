@@ -44,6 +44,7 @@ def show(web: WebContext, request: Request) -> Response:
 
 def submit(web: WebContext, request: Request) -> Response:
     """Set the new password with the link, and make this browser a known device."""
+    web.identify(request)
     outcome = reset_password(
         web.services,
         request.arguments["token"],
@@ -53,9 +54,9 @@ def submit(web: WebContext, request: Request) -> Response:
     )
     match outcome:
         case Reset():
-            to = web.path(request, "login")
+            to, flash = web.after_link(request, outcome.account.id, "password_reset")
             cookies = [web.device_cookie.set(outcome.device)]
-            return web.answers.done(request, to, cookies, flash="password_reset", password_reset=True)
+            return web.answers.done(request, to, cookies, flash=flash, password_reset=True)
         case Unfit():
             form = _form(web, request, outcome.account.email)
             return web.answers.refuse(request, outcome.refused, "password_reset.html", **form)
