@@ -172,11 +172,13 @@ def test_a_text_is_the_field_or_nothing():
     assert sent(b'{"all":true}', "application/json").text("all") == ""
 
 
-def test_the_query_is_read_like_a_form():
-    assert sent(QUERY_STRING="next=/a%20b&empty=").query == {"next": "/a b", "empty": ""}
-    assert sent().query == {}
-    for bad in ("next=%ff", "next=/a&next=/b", "&".join(f"f{n}=" for n in range(51))):
-        assert refused(sent(QUERY_STRING=bad), "query") == (400, "bad_request")
+def test_a_field_of_the_query_that_is_given_twice_is_refused_where_it_is_read():
+    query = sent(QUERY_STRING="q=/a%20b&empty=&twice=1&twice=2&odd=%ff").query
+    assert (query.get("q"), query.get("empty"), query.get("absent"), query.get("odd")) == ("/a b", "", "", "\ufffd")
+    with pytest.raises(BadRequest):
+        query.get("twice")
+    assert sent(QUERY_STRING="next=/a&next=/b").wanted == ""
+    assert sent(QUERY_STRING="next=/a&x=1&x=2").wanted == "/a"
 
 
 def test_the_client_is_the_peer_and_its_words_in_bounds():
