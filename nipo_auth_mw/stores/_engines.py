@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
 from nipo_auth_mw.errors import ConfigError
+from nipo_auth_mw.stores._files import keep_private
 from nipo_auth_mw.stores._setup import ANSWER_SECONDS, SQLITE_BUSY_SECONDS
 
 _CONNECT_SECONDS = 3
@@ -31,13 +32,17 @@ def open_engine(target: str | URL | sa.Engine) -> sa.Engine:
     The engine of a host app stays unchanged, with its pool and its listeners. The new engine opens connections in the
     same way, so the host app's settings (TLS, tokens, search path) apply to them. Raises `ConfigError`.
     """
-    creator = _creator(target) if isinstance(target, sa.Engine) else None
     url = _normalized(_url(target))
+    creator = _creator(target, url) if isinstance(target, sa.Engine) else None
     options: dict[str, Any] = {"creator": creator} if creator else {"connect_args": _connect_args(url)}
     if url.get_backend_name() != "sqlite":
         options["paramstyle"] = "format"
     try:
-        return sa.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True, **options)
+        engine = sa.create_engine(
+            url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True, **options
+        )
+        sa.event.listen(engine, "do_connect", lambda *_: _before_opening(url))
+        return engine
     except ImportError as missing:
         extra = _EXTRAS.get(url.get_backend_name(), "")
         raise ConfigError(
@@ -90,12 +95,19 @@ def _connect_args(url: URL) -> dict[str, Any]:
     return {"connect_timeout": _CONNECT_SECONDS, "read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}
 
 
-def _creator(host: sa.Engine) -> Callable[[], Any]:
+def _before_opening(url: URL) -> None:
+    """What a new connection needs first."""
+    if url.get_backend_name() == "sqlite":
+        keep_private(str(url.database))
+
+
+def _creator(host: sa.Engine, url: URL) -> Callable[[], Any]:
     """A function that opens a connection as the host app's engine does. `detach` takes each one out of the copied pool,
     which therefore stays empty."""
     source = host.pool.recreate()
 
     def connect() -> Any:
+        _before_opening(url)
         taken = source.connect()
         connection = taken.dbapi_connection
         taken.detach()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from nipo_auth_mw.errors import ConfigError, StoreUnavailable
-from nipo_auth_mw.stores import _engines, _schema
+from nipo_auth_mw.stores import _engines, _files, _schema
 from nipo_auth_mw.stores._connections import Connections
 from nipo_auth_mw.stores._outages import Outages
 from nipo_auth_mw.stores._pool import WriteLock
@@ -82,10 +81,11 @@ class SQLStore(SQLAccounts, SQLSessions, SQLAccountStates, SQLEmailChanges, SQLA
         """Create the tables, or upgrade older tables to this release's version.
 
         Several processes may call it at once: one works, the others wait. A second call changes nothing. A new SQLite
-        file gets mode 0600, since it holds password hashes. Raises `StoreUnavailable`.
+        file gets mode 0600, since it holds password hashes. An older one loses the rights of all others. Raises
+        `StoreUnavailable`.
         """
         if self._db.engine.dialect.name == "sqlite":
-            _create_private(Path(str(self._db.engine.url.database)))
+            _files.create_private(str(self._db.engine.url.database))
         with self._db.writing() as connection:
             unlock = _lock_schema(connection)
             try:
@@ -121,16 +121,6 @@ def _is_missing(url: sa.URL) -> bool:
     """Whether an SQLite file is missing. A connection to it would create a file that every local user can read."""
     path = Path(str(url.database))
     return url.get_backend_name() == "sqlite" and path.parent.is_dir() and not path.exists()
-
-
-def _create_private(path: Path) -> None:
-    with suppress(FileExistsError):
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        except FileExistsError:
-            raise
-        except OSError as problem:
-            raise StoreUnavailable(f"the database file {path} cannot be created ({problem.strerror})") from None
 
 
 def _lock_schema(connection: sa.Connection) -> str:

@@ -1,0 +1,45 @@
+"""The mode of an SQLite file, which holds password hashes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from nipo_auth_mw.errors import StoreUnavailable
+
+_OWNER_ONLY = 0o600
+_BESIDE = ("", "-wal", "-shm", "-journal")
+
+
+def create_private(path: str) -> None:
+    """Create the file if it is missing, for its owner's eyes only. Raises `StoreUnavailable`.
+
+    SQLite would create it with the mode that the umask leaves, and gives the files beside it the same mode.
+    """
+    # O_EXCL refuses a symbolic link, also one that leads to no file yet. SQLite follows it.
+    real = os.path.realpath(path)
+    try:
+        os.close(os.open(real, os.O_CREAT | os.O_EXCL | os.O_RDWR, _OWNER_ONLY))
+    except FileExistsError:
+        return
+    except OSError as problem:
+        raise StoreUnavailable(f"the database file {path} cannot be created ({problem.strerror})") from None
+
+
+def keep_private(path: str) -> None:
+    """Before SQLite opens the file: create it if it is missing, and take the rights of all others from it.
+
+    The rights of the group stay, since a server and an administrator may share the file by it. Never raises: if the
+    file cannot be created, SQLite says why, and `nipo-auth check` reports the mode of a file that is another user's.
+    """
+    real = os.path.realpath(path)
+    if not Path(real).exists():
+        with suppress(StoreUnavailable):
+            create_private(real)
+    for beside in _BESIDE:
+        with suppress(OSError):
+            mode = stat.S_IMODE(Path(real + beside).stat().st_mode)
+            if mode & stat.S_IRWXO:
+                Path(real + beside).chmod(mode & ~stat.S_IRWXO)

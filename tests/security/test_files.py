@@ -1,0 +1,143 @@
+"""Who can read the database file: row RU27 of what must hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing import fast_hasher
+from tests.kit import browser, middleware, person, sign_in
+
+FILES = ("auth.db", "auth.db-wal", "auth.db-shm")
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077], ids=lambda mask: f"umask {mask:03o}", autouse=True)
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir() if path.is_file()}
+
+
+def plain(folder: Path) -> Path:
+    return folder / "auth.db"
+
+
+def linked(target: str) -> Callable[[Path], Path]:
+    """A way to the file over a symbolic link that leads to nothing yet."""
+
+    def make(folder: Path) -> Path:
+        (folder / "links").mkdir(exist_ok=True)
+        link = folder / "links" / "here.db"
+        link.symlink_to(target.format(folder=folder))
+        return link
+
+    return make
+
+
+def linked_twice(folder: Path) -> Path:
+    first = linked("{folder}/auth.db")(folder)
+    second = folder / "links" / "second.db"
+    second.symlink_to(first)
+    return second
+
+
+def in_a_linked_folder(folder: Path) -> Path:
+    (folder / "links").symlink_to(folder)
+    return folder / "links" / "auth.db"
+
+
+PLACES = {
+    "plain": plain,
+    "dangling link": linked("{folder}/auth.db"),
+    "relative dangling link": linked("../auth.db"),
+    "link to a link": linked_twice,
+    "linked folder": in_a_linked_folder,
+}
+
+
+def used(store: SQLStore) -> None:
+    """Everything that makes files: tables, rows and counters of people who sign in."""
+    auth = middleware(store=store, hasher=fast_hasher())
+    person(auth)
+    assert sign_in(browser(auth)).status_int == 303
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("given", ["url", "engine"])
+def test_ru27_a_file_and_those_beside_it_are_the_owners(
+    tmp_path: Path, place: Callable[[Path], Path], given: str
+) -> None:
+    url = f"sqlite:///{place(tmp_path)}"
+    store = SQLStore(url if given == "url" else sa.create_engine(url))
+    store.create_schema()
+    used(store)
+    assert modes(tmp_path) == dict.fromkeys(FILES, 0o600)
+    store.close()
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("given", ["url", "engine"])
+def test_ru27_so_is_one_that_a_server_made_before_the_tables(
+    tmp_path: Path, place: Callable[[Path], Path], given: str
+) -> None:
+    url = f"sqlite:///{place(tmp_path)}"
+    early = SQLStore(url if given == "url" else sa.create_engine(url))
+    for ask in (lambda: early.get("1"), lambda: early.find_by_email("a@example.com"), lambda: early.counters.get("x")):
+        with pytest.raises(StoreUnavailable):
+            ask()
+    assert set(modes(tmp_path).values()) == {0o600}
+    store = SQLStore(url)
+    store.create_schema()
+    used(store)
+    assert modes(tmp_path) == dict.fromkeys(FILES, 0o600)
+    store.close()
+    early.close()
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o666, 0o604, 0o777, 0o646])
+def test_ru27_an_older_file_loses_the_rights_of_all_others(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "auth.db"
+    first = SQLStore(f"sqlite:///{path}")
+    first.create_schema()
+    used(first)
+    for file in tmp_path.iterdir():
+        file.chmod(mode)
+    store = SQLStore(f"sqlite:///{path}")
+    store.check()
+    assert set(modes(tmp_path).values()) == {mode & 0o770}
+    first.close()
+    store.close()
+
+
+def test_ru27_the_command_line_makes_it_the_same_way(tmp_path: Path) -> None:
+    link = linked("{folder}/auth.db")(tmp_path)
+    environ = {**os.environ, "NIPO_AUTH_SECRET_KEY": "key " * 12, "NIPO_AUTH_STORE": f"sqlite:///{link}"}
+    command = [
+        sys.executable,
+        "-m",
+        "nipo_auth_mw.cli",
+        "init",
+        "--email",
+        "a@example.com",
+        "--password-stdin",
+        "--json",
+    ]
+    done = subprocess.run(
+        command, env=environ, input="aoi-umi-to-shiroi-kumo\n", capture_output=True, text=True, check=False
+    )
+    assert json.loads(done.stdout)[0]["role"] == "admin", done.stderr
+    assert set(modes(tmp_path).values()) == {0o600}
