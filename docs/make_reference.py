@@ -12,7 +12,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -195,7 +195,7 @@ def _settings() -> Iterator[tuple[str, Any]]:
         if policy is not None and is_dataclass(policy):
             yield from ((f"{field.name}.{part.name}", getattr(policy, part.name)) for part in fields(policy))
         else:
-            yield field.name, field.default
+            yield field.name, field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _written(default: object) -> str:

@@ -8,6 +8,7 @@ from nipo_auth_mw._web.host_api import (
     require_role,
     require_user,
     sign_out_form,
+    still_signed_in,
 )
 from nipo_auth_mw.config import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy
 from nipo_auth_mw.errors import (
@@ -54,4 +55,5 @@ __all__ = [
     "require_role",
     "require_user",
     "sign_out_form",
+    "still_signed_in",
 ]

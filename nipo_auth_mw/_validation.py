@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,12 @@ from nipo_auth_mw.errors import ConfigError
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{0,32}\Z")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?\Z")
+# Headers that browsers, proxies, this middleware or apps read for something else.
+_TAKEN = re.compile(
+    r"HTTP_(ACCEPT|ACCESS_CONTROL|AUTHORIZATION|CACHE_CONTROL|CONNECTION|CONTENT|COOKIE|EXPECT|FORWARDED|HOST|HX|IF|"
+    r"ORIGIN|PRAGMA|PROXY|RANGE|REFERER|SEC|TE|TRANSFER|UPGRADE|USER_AGENT|VIA|X_FORWARDED_(FOR|HOST|PORT|PREFIX|PROTO)|"
+    r"X_HTTP|X_INERTIA|X_METHOD|X_REQUESTED_WITH)(_|\Z)"
+)
 _PATH = re.compile(r"(?:/[^\x00-\x20\x7f/\\;?#%]+)+\Z")
 _HOW_TO_MAKE_A_KEY = "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
@@ -67,6 +74,9 @@ def read(key: str, kind: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = value.strip()
+    if kind.startswith("Mapping"):
+        pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+        return {name.strip(): what.strip() for name, _, what in pairs}
     if "Sequence" in kind:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     try:
@@ -259,6 +269,34 @@ def roles(value: object) -> tuple[str, ...]:
         'Use a list such as ("admin", "manager", "staff").',
     )
     return listed
+
+
+def require_identity(name: str, value: object, attributes: tuple[str, ...]) -> None:
+    """The name of one of these attributes of a user, or a function of the user."""
+    listed = ", ".join(f'"{attribute}"' for attribute in attributes)
+    hint = f"Use {listed}, or a function that takes a User and returns text."
+    require(callable(value) or value in attributes, name, f"{value!r} names nothing of a user", hint)
+
+
+def identity_headers(value: object) -> dict[str, Any]:
+    """Names of headers, each with what the app reads there. No name may be one that other code relies on."""
+    name, hint = "identity_headers", 'Write it as {"X-Forwarded-Email": "email"}.'
+    if not isinstance(value, Mapping):
+        raise ConfigError(name, "is not a mapping", hint)
+    for header, what in value.items():
+        good = isinstance(header, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", header) is not None
+        require(good, name, f"{header!r} is not the name of a header", hint)
+        taken = _TAKEN.match(header_key(header)) is not None
+        require(not taken, name, f"{header!r} has another meaning", "Choose a name of its own, such as X-User.")
+        require_identity(name, what, ("id", "email", "name", "role"))
+    keys = [header_key(header) for header in value]
+    require(len(set(keys)) == len(keys), name, "names one header twice", "Servers take - and _ in a name for one.")
+    return dict(value)
+
+
+def header_key(header: str) -> str:
+    """The key of a request header in the environ (PEP 3333). Servers write `-` and `_` alike."""
+    return "HTTP_" + header.upper().replace("-", "_")
 
 
 def language_codes(value: object) -> tuple[str, ...]:

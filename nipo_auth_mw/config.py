@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from nipo_auth_mw import _validation
 from nipo_auth_mw.errors import ConfigError
+from nipo_auth_mw.models import User
 
 _DAY = timedelta(days=1)
 
@@ -121,6 +122,8 @@ class AuthConfig:
     trusted_proxies: int = 0
     timezone: str = "UTC"
     roles: Sequence[str] = ("admin", "staff")
+    remote_user: str | Callable[[User], str] = "id"
+    identity_headers: Mapping[str, str | Callable[[User], str]] = field(default_factory=dict, hash=False)
     audit_retention: timedelta = timedelta(days=730)
     session: SessionPolicy = SessionPolicy()
     lockout: LockoutPolicy = LockoutPolicy()
@@ -163,6 +166,8 @@ class AuthConfig:
         _validation.require_number("trusted_proxies", self.trusted_proxies, 0, 10)
         _validation.zone(self.timezone)
         put(self, "roles", _validation.roles(self.roles))
+        _validation.require_identity("remote_user", self.remote_user, ("id", "email"))
+        put(self, "identity_headers", _validation.identity_headers(self.identity_headers))
         _validation.require_duration("audit_retention", self.audit_retention, timedelta(days=30), timedelta(days=36500))
         for name, kind in (("session", SessionPolicy), ("lockout", LockoutPolicy), ("passwords", PasswordPolicy)):
             _validation.require(
@@ -206,8 +211,9 @@ class AuthConfig:
         """Read the settings from a Flask config or `os.environ`.
 
         `NIPO_AUTH_BASE_URL` sets `base_url`, and `NIPO_AUTH_LOCKOUT_FAILURES` sets `lockout.failures`. Text is
-        converted: lists are split at commas, durations are seconds, booleans are 1/0, true/false, yes/no or on/off. The
-        command line reads `NIPO_AUTH_STORE`, so it is skipped here. Raises `ConfigError` for an unknown key under the
+        converted: lists are split at commas, `identity_headers` is written `X-Email=email,X-Role=role`, durations are
+        seconds, booleans are 1/0, true/false, yes/no or on/off. The command line reads `NIPO_AUTH_STORE`, so it is
+        skipped here. Raises `ConfigError` for an unknown key under the
         prefix, since a misspelt limit that is silently ignored protects no account.
         """
         policies: dict[str, type[Any]] = {

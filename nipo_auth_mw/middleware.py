@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wrappers import Response
 
 from nipo_auth_mw import _wiring
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
@@ -15,8 +16,10 @@ from nipo_auth_mw._flows.sweep import sweep
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw._runtime.periodic import PeriodicJob
 from nipo_auth_mw._web import challenges, context, cookie_renewal, dispatch, host_api, intercept_401, routes
+from nipo_auth_mw._web.cookies import STEM, take_out
 from nipo_auth_mw._web.guard import Guard, PathRules
 from nipo_auth_mw._web.intercept_401 import StartResponse, WSGIApp
+from nipo_auth_mw._web.request import is_preflight
 from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.well_known import change_password_path
 from nipo_auth_mw.accounts import Accounts
@@ -95,8 +98,10 @@ class AuthMiddleware:
         self._passive = PathRules(config.session.passive_paths) if config.session.passive_paths else None
         self._change_password = change_password_path(config.public_paths)
         self._cookie = self._web.session_cookie
-        self._cookie_name = self._cookie.name
-        self._host_hooks = host_api.HostHooks(self._web.prefix_path, self._text, self._ask_again)
+        hooks = host_api.HostHooks(
+            self._web.prefix_path, self._text, self._ask_again, self._is_active, frozenset(config.roles)
+        )
+        self._identity = host_api.Identity(config, hooks)
         self._sessions = self._services.sessions
         sweeping = PeriodicJob(self._services.worker, self._sweep, after=0, every=_SWEEP_EVERY)
         self._services.worker.on_submit(sweeping.trigger)
@@ -131,36 +136,65 @@ class AuthMiddleware:
         A request without a session cookie costs a substring test. A request with one costs a signature check and one
         look-up.
         """
-        host_api.scrub(environ, self._host_hooks)
+        self._identity.clear(environ)
         path = environ.get("PATH_INFO", "")
         if path.startswith(self._below_prefix) or path == self._prefix:
             self._web.warnings(environ)
             return dispatch.answer(self._web, environ)(environ, start_response)
         if path == self._change_password and environ.get("REQUEST_METHOD") in {"GET", "HEAD"}:
             return dispatch.change_password(self._web, environ)(environ, start_response)
-        header = environ.get("HTTP_COOKIE")
-        if header is not None and self._cookie_name in header and (value := self._cookie.read(header)):
-            instead = unmet = None
-            try:
-                session = self._sessions.find(value, prolong=not (self._passive and self._passive.match(path)))
-                unmet = first_unmet(session.user, session.state) if session else None
-                if unmet is not None and self._guard.needs_session(path):
-                    instead = challenges.meet_first(self._web, environ, unmet)
-            except Exception as problem:
-                instead = dispatch.unavailable(self._web, environ, problem)
-            if instead is not None:
-                return instead(environ, start_response)
-            if unmet is not None:
-                # The host app sees no user until every requirement is met: a temporary password must not open the app.
-                return self._app(environ, start_response)
-            if session is not None:
-                host_api.put(environ, session)
-                if session.cookie_due:
-                    start_response = cookie_renewal.renewing(self._web, environ, session, start_response)
-                return self._app(environ, start_response)
-        if self._guard.needs_session(path):
+        if environ.get("REQUEST_METHOD") == "OPTIONS" and is_preflight(environ):
+            return self._preflight(environ, start_response)
+        # A local variable here would hold the cookies while the app runs, where an error report can show it.
+        if STEM in environ.get("HTTP_COOKIE", ""):
+            found = self._identify(environ, path, start_response)
+            if isinstance(found, Response):
+                return found(environ, start_response)
+            if found is not None:
+                return self._app(environ, found)
+        try:
+            needs_session = self._guard.needs_session(path)
+        except Exception as problem:
+            return dispatch.unavailable(self._web, environ, problem)(environ, start_response)
+        if needs_session:
             return self._challenge(environ, start_response)
         return intercept_401.call(self._app, environ, start_response, self._challenge)
+
+    def _identify(self, environ: Environ, path: str, start_response: StartResponse) -> StartResponse | Response | None:
+        """Take the middleware's cookies out of the request and show its user to the host app.
+
+        Returns the `start_response` that the app gets, the answer instead of the app's, or None for a visitor. Any
+        error is answered with 503, so that no request is taken for a visitor's by mistake.
+        """
+        try:
+            value = take_out(environ, self._cookie, self._web.device_cookie)
+            prolong = not (self._passive and self._passive.match(path))
+            session = self._sessions.find(value, prolong=prolong) if value else None
+            if value is None or session is None:
+                return None
+            unmet = first_unmet(session.user, session.state)
+            if unmet is None:
+                self._identity.put(environ, session)
+                if session.cookie_due:
+                    return cookie_renewal.renewing(self._web, value, session, start_response)
+            elif self._guard.needs_session(path):
+                return challenges.meet_first(self._web, environ, unmet, session)
+            # The host app sees no user until every requirement is met: a temporary password must not open the app.
+            return start_response
+        except Exception as problem:
+            return dispatch.unavailable(self._web, environ, problem)
+
+    def _preflight(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Pass a CORS preflight to the host app as a visitor's request.
+
+        A browser sends no cookie with one. It cannot carry a method override either: an app that obeys one would take
+        an attacker's preflight for a GET of a path that requires a session.
+        """
+        for key in ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD", "HTTP_X_METHOD_OVERRIDE"):
+            environ.pop(key, None)
+        if "HTTP_COOKIE" in environ:
+            take_out(environ, self._cookie, self._web.device_cookie)
+        return self._app(environ, start_response)
 
     def _challenge(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a visitor on a path that requires a session."""
@@ -176,12 +210,18 @@ class AuthMiddleware:
 
         `host_api.require_fresh` calls this (ASVS 5 7.5.3).
         """
-        if self._sessions.fresh(session.stored):
-            return None
         try:
-            return challenges.meet_first(self._web, environ, REAUTHENTICATION)
+            if self._sessions.fresh(session.stored):
+                return None
+            active = self._sessions.find_key(session.stored.key, prolong=False)
+            return challenges.meet_first(self._web, environ, REAUTHENTICATION, active)
         except Exception as problem:
             return dispatch.unavailable(self._web, environ, problem)
+
+    def _is_active(self, session: Session) -> bool:
+        """Whether the session is active now and meets every requirement, for `host_api.still_signed_in`."""
+        active = self._sessions.find_key(session.stored.key, prolong=False)
+        return active is not None and first_unmet(active.user, active.state) is None
 
     def flush_mail(self, timeout: float = 10.0) -> bool:
         """Wait until the outbox has tried each mail that is queued now once; for shutdown and tests.

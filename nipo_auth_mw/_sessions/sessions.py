@@ -121,9 +121,10 @@ class Sessions:
         `prolong` is False.
         """
         secret = self._signed.open(cookie)
-        if secret is None:
-            return None
-        key = _key(secret)
+        return None if secret is None else self.find_key(_key(secret), prolong=prolong)
+
+    def find_key(self, key: str, *, prolong: bool) -> ActiveSession | None:
+        """The valid session with this key, as `find` gives it."""
         # Read before the row: otherwise this request could miss a touch that is written in between.
         touched = self._touched.get(key)
         found = self._look_up(key)

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, SIGN_IN_REQUIRED, Refused
 from nipo_auth_mw._flows.requirement import Requirement
+from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._web import problems
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.redirects import LONGEST, LONGEST_IN_URL
@@ -39,10 +40,10 @@ def sign_in_first(web: WebContext, environ: Environ) -> Response:
     return web.answers.refuse(request, SESSION_ENDED if sent else Refused(SIGN_IN_REQUIRED), as_json=not sent)
 
 
-def meet_first(web: WebContext, environ: Environ, requirement: Requirement) -> Response:
+def meet_first(web: WebContext, environ: Environ, requirement: Requirement, session: ActiveSession | None) -> Response:
     """The answer to a signed-in user who has to meet a requirement first. A program gets 403 with its code."""
     request = web.request(environ)
-    web.identify(request)
+    web.recognise(request, session)
     refused = Refused(requirement.code)
     opened = _opened(web, request, requirement.route, refused)
     if opened is not None:
@@ -57,23 +58,22 @@ def _opened(web: WebContext, request: Request, route: str, refused: Refused) -> 
     htmx obeys HX-Redirect with any status except a redirect, which it never sees. Inertia obeys its header with 409.
     """
     environ = request.environ
+    if _is_htmx(environ):
+        response = web.answers.refuse(request, refused, as_json=True)
+        response.headers["HX-Redirect"] = _page_for_script(web, request, route, _current_path(web, environ))
+        return response
+    if _is_inertia(environ):
+        wanted = path_of(environ, web.config) if request.method == "GET" else ""
+        response = web.answers.refuse(request, refused, as_json=True)
+        response.status_code = 409
+        response.headers["X-Inertia-Location"] = _page_for_script(web, request, route, wanted)
+        return response
     if is_navigation(environ):
         wanted = path_of(environ, web.config)
         if is_framed(environ):
             return web.answers.framed(request, web.redirect_target(request, wanted))
         page = _page(web, request, route, wanted)
         return web.answers.redirect(page) if page else _in_place(web, request, route, refused, wanted)
-    if _is_htmx(environ):
-        response = web.answers.refuse(request, refused, as_json=True)
-        wanted = _current_path(web, environ)
-        response.headers["HX-Redirect"] = _page(web, request, route, wanted) or wanted
-        return response
-    if _is_inertia(environ):
-        wanted = path_of(environ, web.config) if request.method == "GET" else ""
-        response = web.answers.refuse(request, refused, as_json=True)
-        response.status_code = 409
-        response.headers["X-Inertia-Location"] = _page(web, request, route, wanted) or wanted
-        return response
     return None
 
 
@@ -101,6 +101,12 @@ def _page(web: WebContext, request: Request, route: str, wanted: str) -> str:
     page, target = web.path(request, route), web.redirect_target(request, wanted, default="")
     url = f"{page}?{_query(target)}" if target else page
     return url if len(url) <= LONGEST_IN_URL else ""
+
+
+def _page_for_script(web: WebContext, request: Request, route: str, wanted: str) -> str:
+    """The path that a script opens: the route's, or the wanted page itself, which shows the route if it is too long."""
+    page = _page(web, request, route, wanted)
+    return page or web.redirect_target(request, wanted, default=web.path(request, route))
 
 
 def _in_place(web: WebContext, request: Request, route: str, refused: Refused, wanted: str) -> Response:

@@ -10,9 +10,10 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._web import redirects
 from nipo_auth_mw._web.answers import Answers
-from nipo_auth_mw._web.cookies import Cookie
+from nipo_auth_mw._web.cookies import STEM, Cookie
 from nipo_auth_mw._web.deployment_warnings import DeploymentWarnings
 from nipo_auth_mw._web.language import choose
 from nipo_auth_mw._web.request import Request, root_of
@@ -95,9 +96,13 @@ class WebContext:
     def identify(self, request: Request) -> None:
         """Find the active session of a request below the prefix. Raises `StoreUnavailable`."""
         value = self.session_cookie.read(request.cookies)
-        request.session = self.services.sessions.find(value) if value else None
-        if request.session is not None:
-            request.language = self.language(request.environ, request.session.user.language)
+        self.recognise(request, self.services.sessions.find(value) if value else None)
+
+    def recognise(self, request: Request, session: ActiveSession | None) -> None:
+        """Make this the session of the request. Its user's language becomes that of the answer."""
+        request.session = session
+        if session is not None:
+            request.language = self.language(request.environ, session.user.language)
 
     def prefix_path(self, environ: Environ) -> str:
         """The path of the middleware's own pages, as users see it."""
@@ -126,12 +131,12 @@ def build(
         answers=Answers(
             config,
             pages,
-            Cookie(f"nipo_flash{suffix}", secure=secure, lasts=_A_MINUTE),
+            Cookie(f"{STEM}flash{suffix}", secure=secure, lasts=_A_MINUTE),
             has_staff=services.directory is not None,
         ),
-        session_cookie=Cookie(f"nipo_auth{suffix}", secure=secure, lasts=_400_DAYS),
-        device_cookie=Cookie(f"nipo_device{suffix}", secure=secure, lasts=_400_DAYS),
-        language_cookie=Cookie(f"nipo_lang{suffix}", secure=secure, lasts=_400_DAYS, http_only=False),
+        session_cookie=Cookie(f"{STEM}auth{suffix}", secure=secure, lasts=_400_DAYS),
+        device_cookie=Cookie(f"{STEM}device{suffix}", secure=secure, lasts=_400_DAYS),
+        language_cookie=Cookie(f"{STEM}lang{suffix}", secure=secure, lasts=_400_DAYS, http_only=False),
         is_page=is_page,
         is_page_of_user=is_page_of_user,
         page_of=page_of,

@@ -7,18 +7,17 @@ from typing import Any
 
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._web.context import WebContext
-from nipo_auth_mw._web.intercept_401 import Environ, StartResponse, Write
+from nipo_auth_mw._web.intercept_401 import StartResponse, Write
 
 _SHARED = re.compile(r"(?:\A|,)\s*(?:public\s*(?:,|\Z)|s-maxage\s*=)", re.IGNORECASE)
 
 
-def renewing(web: WebContext, environ: Environ, session: ActiveSession, start_response: StartResponse) -> StartResponse:
-    """`start_response` with the session cookie added.
+def renewing(web: WebContext, value: str, session: ActiveSession, start_response: StartResponse) -> StartResponse:
+    """`start_response` with the session cookie added, which has the same value as in the request.
 
     The cookie is left out if shared caches may store the answer (CVE-2023-30861), or if the session has ended while the
     app was at work (CVE-2025-46336).
     """
-    value = web.session_cookie.read(environ.get("HTTP_COOKIE", "")) or ""
 
     def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
         rest = (exc_info,) if exc_info else ()

@@ -12,32 +12,64 @@ from typing import Any
 
 from werkzeug.http import dump_cookie
 
+STEM = "nipo_"
+"""Each cookie's name holds it."""
 LONGEST_HEADER = 32 * 1024
+# Where other libraries keep what they have parsed of the Cookie header.
+_PARSED = ("webob._parsed_cookies", "paste.cookies", "paste.cookies.dict", "bottle.request.cookies", "werkzeug.request")
 
 
-def read(header: str, name: str) -> str | None:
-    """The value of the one cookie called `name`; None if there is none, or more than one."""
+def take(header: str, name: str) -> tuple[str | None, str]:
+    """The value of the one cookie called `name`, and the header without that name.
+
+    The value is None if there is no such cookie, or more than one. The name is compared byte for byte: any character
+    beside it except a blank or a tab makes it another name ("cookie prefix disguise", PortSwigger 2025). The other
+    pairs stay as the client wrote them.
+    """
     start = header.find(name)
-    if start < 0 or len(header) > LONGEST_HEADER:
-        return None
+    if start < 0:
+        return None, header
     end = start + len(name)
     first = start == 0 or header[start - 2 : start] == "; "
-    if first and header[end : end + 1] == "=" and header.find(name, end) < 0:
+    if first and header[end : end + 1] == "=" and header.find(name, end) < 0 and len(header) <= LONGEST_HEADER:
         # The name stands in the header once, as browsers write it, so the other pairs need no parsing.
-        return _unquoted(header[end + 1 :].partition(";")[0].strip(" \t"))
-    found: str | None = None
-    for pair in header.split(";"):
+        value, more, rest = header[end + 1 :].partition("; ")
+        if ";" not in value:
+            return _unquoted(value.strip(" \t")), header[:start] + rest if more else header[: max(start - 2, 0)]
+    values, kept = [], []
+    pairs = header.split(";")
+    for pair in pairs:
         key, equals, value = pair.partition("=")
         if equals and key.strip(" \t") == name:
-            if found is not None:
-                return None
-            found = value.strip(" \t")
-    return None if found is None else _unquoted(found)
+            values.append(value.strip(" \t"))
+        else:
+            kept.append(pair)
+    # The blank before a pair belongs to the separator.
+    rest = ";".join(kept) if kept[:1] == pairs[:1] else ";".join(kept).lstrip(" \t")
+    return _unquoted(values[0]) if len(values) == 1 and len(header) <= LONGEST_HEADER else None, rest
 
 
 def _unquoted(value: str) -> str:
     """The value without one pair of double quotes, which some clients add."""
     return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
+
+
+def take_out(environ: dict[str, Any], cookie: Cookie, *others: Cookie) -> str | None:
+    """Take the middleware's cookies out of a request with a Cookie header. Returns the value of the first one.
+
+    An app that logs or echoes the header, or hands it to another program, then holds no secret of the middleware.
+    """
+    header = environ["HTTP_COOKIE"]
+    value, rest = take(header, cookie.name)
+    for other in others:
+        _, rest = take(rest, other.name)
+    if len(rest) != len(header):
+        environ["HTTP_COOKIE"] = rest
+        if not rest:
+            del environ["HTTP_COOKIE"]
+        for key in _PARSED:
+            environ.pop(key, None)
+    return value
 
 
 class Cookie:
@@ -54,7 +86,7 @@ class Cookie:
 
     def read(self, header: str) -> str | None:
         """The value of this cookie in a Cookie header, or None."""
-        return read(header, self.name)
+        return take(header, self.name)[0]
 
     def set(self, value: str, *, persistent: bool = True) -> str:
         """The value of Set-Cookie. Without `persistent` the browser drops the cookie when it closes."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from operator import attrgetter
+from typing import Any, ParamSpec
 from urllib.parse import urlencode
 
 from markupsafe import Markup
-from werkzeug.exceptions import Forbidden, Unauthorized
+from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable, Unauthorized
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._sessions.sessions import ActiveSession
+from nipo_auth_mw._validation import header_key
+from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Session, User
 
 USER = "nipo_auth_mw.user"
@@ -20,6 +25,12 @@ HOOKS = "nipo_auth_mw.site"
 AUTH_TYPE = "nipo_auth_mw"
 
 Environ = dict[str, Any]
+Given = ParamSpec("Given")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class UnknownRole(ValueError):
+    """The host app asks for a role that is not configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +38,73 @@ class HostHooks:
     """The middleware's side of the host API.
 
     `path_of` gives the path of the middleware's own pages. `text` gives a text in the user's language. `ask_again`
-    gives the answer that asks for re-authentication, None for a fresh session.
+    gives the answer that asks for re-authentication, None for a fresh session. `is_active` looks the session up again.
+    `roles` are the configured ones.
     """
 
     path_of: Callable[[Environ], str]
     text: Callable[[Environ, str], str]
     ask_again: Callable[[Environ, Session], Response | None]
+    is_active: Callable[[Session], bool]
+    roles: frozenset[str]
 
 
-def scrub(environ: Environ, hooks: HostHooks) -> None:
-    """Remove any identity that a server or another middleware put into the environ: an attacker may have forged it."""
-    environ.pop("REMOTE_USER", None)
-    environ.pop("AUTH_TYPE", None)
-    environ[USER] = environ[SESSION] = None
-    environ[HOOKS] = hooks
+class Identity:
+    """The identity in the environ, under the keys that the settings `remote_user` and `identity_headers` name."""
+
+    def __init__(self, config: AuthConfig, hooks: HostHooks) -> None:
+        self._hooks = hooks
+        self._remote_user = _reader(config.remote_user)
+        self._headers = tuple((header_key(name), _reader(what)) for name, what in config.identity_headers.items())
+
+    def clear(self, environ: Environ) -> None:
+        """Remove any identity that a client, a server or another middleware put there: an attacker may have forged it.
+
+        A key stands for every spelling of a header, since servers write `X-User` and `X_User` as HTTP_X_USER.
+        """
+        environ.pop("REMOTE_USER", None)
+        environ.pop("AUTH_TYPE", None)
+        for key, _ in self._headers:
+            environ.pop(key, None)
+        environ[USER] = environ[SESSION] = None
+        environ[HOOKS] = self._hooks
+
+    def put(self, environ: Environ, session: ActiveSession) -> None:
+        """Show the session and its user to the host app, in the environ and as REMOTE_USER (RFC 3875).
+
+        A name that is empty is left out. Raises TypeError if a function of the settings returns no text.
+        """
+        user = session.user
+        if name := self._remote_user(user):
+            environ["REMOTE_USER"] = name
+        environ["AUTH_TYPE"] = AUTH_TYPE
+        for key, read in self._headers:
+            if text := read(user):
+                environ[key] = text
+        environ[USER] = user
+        environ[SESSION] = session.public
 
 
-def put(environ: Environ, session: ActiveSession) -> None:
-    """Show the session and its user to the host app, in the environ and as REMOTE_USER (RFC 3875)."""
-    # The ORM of a host app may give a subclass of str, or an id outside latin-1. PEP 3333 allows neither.
-    user_id = str(session.user.id)
-    environ["REMOTE_USER"] = user_id if user_id.isascii() else user_id.encode().decode("latin-1")
-    environ["AUTH_TYPE"] = AUTH_TYPE
-    environ[USER] = session.user
-    environ[SESSION] = session.public
+def _reader(what: str | Callable[[User], str]) -> Callable[[User], str]:
+    """A function that gives this attribute or function of a user as an environ holds it."""
+    read: Callable[[User], object] = attrgetter(what) if isinstance(what, str) else what
+    return lambda user: _native(read(user))
+
+
+def _native(value: object) -> str:
+    """The text as an exact str of latin-1 characters without controls; "" for None (PEP 3333).
+
+    The ORM of a host app may give a subclass of str, or text outside latin-1. An app that passes the text on in a
+    header would pass a line feed on, too.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError("an identity is not text")
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    return _CONTROL.sub(" ", text).encode("utf-8", "replace").decode("latin-1")
 
 
 def current_user(environ: Environ) -> User | None:
@@ -65,6 +119,33 @@ def current_session(environ: Environ) -> Session | None:
     return session if isinstance(session, Session) else None
 
 
+def still_signed_in(environ: Environ) -> bool:
+    """Whether the session of this request is still active now; for connections that stay open.
+
+    Websockets and event streams outlive sign-out, so the host app asks again before it sends something, or once a
+    minute. One look-up in the store, from any thread, also after the request. It does not prolong the session. False
+    for a visitor. Raises `StoreUnavailable` during an outage, and LookupError outside the middleware.
+    """
+    hooks, session = _hooks(environ), current_session(environ)
+    return session is not None and hooks.is_active(session)
+
+
+def _refuses_errors(check: Callable[Given, User]) -> Callable[Given, User]:
+    """A check whose errors refuse with 503: an app that catches KeyError around a view must not go on with the view."""
+
+    @wraps(check)
+    def checked(*args: Given.args, **named: Given.kwargs) -> User:
+        try:
+            return check(*args, **named)
+        except (HTTPException, UnknownRole):
+            raise
+        except Exception as problem:
+            raise ServiceUnavailable from problem
+
+    return checked
+
+
+@_refuses_errors
 def require_user(environ: Environ) -> User:
     """The user who is signed in. Raises werkzeug's `Unauthorized`, which becomes the sign-in page for a visitor."""
     user = current_user(environ)
@@ -73,14 +154,23 @@ def require_user(environ: Environ) -> User:
     return user
 
 
-def require_role(environ: Environ, role: str) -> User:
-    """The user, if the account has this role. Raises werkzeug's `Unauthorized` or `Forbidden` (ASVS 5 8.2.1)."""
+@_refuses_errors
+def require_role(environ: Environ, role: str, *others: str) -> User:
+    """The user, if the account has one of these roles (ASVS 5 8.2.1).
+
+    Raises werkzeug's `Unauthorized` or `Forbidden`. Raises ValueError for a role that the setting `roles` does not
+    list: a misspelt role would refuse every user, or let an administrator think that it refuses some.
+    """
+    roles, hooks = {role, *others}, environ.get(HOOKS)
+    if isinstance(hooks, HostHooks) and not roles <= hooks.roles:
+        raise UnknownRole(f"{sorted(roles - hooks.roles)} not in the setting `roles`")
     user = require_user(environ)
-    if user.role != role:
+    if user.role not in roles:
         raise Forbidden
     return user
 
 
+@_refuses_errors
 def require_fresh(environ: Environ) -> User:
     """The user, if the password was confirmed within `session.reauth_within`; for sensitive actions.
 

@@ -194,6 +194,15 @@ def is_framed(environ: Environ) -> bool:
     return environ.get("HTTP_SEC_FETCH_DEST") in {"iframe", "frame", "embed", "object"}
 
 
+def is_preflight(environ: Environ) -> bool:
+    """Whether a browser asks, before a script's request to another origin, what the app allows (Fetch, CORS-preflight).
+
+    Browsers send no cookie with it, so the app answers it without a session.
+    """
+    asks = environ.get("HTTP_ORIGIN") and environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
+    return bool(asks) and environ.get("REQUEST_METHOD") == "OPTIONS"
+
+
 def accepts_html(environ: Environ) -> bool:
     """Whether Accept names HTML."""
     return any(kind in _HTML and q > 0 for kind, q in _accepted(environ))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def settings():
             policy = policies[field.name]
             yield from ((f"{field.name}.{part.name}", getattr(policy, part.name)) for part in fields(policy))
         else:
-            yield field.name, field.default
+            yield field.name, field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def written(default) -> str:

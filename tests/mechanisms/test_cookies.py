@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from nipo_auth_mw._web.cookies import LONGEST_HEADER, Cookie, read
+from nipo_auth_mw._web.cookies import LONGEST_HEADER, Cookie, take
+
+
+def read(header, name):
+    return take(header, name)[0]
 
 
 @pytest.mark.parametrize(

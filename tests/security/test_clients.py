@@ -174,6 +174,7 @@ def test_ru31_urllib_reports_the_401(server, handlers, data):
 # Libraries that fetch parts of a page: their script is told which page to open.
 
 HTMX = {"HTTP_HX_REQUEST": "true", "HTTP_ACCEPT": "*/*", "HTTP_SEC_FETCH_MODE": "cors", "HTTP_USER_AGENT": AGENT}
+OLD_HTMX = {"HTTP_HX_REQUEST": "true", "HTTP_ACCEPT": "text/html, */*"}
 INERTIA = {
     "HTTP_X_INERTIA": "true",
     "HTTP_ACCEPT": "text/html, application/xhtml+xml",
@@ -184,14 +185,15 @@ INERTIA = {
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("ended", [False, True])
-def test_ru13_htmx_goes_to_sign_in_and_comes_back_to_its_page(method, ended):
+@pytest.mark.parametrize("htmx", [HTMX, OLD_HTMX])
+def test_ru13_htmx_goes_to_sign_in_and_comes_back_to_its_page(method, ended, htmx):
     auth = middleware()
     person(auth)
     cookie = signed_in(auth) if ended else ""
     if ended:
         auth.accounts.set_active("1", False)
     page = "http://localhost/orders?day=1&x=%E6%97%A5#top"
-    answer = ask(auth, method, "/orders/7/row", cookie=cookie, HTTP_HX_CURRENT_URL=page, **HTMX)
+    answer = ask(auth, method, "/orders/7/row", cookie=cookie, HTTP_HX_CURRENT_URL=page, **htmx)
     assert answer.status == 401, "htmx sees no header of a redirect"
     assert answer.get("HX-Redirect") == "/-/auth/login?next=/orders?day=1%26x=%25E6%2597%25A5%23top"
 
@@ -212,6 +214,8 @@ def test_ru13_htmx_goes_to_sign_in_and_comes_back_to_its_page(method, ended):
         "http://localhost/a b",
         "http://localhost/-/auth/logout",
         "http://localhost/" + "a" * 70_000,
+        "http://localhost//evil.example/" + "a" * 7_000,
+        "http://localhost/\\evil.example/" + "a" * 7_000,
         "/orders",
         "javascript:alert(1)",
     ],

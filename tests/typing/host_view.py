@@ -20,6 +20,7 @@ from nipo_auth_mw import (
     require_role,
     require_user,
     sign_out_form,
+    still_signed_in,
 )
 from nipo_auth_mw.mailers import ConsoleMailer, SMTPMailer
 from nipo_auth_mw.protocols import Account, Mailer, UserStore
@@ -63,7 +64,8 @@ def view(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     if session is not None:
         assert_type(session.persistent, bool)
         assert_type(session.seen_at.isoformat(), str)
-    assert_type(require_role(environ, "admin"), User)
+    assert_type(require_role(environ, "admin", "staff"), User)
+    assert_type(still_signed_in(environ), bool)
     assert_type(require_fresh(environ), User)
     assert_type(auth_url(environ, "logout", next="/"), str)
     page = f"<p>{user.email}</p>{sign_out_form(environ)}"
@@ -81,6 +83,8 @@ config = AuthConfig(
     session=SessionPolicy(passive_paths=["/poll"]),
     lockout=LockoutPolicy(failures=3, storage="store"),
     passwords=PasswordPolicy(min_length=12),
+    remote_user=lambda user: user.email,
+    identity_headers={"X-Email": "email", "X-Name": lambda user: user.name},
 )
 auth = AuthMiddleware(view, config, store=SQLStore("sqlite:////srv/auth.db"), users=users, mailer=mailers[1])
 assert_type(auth.accounts.create(email="tanaka@example.com"), User)

@@ -25,7 +25,7 @@ def show(web: WebContext, request: Request) -> Response:
     """Show the form. A user who is signed in is redirected."""
     wanted, session = request.wanted, request.session
     if session is not None and (unmet := first_unmet(session.user, session.state)):
-        return challenges.meet_first(web, request.environ, unmet)
+        return challenges.meet_first(web, request.environ, unmet, request.session)
     if session is not None:
         return web.answers.lead_on(request, web.redirect_target(request, wanted))
     if is_framed(request.environ):

@@ -28,6 +28,6 @@ def submit(web: WebContext, request: Request) -> Response:
         to = web.path(request, "account")
         return web.answers.done(request, to, cookies, flash="profile_changed", profile=given)
     if refused.code == REAUTHENTICATION.code:
-        return challenges.meet_first(web, request.environ, REAUTHENTICATION)
+        return challenges.meet_first(web, request.environ, REAUTHENTICATION, request.session)
     facts = account.facts(web, request) | {"typed": given["notify_email"]}
     return web.answers.refuse(request, refused, "account.html", **facts)

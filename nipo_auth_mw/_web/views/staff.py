@@ -213,7 +213,7 @@ def _act(web: WebContext, request: Request, what: str, act: Callable[[str, Actor
     if refused is None:
         return web.answers.done(request, _path(web, request, user_id), flash=f"staff_{what}", changed=what)
     if refused.code == REAUTHENTICATION.code:
-        return challenges.meet_first(web, request.environ, REAUTHENTICATION)
+        return challenges.meet_first(web, request.environ, REAUTHENTICATION, request.session)
     try:
         facts = _facts(web, request, staff.look_at(web.services, user_id))
     except AccountError as gone:
