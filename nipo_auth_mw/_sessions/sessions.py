@@ -121,7 +121,9 @@ class Sessions:
         `prolong` is False.
         """
         secret = self._signed.open(cookie)
-        return None if secret is None else self.find_key(_key(secret), prolong=prolong)
+        if secret is None:
+            return None
+        return self.find_key(_key(secret), prolong=prolong)
 
     def find_key(self, key: str, *, prolong: bool) -> ActiveSession | None:
         """The valid session with this key, as `find` gives it."""
