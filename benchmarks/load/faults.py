@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -41,6 +42,7 @@ def of(set_up: SetUp) -> list[Fault]:
     faults = [
         Fault("`kill -9` of a worker", lambda house: house.nodes[0].kill_worker()),
         Fault("`kill -9` of the whole gunicorn", _kill_all, _launch_all),
+        Fault("gunicorn reloaded (SIGHUP), as by a deploy", _reload_all),
         Fault("SMTP stopped", lambda house: house.mail.stop(), lambda house: house.mail.start()),
         Fault(f"SMTP greets {LATE} s late", lambda house: house.mail.slow(greeting=LATE), _quick_mail),
         Fault(f"SMTP answers {LATE} s after the data", lambda house: house.mail.slow(data=LATE), _quick_mail),
@@ -90,6 +92,12 @@ def _launch_all(house: House) -> None:
     """What a supervisor does. The fault ends here, so the time to start counts as recovery."""
     for node in house.nodes:
         node.launch()
+
+
+def _reload_all(house: House) -> None:
+    """New workers take over, and the old ones end after what they do."""
+    for node in house.nodes:
+        os.kill(node.pid, signal.SIGHUP)
 
 
 def _launch_last(house: House) -> None:
