@@ -13,6 +13,9 @@ from benchmarks.load.people import VICTIMS, Crowd
 
 GUESSES = 10
 """Wrong passwords at once for one address, from as many client addresses."""
+SPRAYED = 5
+"""Wrong passwords at as many addresses, from one client address that comes back in each burst."""
+SPRAYER = "127.29.0.1"
 EVERY = 4.0
 """Seconds between bursts."""
 
@@ -34,6 +37,7 @@ class Attackers(threading.Thread):
                 return
             victims = [self._victims[burst % len(self._victims)], self._victims[burst // 2 % len(self._victims)]]
             threads = [
+                threading.Thread(target=self._spray),
                 *(threading.Thread(target=self._guess, args=(victim,)) for victim in victims for _ in range(GUESSES)),
                 *(threading.Thread(target=self._forge, args=(dict(cookies),)) for cookies in self._cookies[:5]),
                 *(threading.Thread(target=self._forget, args=(f"nobody{burst}.{n}@example.com",)) for n in range(3)),
@@ -55,6 +59,13 @@ class Attackers(threading.Thread):
         browser = self._browser()
         password = f"{site.WRONG}{victim} {next(self._numbers)}"
         self._check(browser, browser.post("login", {"email": victim, "password": password}, "guess").status, 401, 429)
+
+    def _spray(self) -> None:
+        """One wrong password each at several addresses. After a while the client limit stops them."""
+        for _ in range(SPRAYED):
+            browser, victim = Browser(self._house.port, self._ledger, SPRAYER), f"{site.SPRAYED}{next(self._numbers)}"
+            form = {"email": f"{victim}@example.com", "password": f"{site.WRONG}{victim}"}
+            self._check(browser, browser.post("login", form, "spray").status, 401, 429)
 
     def _forge(self, cookies: dict[str, str]) -> None:
         """A cookie of which one character was altered."""

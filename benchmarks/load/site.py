@@ -25,7 +25,9 @@ SECRET = "for benchmarks only: this key stands in the source"
 PASSWORD = "aoi-umi-to-shiroi-kumo"
 WRONG = "wrong for "
 """How each wrong password begins; the address that it is tried at follows."""
-FAILURES = 5
+SPRAYED = "sprayed"
+"""How each address begins at which one client tries one wrong password."""
+FAILURES, CLIENT_FAILURES = 5, 50
 _PAGE = b"The rest of a page.\n" * 200
 
 
@@ -96,6 +98,7 @@ def middleware(settings: dict[str, str], hasher: type[WritingHasher] = WritingHa
         public_paths=("/public",),
         lockout=LockoutPolicy(
             failures=FAILURES,
+            client_failures=CLIENT_FAILURES,
             window=timedelta(hours=1),
             duration=timedelta(hours=1),
             storage=settings.get("storage", "store"),

@@ -32,7 +32,7 @@ def test_a_run_with_one_fault_is_clean_and_the_audit_finds_what_is_planted(tmp_p
             crowd.join()
             assert audit.of(house, ledger, crowd, windows).things() == []
             assert {"signed_in", "signed_out", "password_reset"} <= {promise.what for promise in ledger.events}
-            assert {"page", "visit", "login", "guess", "forged", "forgot"} <= {one.kind for one in ledger.seen}
+            assert {"page", "visit", "login", "guess", "spray", "forged", "forgot"} <= {one.kind for one in ledger.seen}
             assert max(map(site.verified(tmp_path).count, site.verified(tmp_path))) == site.FAILURES
             plant(house, ledger)
             found = audit.of(house, ledger, crowd, windows)
@@ -52,7 +52,7 @@ def plant(house, ledger):
     with (house.folder / "mail" / "mails").open("a") as file:
         file.write(json.dumps(again) + "\n")
     with (house.folder / "verified").open("a") as file:
-        file.write(f"{site.WRONG}{site.verified(house.folder)[0]} 0\n" * (site.FAILURES + 1))
+        file.write(f"{site.WRONG}victim@example.com 0\n" * (site.FAILURES + 1))
 
 
 def seen(begun: float, took: float, status: int) -> Seen:
