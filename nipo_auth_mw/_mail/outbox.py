@@ -58,6 +58,11 @@ class Outbox:
         """The sender's address, or "" if the mailer has no `sender`."""
         return str(getattr(self._mailer, "sender", None) or "")
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so many mails wait that no other is taken."""
+        return len(self._worker) >= _MAX_WAITING
+
     def put(self, compose: Compose) -> None:
         """Queue the mail that `compose` returns; None sends nothing. Never raises.
 
@@ -67,7 +72,7 @@ class Outbox:
             return
         if self._at_once():
             self._make(compose)
-        elif len(self._worker) >= _MAX_WAITING:
+        elif self.is_full:
             _log.error("gave up on a mail, because %d mails are waiting", _MAX_WAITING)
         else:
             self._worker.submit(lambda: self._make(compose), after=_DELAY)

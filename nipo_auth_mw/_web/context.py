@@ -8,6 +8,7 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
+from nipo_auth_mw._flows.health import Health
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
@@ -42,6 +43,7 @@ class WebContext:
     is_page_of_user: Callable[[str], bool]
     page_of: Callable[[str], View]
     warnings: DeploymentWarnings
+    health: Health
 
     def path(self, request: Request, route: str) -> str:
         """The path of a route, as users see it."""
@@ -141,4 +143,5 @@ def build(
         is_page_of_user=is_page_of_user,
         page_of=page_of,
         warnings=DeploymentWarnings(config),
+        health=Health(services),
     )

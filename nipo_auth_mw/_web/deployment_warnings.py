@@ -26,7 +26,9 @@ class DeploymentWarnings:
         self._accounts: dict[str, set[int]] = {}
 
     def __call__(self, environ: Environ) -> None:
-        """Check one request."""
+        """Check one request. A balancer that asks for the health of a process sends no address of a client."""
+        if environ.get("PATH_INFO") == f"{self._config.prefix}/health":
+            return
         if "mount" in self._open:
             self._about_mount(str(environ.get("SCRIPT_NAME", "")).rstrip("/"))
         if "proxy" in self._open:

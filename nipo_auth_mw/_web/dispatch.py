@@ -63,7 +63,7 @@ def _answer(web: WebContext, request: Request) -> Response:
             return web.answers.refuse(request, refused, "login-address.html", address=address)
         return web.answers.refuse(request, Refused("cross_site"))
     found = routes.find(request.route)
-    if found is None:
+    if found is None or not found[0].offered(web.services):
         return web.answers.refuse(request, Refused("not_found"))
     route, request.arguments = found
     if route.mailed:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from nipo_auth_mw._flows.email_change import offered as offers_email_change
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
 from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._flows.staff_actor import ADMIN
+from nipo_auth_mw._services import Services
 from nipo_auth_mw._web.context import View
 from nipo_auth_mw._web.mail_links import token_in
 from nipo_auth_mw._web.views import (
@@ -15,6 +18,7 @@ from nipo_auth_mw._web.views import (
     devices,
     email_change,
     files,
+    health,
     help,
     language,
     login,
@@ -28,6 +32,11 @@ from nipo_auth_mw._web.views import (
 )
 
 
+def _always(_services: Services) -> bool:
+    """A route that no setting takes away."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One path below the prefix, and the view of each of its methods. A segment `<name>` matches any text.
@@ -36,7 +45,7 @@ class Route:
     action and asks for re-authentication. `satisfies`: the requirement that this route meets, so it is open before
     then. `identifies`: the view needs the active session, so the store is asked. `mailed`: the path ends in `<token>`,
     a secret from a mail, and in what mail programs add. `page`: a redirect may lead here, since GET shows a page and
-    changes nothing.
+    changes nothing. `offered`: whether the settings and the stores allow the route; otherwise it does not exist.
     """
 
     path: str
@@ -48,6 +57,7 @@ class Route:
     identifies: bool = True
     mailed: bool = False
     page: bool = True
+    offered: Callable[[Services], bool] = _always
 
     @property
     def feature(self) -> str:
@@ -77,16 +87,37 @@ class Route:
         return values
 
 
+def _has_directory(services: Services) -> bool:
+    """Whether administrators can change accounts."""
+    return services.directory is not None
+
+
+def _sends_mail(services: Services) -> bool:
+    """Whether there is a mailer, without which no link is valid that a mail holds."""
+    return services.outbox.sends
+
+
+def _has_languages(services: Services) -> bool:
+    """Whether there is a language to switch to."""
+    return len(services.config.languages) > 1
+
+
 def _staff(path: str, views: dict[str, View], *, fresh: bool = False) -> Route:
     """A route for administrators."""
-    return Route(path, views, needs_user=True, role=ADMIN, fresh=fresh)
+    return Route(path, views, needs_user=True, role=ADMIN, fresh=fresh, offered=_has_directory)
 
 
 ROUTES = (
     Route("login", {"GET": login.show, "POST": login.submit}),
     Route("logout", {"GET": logout.show, "POST": logout.submit}, page=False),
     Route("forgot", {"GET": password_reset.show_request, "POST": password_reset.submit_request}, identifies=False),
-    Route("reset/<token>", {"GET": password_reset.show, "POST": password_reset.submit}, identifies=False, mailed=True),
+    Route(
+        "reset/<token>",
+        {"GET": password_reset.show, "POST": password_reset.submit},
+        identifies=False,
+        mailed=True,
+        offered=_sends_mail,
+    ),
     Route("account", {"GET": account.show}, needs_user=True),
     Route("account/confirm", {"GET": reauthenticate.show, "POST": reauthenticate.submit}, needs_user=True),
     Route(
@@ -95,18 +126,25 @@ ROUTES = (
         needs_user=True,
         satisfies=PASSWORD_CHANGE,
     ),
-    Route("account/email", {"GET": email_change.show, "POST": email_change.submit}, needs_user=True),
+    Route(
+        "account/email",
+        {"GET": email_change.show, "POST": email_change.submit},
+        needs_user=True,
+        offered=offers_email_change,
+    ),
     Route(
         "email/confirm/<token>",
         {"GET": email_change.show_confirm, "POST": email_change.submit_confirm},
         identifies=False,
         mailed=True,
+        offered=offers_email_change,
     ),
     Route(
         "email/cancel/<token>",
         {"GET": email_change.show_cancel, "POST": email_change.submit_cancel},
         identifies=False,
         mailed=True,
+        offered=offers_email_change,
     ),
     Route("account/profile", {"POST": profile.submit}, needs_user=True),
     Route("account/sessions/end", {"POST": devices.submit}, needs_user=True),
@@ -125,7 +163,8 @@ ROUTES = (
     Route("audit.csv", {"GET": audit.download}, needs_user=True, role=ADMIN, page=False),
     Route("help", {"GET": help.show}, identifies=False),
     Route("session", {"GET": account.session}, page=False),
-    Route("language", {"POST": language.submit}, identifies=False),
+    Route("health", {"GET": health.show}, identifies=False, page=False),
+    Route("language", {"POST": language.submit}, identifies=False, offered=_has_languages),
     Route("static/<name>", {"GET": files.show}, identifies=False, page=False),
 )
 

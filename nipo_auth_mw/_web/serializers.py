@@ -1,11 +1,11 @@
-"""Users, sessions and events as JSON."""
+"""Users and sessions as JSON."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from nipo_auth_mw._flows.staff import Person
-from nipo_auth_mw.models import AccountState, Event, Session, User
+from nipo_auth_mw.models import AccountState, Session, User
 from nipo_auth_mw.protocols import Account
 
 
@@ -37,19 +37,4 @@ def session_data(session: Session) -> dict[str, Any]:
         "persistent": session.persistent,
         "client_address": session.client_address,
         "user_agent": session.user_agent,
-    }
-
-
-def event_data(event: Event) -> dict[str, Any]:
-    """The event as JSON. Its time is ISO 8601, in UTC."""
-    return {
-        "time": event.time.isoformat(),
-        "event": event.event,
-        "user_id": event.user_id,
-        "email": event.email,
-        "session": event.session,
-        "client_address": event.client_address,
-        "user_agent": event.user_agent,
-        "actor": event.actor,
-        "details": dict(event.details),
     }

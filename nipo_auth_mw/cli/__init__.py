@@ -9,7 +9,15 @@ import click
 
 from nipo_auth_mw.cli._audit import audit
 from nipo_auth_mw.cli._check import check
-from nipo_auth_mw.cli._context import Context, json_option, read_password, show, stdin_option, user_row
+from nipo_auth_mw.cli._context import (
+    Context,
+    bear_any_terminal,
+    json_option,
+    read_password,
+    show,
+    stdin_option,
+    user_row,
+)
 from nipo_auth_mw.cli._sessions import session
 from nipo_auth_mw.cli._users import user
 from nipo_auth_mw.errors import AccountError, AuthError, ConfigError, HashingFailed, StoreUnavailable
@@ -58,6 +66,7 @@ def main(arguments: list[str] | None = None) -> Any:
     Exit codes: 0 done, 1 refused or a fault found, 2 wrong usage or settings, 3 the store cannot be reached or no
     password can be hashed.
     """
+    bear_any_terminal()
     try:
         return cli.main(arguments, prog_name="nipo-auth", auto_envvar_prefix=None)
     except ConfigError as error:

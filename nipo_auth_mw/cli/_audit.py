@@ -16,7 +16,7 @@ import click
 from nipo_auth_mw._audit.csv_cells import harmless
 from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._flows.audit import AuditFilter, everything
-from nipo_auth_mw.cli._context import Context, json_option, show, show_one
+from nipo_auth_mw.cli._context import Context, as_json_text, json_option, show, show_one
 from nipo_auth_mw.models import Event
 
 _COLUMNS = ("time", "event", "user_id", "email", "actor", "session", "client_address", "user_agent", "details")
@@ -88,7 +88,7 @@ def export(
         found = everything(services, _wanted(email, event, first, last))
         if as_json:
             for one in found:
-                click.echo(json.dumps(_row(one), ensure_ascii=False))
+                click.echo(as_json_text(_row(one)))
         else:
             _write_csv(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
@@ -107,10 +108,23 @@ def read_password(from_stdin: bool) -> str:
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
+def bear_any_terminal() -> None:
+    """Escape what the terminal cannot print: a name in Japanese must not end a command on a terminal in latin-1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def as_json_text(value: Any, indent: int | None = None) -> str:
+    """JSON for standard output: in ASCII unless it is UTF-8, since JSON has escapes of its own."""
+    in_utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
+    return json.dumps(value, ensure_ascii=not in_utf8, indent=indent)
+
+
 def show(rows: Sequence[dict[str, Any]], as_json: bool, *columns: str) -> None:
     """Print one line a row, with the columns between tabs, or all rows as JSON."""
     if as_json:
-        click.echo(json.dumps(list(rows), ensure_ascii=False, indent=2))
+        click.echo(as_json_text(list(rows), 2))
         return
     for row in rows:
         click.echo("\t".join(_cell(row[column]) for column in columns))
@@ -119,7 +133,7 @@ def show(rows: Sequence[dict[str, Any]], as_json: bool, *columns: str) -> None:
 def show_one(row: dict[str, Any], as_json: bool, text: str = "") -> None:
     """Print the outcome of a change: as JSON, or as `text`."""
     if as_json:
-        click.echo(json.dumps(row, ensure_ascii=False, indent=2))
+        click.echo(as_json_text(row, 2))
     elif text:
         click.echo(text)
 

@@ -15,13 +15,14 @@ ROOT = PACKAGE.parent
 SHARED_FLOWS = {
     "account_state": "writes what the product keeps beside an account",
     "advance": "the next step of a sign-in",
+    "health": "whether sign-in works",
     "outcomes": "what a flow returns",
     "password_check": "every check of a password",
     "requirement": "what a user has to do first",
     "revocation": "what a change ends",
     "sweep": "what falls due without a request",
 }
-SHARED_VIEWS = {"files": "static files"}
+SHARED_VIEWS = {"files": "static files", "health": "for programs alone"}
 SHARED_TEMPLATES = {
     "base": "the frame of every page",
     "brand": "the name of the site",

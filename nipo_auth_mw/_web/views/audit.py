@@ -19,7 +19,7 @@ from nipo_auth_mw._pages.user_agents import describe
 from nipo_auth_mw._web.body import BadRequest
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.request import Request
-from nipo_auth_mw._web.serializers import event_data
+from nipo_auth_mw.listeners import event_data
 from nipo_auth_mw.models import Event
 
 _A_PAGE = 50

@@ -28,18 +28,6 @@ def actor(request: Request) -> Actor:
     return Actor(request.signed_in.user.id, request.client, request.signed_in)
 
 
-def offered(view: Callable[[WebContext, Request], Response]) -> Callable[[WebContext, Request], Response]:
-    """The view if the user store is a `StaffDirectory`, else 404."""
-
-    def answer(web: WebContext, request: Request) -> Response:
-        if web.services.directory is None:
-            return web.answers.refuse(request, Refused("not_found"))
-        return view(web, request)
-
-    return answer
-
-
-@offered
 def show_list(web: WebContext, request: Request) -> Response:
     """Show one page of the accounts that match the search."""
     text, after = request.query.get("q", "").strip()[:254], request.query.get("after") or None
@@ -62,7 +50,6 @@ def show_list(web: WebContext, request: Request) -> Response:
     )
 
 
-@offered
 def submit_active(web: WebContext, request: Request) -> Response:
     """Enable or disable an account, and return to the page with the button."""
     user_id, given = _id(request), request.fields.get("active", "")
@@ -81,7 +68,6 @@ def submit_active(web: WebContext, request: Request) -> Response:
     return web.answers.done(request, to, active=active)
 
 
-@offered
 def show(web: WebContext, request: Request) -> Response:
     """Show the page of an account."""
     try:
@@ -93,13 +79,11 @@ def show(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "staff-person.html", **_facts(web, request, person), problem=None)
 
 
-@offered
 def show_create(web: WebContext, request: Request) -> Response:
     """Show the form for a new account, with a generated password."""
     return web.answers.page(request, "staff-create.html", **form(web, request), problem=None)
 
 
-@offered
 def submit_create(web: WebContext, request: Request) -> Response:
     """Create an account."""
     role = request.text("role") or "staff"
@@ -123,7 +107,6 @@ def submit_create(web: WebContext, request: Request) -> Response:
     return web.answers.done(request, to, flash="account_created", user=user_data(user) | {"active": user.active})
 
 
-@offered
 def submit_password(web: WebContext, request: Request) -> Response:
     """Set a password. The present one, every session and the lock of the account end."""
     return _act(
@@ -136,7 +119,6 @@ def submit_password(web: WebContext, request: Request) -> Response:
     )
 
 
-@offered
 def submit_email(web: WebContext, request: Request) -> Response:
     """Change the address of the account."""
     return _act(
@@ -147,7 +129,6 @@ def submit_email(web: WebContext, request: Request) -> Response:
     )
 
 
-@offered
 def submit_role(web: WebContext, request: Request) -> Response:
     """Change the role of the account."""
     return _act(
@@ -158,7 +139,6 @@ def submit_role(web: WebContext, request: Request) -> Response:
     )
 
 
-@offered
 def submit_profile(web: WebContext, request: Request) -> Response:
     """Write the fields that are sent, out of name, memo and notification address."""
     given = {name: request.text(name) if name in request.fields else None for name in ("name", "memo", "notify_email")}
@@ -177,13 +157,11 @@ def submit_profile(web: WebContext, request: Request) -> Response:
     )
 
 
-@offered
 def submit_unlock(web: WebContext, request: Request) -> Response:
     """Lift the lock of the account's address."""
     return _act(web, request, "unlock", lambda user_id, by: staff.unlock(web.services, user_id, actor=by))
 
 
-@offered
 def show_delete(web: WebContext, request: Request) -> Response:
     """Ask first: deletion cannot be undone."""
     try:
@@ -193,7 +171,6 @@ def show_delete(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "staff-delete.html", **_facts(web, request, person))
 
 
-@offered
 def submit_delete(web: WebContext, request: Request) -> Response:
     """Delete the account."""
     try:

@@ -12,13 +12,11 @@ from nipo_auth_mw._web.views import staff
 from nipo_auth_mw.errors import PasswordRejected
 
 
-@staff.offered
 def show(web: WebContext, request: Request) -> Response:
     """Show the form."""
     return web.answers.page(request, "staff-bulk.html", **staff.form(web, request), most=MOST, problem=None)
 
 
-@staff.offered
 def submit(web: WebContext, request: Request) -> Response:
     """Create an account for each line, and report the outcome of each line."""
     try:

@@ -1,0 +1,102 @@
+"""No command ends because a terminal cannot print a name."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from unittest import mock
+
+import click
+import pytest
+
+from nipo_auth_mw.cli import cli, main
+from tests.kit import PASSWORD
+from tests.mechanisms.test_cli import settings_of
+
+NAME = "山田 太郎 é 🙂"
+WHO = "yamada@example.com"
+ARGUMENTS = {
+    ("init",): ["--email", "admin@example.com", "--name", NAME, "--password-stdin"],
+    ("check",): [],
+    ("user", "add"): [WHO, "--name", NAME, "--password-stdin"],
+    ("user", "list"): [NAME[:2]],
+    ("user", "password"): [WHO, "--password-stdin"],
+    ("user", "disable"): [WHO],
+    ("user", "enable"): [WHO],
+    ("user", "unlock"): [WHO],
+    ("session", "list"): [WHO],
+    ("session", "end"): [WHO, "--all"],
+    ("session", "sweep"): [],
+    ("audit", "list"): [],
+    ("audit", "export"): [],
+    ("audit", "verify"): [],
+    ("user", "delete"): [WHO, "--yes"],
+}
+ENCODINGS = ["latin-1", "ascii", "cp932", "cp1252", "utf-8"]
+
+
+def commands(group, path=()):
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+class Terminal(io.TextIOWrapper):
+    def __init__(self, encoding):
+        self.sink = io.BytesIO()
+        super().__init__(self.sink, encoding=encoding, write_through=True)
+
+
+def run(store, encoding, *arguments):
+    """The exit code, and what was printed, as the terminal's encoding reads it."""
+    out, err = Terminal(encoding), Terminal(encoding)
+    with (
+        mock.patch.dict(os.environ, settings_of(store), clear=True),
+        mock.patch.multiple(sys, stdout=out, stderr=err, stdin=io.StringIO(f"{PASSWORD}\n")),
+    ):
+        try:
+            main(list(arguments))
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+    return code, *(one.sink.getvalue().decode(encoding, "replace") for one in (out, err))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_every_command_bears_a_terminal_that_cannot_print_a_name(tmp_path, encoding):
+    store = f"sqlite:///{tmp_path / 'auth.db'}"
+    for command in ARGUMENTS:
+        for more in ([], ["--json"]) if command not in {("user", "add"), ("user", "delete")} else ([],):
+            code, out, err = run(store, encoding, *command, *ARGUMENTS[command], *more)
+            # `check` finds that base_url is not set in this shell.
+            assert code == (1 if command == ("check",) else 0), (command, err)
+            assert "Traceback" not in err
+            if more and command == ("user", "list"):
+                assert json.loads(out)[0]["name"] == NAME, "JSON has escapes of its own"
+            elif command == ("user", "list"):
+                assert WHO in out
+            elif command == ("audit", "export") and not more:
+                assert len({len(row) for row in csv.reader(io.StringIO(out))}) == 1
+
+
+def test_every_command_was_tried():
+    assert set(commands(cli)) == set(ARGUMENTS)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_refusal_bears_it_too(tmp_path, encoding):
+    store = f"sqlite:///{tmp_path / 'auth.db'}"
+    run(store, encoding, "init", "--email", "admin@example.com", "--password-stdin")
+    for arguments in (
+        ["user", "disable", NAME],
+        ["user", "add", NAME, "--password-stdin"],
+        ["audit", "list", "--event", NAME],
+    ):
+        code, out, err = run(store, encoding, *arguments)
+        assert code in {1, 2}
+        assert "Traceback" not in out + err
