@@ -19,6 +19,7 @@ from nipo_auth_mw._web import challenges, context, cookie_renewal, dispatch, hos
 from nipo_auth_mw._web.cookies import STEM, take_out
 from nipo_auth_mw._web.guard import Guard, PathRules
 from nipo_auth_mw._web.intercept_401 import StartResponse, WSGIApp
+from nipo_auth_mw._web.private_answers import private
 from nipo_auth_mw._web.request import is_preflight
 from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.well_known import change_password_path
@@ -175,9 +176,9 @@ class AuthMiddleware:
             unmet = first_unmet(session.user, session.state)
             if unmet is None:
                 self._identity.put(environ, session)
-                if session.cookie_due:
-                    return cookie_renewal.renewing(self._web, value, session, start_response)
-            elif self._guard.needs_session(path):
+                start = private(start_response, self._guard, path)
+                return cookie_renewal.renewing(self._web, value, session, start) if session.cookie_due else start
+            if self._guard.needs_session(path):
                 return challenges.meet_first(self._web, environ, unmet, session)
             # The host app sees no user until every requirement is met: a temporary password must not open the app.
             return start_response

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.intercept_401 import StartResponse, Write
-
-_SHARED = re.compile(r"(?:\A|,)\s*(?:public\s*(?:,|\Z)|s-maxage\s*=)", re.IGNORECASE)
+from nipo_auth_mw._web.private_answers import may_carry_the_cookie
 
 
 def renewing(web: WebContext, value: str, session: ActiveSession, start_response: StartResponse) -> StartResponse:
@@ -21,11 +19,10 @@ def renewing(web: WebContext, value: str, session: ActiveSession, start_response
 
     def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
         rest = (exc_info,) if exc_info else ()
-        cache = ", ".join(text for name, text in headers if name.lower() == "cache-control")
-        if _SHARED.search(cache) or not _still_lives(web, session):
+        if not may_carry_the_cookie(headers) or not _still_lives(web, session):
             return start_response(status, headers, *rest)
         added = [*headers, ("Set-Cookie", web.session_cookie.set(value))]
-        return start_response(status, _privately(added, cache), *rest)
+        return start_response(status, added, *rest)
 
     return start
 
@@ -36,13 +33,3 @@ def _still_lives(web: WebContext, session: ActiveSession) -> bool:
         return web.services.sessions.send_again(session.stored)
     except Exception:
         return False
-
-
-def _privately(headers: list[tuple[str, str]], cache: str) -> list[tuple[str, str]]:
-    """The headers with `Vary: Cookie`, and with `Cache-Control: private` if the app sends no Cache-Control."""
-    varies = [text for name, text in headers if name.lower() == "vary"]
-    named = {part.strip().lower() for text in varies for part in text.split(",")}
-    if not named & {"cookie", "*"}:
-        others = [pair for pair in headers if pair[0].lower() != "vary"]
-        headers = [*others, ("Vary", ", ".join([*varies, "Cookie"]))]
-    return headers if cache else [*headers, ("Cache-Control", "private")]

@@ -26,16 +26,15 @@ def take(header: str, name: str) -> tuple[str | None, str]:
     beside it except a blank or a tab makes it another name ("cookie prefix disguise", PortSwigger 2025). The other
     pairs stay as the client wrote them.
     """
-    start = header.find(name)
-    if start < 0:
+    if name not in header:
         return None, header
-    end = start + len(name)
-    first = start == 0 or header[start - 2 : start] == "; "
-    if first and header[end : end + 1] == "=" and header.find(name, end) < 0 and len(header) <= LONGEST_HEADER:
+    before, found, after = header.partition(name + "=")
+    alone = found and (not before or before[-2:] == "; ") and name not in before and name not in after
+    if alone and len(header) <= LONGEST_HEADER:
         # The name stands in the header once, as browsers write it, so the other pairs need no parsing.
-        value, more, rest = header[end + 1 :].partition("; ")
+        value, more, rest = after.partition("; ")
         if ";" not in value:
-            return _unquoted(value.strip(" \t")), header[:start] + rest if more else header[: max(start - 2, 0)]
+            return _unquoted(value.strip(" \t")), before + rest if more else before[:-2]
     values, kept = [], []
     pairs = header.split(";")
     for pair in pairs:
@@ -51,7 +50,7 @@ def take(header: str, name: str) -> tuple[str | None, str]:
 
 def _unquoted(value: str) -> str:
     """The value without one pair of double quotes, which some clients add."""
-    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
+    return value[1:-1] if value[:1] == '"' == value[-1] and len(value) >= 2 else value
 
 
 def take_out(environ: dict[str, Any], cookie: Cookie, *others: Cookie) -> str | None:
@@ -67,8 +66,9 @@ def take_out(environ: dict[str, Any], cookie: Cookie, *others: Cookie) -> str | 
         environ["HTTP_COOKIE"] = rest
         if not rest:
             del environ["HTTP_COOKIE"]
-        for key in _PARSED:
-            environ.pop(key, None)
+        if not environ.keys().isdisjoint(_PARSED):
+            for key in _PARSED:
+                environ.pop(key, None)
     return value
 
 

@@ -76,19 +76,18 @@ class Identity:
         """
         user = session.user
         if name := self._remote_user(user):
-            environ["REMOTE_USER"] = name
+            environ["REMOTE_USER"] = name if type(name) is str and name.isalnum() and name.isascii() else _native(name)
         environ["AUTH_TYPE"] = AUTH_TYPE
         for key, read in self._headers:
-            if text := read(user):
+            if text := _native(read(user)):
                 environ[key] = text
         environ[USER] = user
         environ[SESSION] = session.public
 
 
-def _reader(what: str | Callable[[User], str]) -> Callable[[User], str]:
-    """A function that gives this attribute or function of a user as an environ holds it."""
-    read: Callable[[User], object] = attrgetter(what) if isinstance(what, str) else what
-    return lambda user: _native(read(user))
+def _reader(what: str | Callable[[User], str]) -> Callable[[User], object]:
+    """The function that gives this attribute of a user."""
+    return attrgetter(what) if isinstance(what, str) else what
 
 
 def _native(value: object) -> str:

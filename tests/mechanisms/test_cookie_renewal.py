@@ -68,7 +68,6 @@ def test_before_thirty_days_nothing_is_sent(auth, clock):
     clock.shift(timedelta(days=30))
     answer = test_app.get("/page")
     assert "Set-Cookie" not in answer.headers
-    assert "Vary" not in answer.headers
 
 
 def test_a_session_that_ends_with_the_browser_is_never_sent_again(auth, clock):
@@ -80,27 +79,42 @@ def test_a_session_that_ends_with_the_browser_is_never_sent_again(auth, clock):
 
 
 @pytest.mark.parametrize(
-    "cache", ["public", "public, max-age=3600", "max-age=5, PUBLIC", "s-maxage=60", "max-age=1,s-maxage = 60"]
+    ("name", "value"),
+    [
+        *(
+            ("Cache-Control", cache)
+            for cache in (
+                *("public", "public, max-age=3600", "max-age=5, PUBLIC", "s-maxage=60", "max-age=1,s-maxage = 60"),
+                *("max-age=60", "no-cache, Max-Age=0", 'private="X", max-age=1', "public, private", 'private, own="'),
+            )
+        ),
+        ("CDN-Cache-Control", "max-age=60"),
+        ("Cloudflare-CDN-Cache-Control", "public"),
+        ("Surrogate-Control", "max-age=60"),
+        ("X-Accel-Expires", "60"),
+        ("Expires", "Mon, 23 Nov 2037 00:00:00 GMT"),
+    ],
 )
-def test_it_is_withheld_from_answers_that_shared_caches_keep(auth, app, clock, cache):
-    app.headers = [("Cache-Control", cache)]
+def test_it_is_withheld_from_answers_that_shared_caches_keep(auth, app, clock, name, value):
+    app.headers = [(name, value)]
     test_app = due(auth, clock)
     answer = test_app.get("/page")
     assert "Set-Cookie" not in answer.headers
-    assert answer.headers["Cache-Control"] == cache
     app.headers = []
     assert "Set-Cookie" in test_app.get("/page").headers, "still due"
 
 
 def test_the_answer_says_that_it_is_one_persons(auth, app, clock):
     answer = due(auth, clock).get("/page")
-    assert (answer.headers["Vary"], answer.headers["Cache-Control"]) == ("Cookie", "private")
+    assert (answer.headers["Vary"], answer.headers["Cache-Control"]) == ("Cookie", "private, no-cache")
 
 
-def test_what_the_app_said_of_caching_stays(auth, app, clock):
-    app.headers = [("Cache-Control", "max-age=60"), ("Vary", "Accept-Language")]
+@pytest.mark.parametrize("cache", ["private", "private, max-age=60", "no-store", "no-store, max-age=0", "no-cache"])
+def test_what_the_app_said_of_caching_stays(auth, app, clock, cache):
+    app.headers = [("Cache-Control", cache), ("Vary", "Accept-Language"), ("CDN-Cache-Control", "no-store")]
     answer = due(auth, clock).get("/page")
-    assert answer.headers["Cache-Control"] == "max-age=60"
+    assert "Set-Cookie" in answer.headers
+    assert answer.headers["Cache-Control"] == (cache if cache != "no-cache" else "private, no-cache")
     assert {part.strip() for part in answer.headers["Vary"].split(",")} == {"Accept-Language", "Cookie"}
 
 
