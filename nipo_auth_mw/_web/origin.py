@@ -35,10 +35,14 @@ def is_other_address(environ: Environ, config: AuthConfig) -> bool:
     """Whether the request comes from a page of this site that the browser opened by another address than `base_url`:
     by http, by IP address, or by another host name.
 
-    A page of an attacker cannot choose Host, which then names the attacker's page.
+    No page of an attacker has the origin that Host names. A proxy may have replaced Host. A browser sends no
+    Sec-Fetch-Site to an http address, so a form of an http page without it was sent to one, too.
     """
-    host, origin = environ.get("HTTP_HOST"), environ.get("HTTP_ORIGIN")
-    return bool(host) and origin in {f"http://{host}", f"https://{host}"} and origin != config.origin
+    host, origin = environ.get("HTTP_HOST"), str(environ.get("HTTP_ORIGIN") or "")
+    if "HTTP_SEC_FETCH_SITE" in environ or origin == config.origin:
+        return False
+    by_http = config.secure and re.fullmatch(r"http://[^/]+", origin) is not None
+    return by_http or (bool(host) and origin == f"https://{host}")
 
 
 def _is_loopback_origin(origin: str) -> bool:

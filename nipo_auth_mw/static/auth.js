@@ -43,7 +43,9 @@ for (const input of document.querySelectorAll("input[data-caps-lock]")) {
 if (location.hash.length > 1) {
   const fragment = location.hash.replace(/[^!-[\]-~]/g, encodeURIComponent);
   for (const input of document.querySelectorAll("input[name=next]")) {
-    if (input.value) input.value = input.value.split("#", 1)[0] + fragment;
+    const whole = input.value.split("#", 1)[0] + fragment;
+    // The server drops a longer one whole.
+    if (input.value && whole.length <= 16000) input.value = whole;
   }
 }
 

@@ -13,6 +13,7 @@ from nipo_auth_mw._web import request as reading
 from nipo_auth_mw._web.body import BadRequest
 from nipo_auth_mw._web.problems import status_of
 from nipo_auth_mw._web.request import Request
+from nipo_auth_mw._web.routes import ROUTES
 from tests.kit import middleware, person
 from tests.security.tools import FORM, ask, login
 
@@ -170,6 +171,16 @@ def test_a_text_is_the_field_or_nothing():
     assert sent(b"email=a+b").text("email") == "a b"
     assert sent(b"email=").text("name") == ""
     assert sent(b'{"all":true}', "application/json").text("all") == ""
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_options_names_the_methods_of_a_route_to_anyone_and_nothing_else(route):
+    path = "/-/auth/" + route.path.replace("<id>", "1").replace("<token>", "x").replace("<name>", "x")
+    for more in ({}, {"HTTP_ORIGIN": "https://evil.example", "HTTP_ACCESS_CONTROL_REQUEST_METHOD": "POST"}):
+        answer = ask(middleware(base_url="https://app.example"), "OPTIONS", path, **more)
+        assert (answer.status, answer.text, answer.get("Allow")) == (200, "{}", ", ".join(route.methods))
+        assert not answer.cookies
+        assert "Access-Control" not in str(answer.headers)
 
 
 def test_a_field_of_the_query_that_is_given_twice_is_refused_where_it_is_read():

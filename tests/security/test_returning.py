@@ -157,6 +157,8 @@ def test_ru13_a_user_is_told_that_a_next_is_too_long_to_keep(auth):
     assert page.status == 401
     assert "too long to come back to" in page.text
     assert nexts(page)[0] == ""
+    asked = ask(auth, path="/-/auth/login", query="next=/" + "a" * LONGEST, **WINDOW)
+    assert "too long to come back to" in asked.text
     assert "too long to come back to" not in ask(auth, path="/report", query="f=" + "a" * 6000, **WINDOW).text
 
 
@@ -167,6 +169,12 @@ def test_ru13_htmx_opens_the_page_itself_if_its_address_is_long(auth):
 
 
 OPENED = ["http://192.168.1.5:8000", "http://app.example", "https://other.example", "http://[2001:db8::1]:8000"]
+
+
+def test_ru15_a_proxy_that_replaces_host_hides_the_right_address_from_nobody(auth):
+    answer = ask(auth, "POST", "/-/auth/login", form={}, HTTP_HOST="127.0.0.1:8000", HTTP_ORIGIN="http://192.168.1.5")
+    assert answer.status == 403
+    assert f"{HTTPS} " in answer.text
 
 
 @pytest.mark.parametrize("opened", OPENED)
@@ -191,6 +199,8 @@ def test_ru15_another_sites_page_is_told_nothing(auth):
         answer = ask(auth, "POST", "/-/auth/login", form={}, HTTP_HOST="app.example", HTTP_ORIGIN=origin)
         assert answer.status == 403
         assert HTTPS not in answer.text
+    sent = {"HTTP_ORIGIN": "http://evil.example", "HTTP_SEC_FETCH_SITE": "cross-site"}
+    assert HTTPS not in ask(auth, "POST", "/-/auth/login", form={}, HTTP_HOST="app.example", **sent).text
 
 
 @pytest.mark.parametrize("opened", [HTTPS, *OPENED])

@@ -13,7 +13,7 @@ from nipo_auth_mw._flows.login import sign_in
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.context import WebContext
-from nipo_auth_mw._web.redirects import LONGEST_IN_URL
+from nipo_auth_mw._web.redirects import LONGEST, LONGEST_IN_URL
 from nipo_auth_mw._web.request import Request, is_framed
 from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.serializers import user_data
@@ -28,6 +28,8 @@ def show(web: WebContext, request: Request) -> Response:
         return challenges.meet_first(web, request.environ, unmet, request.session)
     if session is not None:
         return web.answers.lead_on(request, web.redirect_target(request, wanted))
+    if len(wanted) > LONGEST:
+        request.note = "next_too_long"
     if is_framed(request.environ):
         return web.answers.framed(request, web.redirect_target(request, wanted))
     form = _form(web, request, "", wanted, True) | _lost_cookie(web, request)
