@@ -40,8 +40,7 @@ class CounterNames:
     def client(self, client_address: str) -> str | None:
         """The name for a client: one IPv4 address, or one /64 network of IPv6, which a provider gives to one customer.
 
-        An IPv4-mapped IPv6 address counts as its IPv4 address. Returns None for a text that is no IP address, so that
-        requests without an address do not share one limit.
+        An IPv4-mapped IPv6 address counts as its IPv4 address. Returns None for a text that is no IP address.
         """
         try:
             address = ipaddress.ip_address(client_address)
