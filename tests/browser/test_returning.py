@@ -53,8 +53,8 @@ class Site:
             return [b""]
         return page_of(environ, start_response)
 
-    def build(self, base_url):
-        config = AuthConfig(secret_key="for the tests of a browser alone, x", base_url=base_url, languages=("en",))
+    def build(self, base_url, languages=("en",)):
+        config = AuthConfig(secret_key="for the tests of a browser alone, x", base_url=base_url, languages=languages)
         self.auth = AuthMiddleware(self.inner, **{**in_memory(), "config": config})
         self.app = self.auth
         person(self.auth)
@@ -131,6 +131,17 @@ def test_ru13_the_fragment_of_a_deep_link_is_kept_over_sign_in(site, new_browser
     fill(page)
     expect(page.locator("#there")).to_be_visible()
     assert page.url == f"{site.url}/app?x=1{typed}"
+
+
+def test_ru13_the_fragment_is_kept_over_a_change_of_language(site, new_browser):
+    site.build(site.url, languages=("en", "ja"))
+    page = new_browser("en").new_page()
+    page.goto(f"{site.url}/app#/orders/42")
+    page.locator("#language [name=lang]").select_option("ja")
+    page.locator("#language button").click()
+    expect(page.locator("html")).to_have_attribute("lang", "ja")
+    fill(page)
+    page.wait_for_url(f"{site.url}/app#/orders/42")
 
 
 def test_ru13_the_fragment_is_kept_over_re_authentication(site, new_browser):
