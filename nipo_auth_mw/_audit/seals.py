@@ -11,18 +11,23 @@ itself must be able to verify them.
 
 from __future__ import annotations
 
-import json
-import secrets
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from nipo_auth_mw._audit.digests import Chain, Digests
 from nipo_auth_mw._credentials.tokens import KeyedDigests
 from nipo_auth_mw.models import Event, Seal
 from nipo_auth_mw.protocols import SealableLog
 
+_log = logging.getLogger("nipo_auth_mw")
 _BATCH = 1000
+_DAY = 86400
+_MOST_STEP = 31 * _DAY
+"""Seconds. The longest time without an event that counts as such: over a year end, say."""
+_BACK = 20
 _LATE = 1000
 """Rows. A transaction that ends late may add a row with a number this far below the highest sealed one."""
 
@@ -51,9 +56,11 @@ class Seals:
 
     def __init__(self, log: object, rows: KeyedDigests, chains: KeyedDigests, retention: timedelta) -> None:
         self._log = log if isinstance(log, SealableLog) else None
-        self._rows = rows
-        self._chains = chains
+        self._digests = Digests(rows, chains)
         self._retention = retention.total_seconds()
+        # The last seal that was seen to verify, and the finds that were logged. Both only save work.
+        self._good: Seal | None = None
+        self._told: set[tuple[str, int]] = set()
 
     @property
     def possible(self) -> bool:
@@ -61,41 +68,86 @@ class Seals:
         return self._log is not None
 
     def signed(self, event: Event) -> Event:
-        """The event with its digest. The digest begins with random characters, so no two rows have the same."""
-        salt = secrets.token_hex(4)
-        return replace(event, digest=salt + self._rows.digest(salt, *_facts(event))[:32])
+        """The event with its digest."""
+        return self._digests.signed(event)
+
+    def fits(self, event: Event) -> bool:
+        """Whether the row was written with one of the secret keys and has not changed since."""
+        return self._digests.fits(event)
 
     def seal(self) -> int:
-        """Seal the rows that no seal covers yet. Returns how many. If several processes try, one of them succeeds."""
+        """Seal the rows that no seal covers yet. Returns how many. If several processes try, one of them succeeds.
+
+        Rows and seals that an attacker wrote into the tables get no seal, are logged as an error, and stop nothing.
+        """
         if self._log is None:
             return 0
         sealed = 0
         while True:
-            last = self._log.last_seal()
-            # A forged row never gets a seal, so every verification reports it.
-            good = tuple((number, event.digest) for number, event in self._without_seal(last) if self.fits(event))
-            if not good or not self._log.add_seal(self._made(last, good)):
+            last = self._last_good()
+            good = self._good_rows(last, most=_BATCH)
+            if not good or not self._add(last, good):
                 return sealed
             sealed += len(good)
 
     def unsealed(self, *, before: float) -> list[Event]:
         """Authentic rows from before this time that no seal covers yet; about the first thousand."""
-        if self._log is None:
-            return []
-        rows = self._without_seal(self._log.last_seal())
-        return [event for _, event in rows if event.time.timestamp() < before and self.fits(event)]
+        rows = self._good_rows(self._last_good(), most=_BATCH)
+        return [event for _, event, _ in rows if event.time.timestamp() < before]
 
     def remove_old(self) -> None:
-        """Remove the batches that were sealed longer ago than the retention, and leave a proof of the removal."""
+        """Remove the batches that were sealed longer ago than the retention, and leave a proof of the removal.
+
+        Removes nothing, with an error in the log, while the clock may have jumped ahead: an hour with a wrong clock
+        must not erase years. A clock that runs has made seals on its way, so time passes by a month at a time here.
+        """
         if self._log is None:
             return
-        before, newest = time.time() - self._retention, None
+        newest = self._last_old(time.time())
+        if newest is None or newest.proof:
+            return
+        step = min(_MOST_STEP, self._retention / 2)
+        before, after = self._around(time.time() - step)
+        if after - before > step:
+            days = round((after - before) / _DAY)
+            _log.error("the clock went on by %d days at once, so no old row of the audit log is removed", days)
+            return
+        self._log.remove_sealed(replace(newest, entries=(), proof=self._digests.proof(newest)))
+
+    def _last_old(self, now: float) -> Seal | None:
+        """The last of the seals that were made longer ago than the retention. A forged one must have no row removed."""
+        newest, chain = None, Chain()
         for seal in self._all():
-            if seal.made_at >= before:
+            # A seal from the future was made while a clock ran ahead. It is as old as its neighbours.
+            if now - self._retention <= seal.made_at <= now:
                 break
-            newest = seal
-        if newest is not None and not newest.proof:
-            self._log.remove_sealed(replace(newest, entries=(), proof=self._proof(newest)))
+            in_order = seal.number == chain.number + 1 or (seal.proof != "" and not chain.number)
+            good = chain.accept(seal, self._digests.verifies(seal, chain))
+            if not good and not (in_order and self._digests.why(seal) == "unknown_key"):
+                _log.error("seal %d of the audit log does not verify, so no row from it on is removed", seal.number)
+                break
+            newest = seal if seal.made_at <= now else newest
+        return newest
+
+    def _around(self, moment: float) -> tuple[float, float]:
+        """When the last seal before this moment was made, and the first after it; 0 and the present for none."""
+        last = self._log.last_seal() if self._log else None
+        low, high = 0, (last.number if last else 0) + 1
+        before, after = 0.0, time.time()
+        while high - low > 1:
+            middle = (low + high) // 2
+            found = self._made_by(time.time(), after=middle - 1)
+            if found is None or found.number >= high:
+                high = middle
+            elif found.made_at < moment:
+                low, before = found.number, found.made_at
+            else:
+                high, after = middle, found.made_at
+        return before, after
+
+    def _made_by(self, now: float, *, after: int) -> Seal | None:
+        """The first seal after this number that is not from the future: a clock that ran ahead made those."""
+        return next((seal for seal in self._all(after=after) if seal.made_at <= now), None)
 
     def verify(self, anchor: str = "") -> Verdict:
         """Compare every row with its seal, and every seal with the one before it.
@@ -105,16 +157,17 @@ class Seals:
         verdict = Verdict()
         if self._log is None:
             return verdict
-        sealed = self._verify_seals(verdict, anchor)
+        sealed, unreadable = self._verify_seals(verdict, anchor)
         seen: set[str] = set()
         copies = set(sealed.values())
         for number, event in self._numbered():
             verdict.rows += 1
             expected = sealed.pop(number, None)
             verdict.unsealed += expected is None
-            if expected is None and (not self.fits(event) or event.digest in copies):
+            fits = self._digests.fits(event)
+            if expected is None and (not fits or event.digest in copies):
                 verdict.wrong.append(("slipped_in", number))
-            elif expected is not None and (event.digest != expected or not self.fits(event)):
+            elif expected is not None and (event.digest != expected or not (fits or number in unreadable)):
                 verdict.wrong.append(("changed", number))
             elif event.digest in seen:
                 verdict.wrong.append(("slipped_in", number))
@@ -125,63 +178,153 @@ class Seals:
         verdict.wrong.sort(key=lambda one: (one[0] in _ABOUT_ROWS, one[1]))
         return verdict
 
-    def _verify_seals(self, verdict: Verdict, anchor: str) -> dict[int, str]:
-        """The digests of all sealed rows by number. Adds findings about the seals themselves to the verdict."""
+    def _verify_seals(self, verdict: Verdict, anchor: str) -> tuple[dict[int, str], set[int]]:
+        """The digests of all sealed rows by number, and the rows whose key is not configured any more.
+
+        Adds findings about the seals themselves to the verdict.
+        """
         sealed: dict[int, str] = {}
-        chain, number = "", 0
-        wanted, _, wanted_chain = anchor.partition(":")
+        unreadable: set[int] = set()
+        number, wanted, wanted_chain = 0, *anchor.partition(":")[::2]
         met = not anchor
+        chains = Chain()
         for seal in self._all():
-            if seal.proof and not number:
-                if not self._chains.matches(seal.proof, "removed", seal.number, seal.last, seal.chain):
-                    verdict.wrong.append((self._why(seal), seal.number))
-            else:
-                if seal.number != number + 1:
-                    verdict.wrong.append(("seal_removed", number + 1))
-                if not self._chains.matches(seal.chain, *_sealed_facts(seal, chain)):
-                    verdict.wrong.append((self._why(seal), seal.number))
+            if seal.number != number + 1 and not (seal.proof and not number):
+                verdict.wrong.append(("seal_removed", number + 1))
+            good = chains.accept(seal, self._digests.verifies(seal, chains))
+            why = "" if good else self._digests.why(seal)
+            if good:
                 sealed.update(seal.entries)
+            else:
+                verdict.wrong.append((why, seal.number))
+                unreadable.update(row for row, _ in seal.entries if why == "unknown_key" and row not in sealed)
+                sealed = dict(seal.entries) | sealed
+            if why != "seal_changed":
+                verdict.anchor = f"{seal.number}:{seal.chain}"
             met = met or (str(seal.number) == wanted and seal.chain == wanted_chain)
-            chain, number = seal.chain, seal.number
+            number = seal.number
         if not met:
             verdict.wrong.append(("anchor", int(wanted) if wanted.isdigit() else 0))
-        verdict.anchor = f"{number}:{chain}" if number else ""
-        return sealed
+        return sealed, unreadable
 
-    def _why(self, seal: Seal) -> str:
-        """The kind of finding for a seal that does not verify: it may be intact if its key is gone."""
-        return "seal_changed" if seal.key in self._chains.names else "unknown_key"
+    def _last_good(self) -> Seal | None:
+        """The last seal that verifies; the next one is chained to it.
 
-    def _made(self, last: Seal | None, entries: tuple[tuple[int, str], ...]) -> Seal:
-        """The seal that follows `last` and covers these rows."""
-        highest = max(last.last if last else 0, entries[-1][0])
-        number, now = (last.number if last else 0) + 1, round(time.time(), 3)
-        seal = Seal(number, now, self._chains.names[0], highest, entries, chain="")
-        return replace(seal, chain=self._chains.digest(*_sealed_facts(seal, last.chain if last else "")))
+        If no seal verifies, since the key of all of them has left the configuration, the last one of that key in the
+        row counts.
+        """
+        if self._log is None or (last := self._log.last_seal()) is None:
+            return None
+        before = self._log.seals(after=last.number - 2, limit=1)
+        if before and self._digests.verifies(last, Chain.after(before[0] if before[0].number < last.number else None)):
+            self._good = last
+            return last
+        good, foreign = self._known_good(), None
+        chains, forged = Chain.after(good), []
+        for seal in self._all(after=good.number if good else 0):
+            in_order = seal.number == chains.number + 1
+            if chains.accept(seal, self._digests.verifies(seal, chains)):
+                good = seal
+            elif good is None and in_order and self._digests.why(seal) == "unknown_key":
+                foreign = seal
+            else:
+                forged.append(seal.number)
+        self._good = good
+        self._tell("seal", forged)
+        return good or foreign
 
-    def _proof(self, seal: Seal) -> str:
-        """The digest that shows that this package removed all rows up to this seal."""
-        return self._chains.digest("removed", seal.number, seal.last, seal.chain)
+    def _known_good(self) -> Seal | None:
+        """The seal that verified at the last look, if it is still there: a backup may have been put back."""
+        if self._log is None or self._good is None:
+            return None
+        found = self._log.seals(after=self._good.number - 1, limit=1)
+        return self._good if found and found[0] == self._good else None
 
-    def _without_seal(self, last: Seal | None) -> list[tuple[int, Event]]:
-        """The rows after `last`, and those a little below it, that no seal covers."""
+    def _tell(self, what: str, numbers: list[int]) -> None:
+        """Log forged rows once."""
+        new = {(what, number) for number in numbers} - self._told
+        if new:
+            self._told |= new
+            text = "%d %ss of the audit log do not verify, the first is %d: run `nipo-auth audit verify`"
+            _log.error(text, len(new), what, min(new)[1])
+
+    def _good_rows(self, last: Seal | None, *, most: int) -> list[tuple[int, Event, int]]:
+        """Up to `most` authentic rows that no seal covers, with the number of the key of each.
+
+        They stand after the rows of `last`, or a little below its highest one.
+        """
         if self._log is None:
             return []
-        start = max(0, last.last - _LATE) if last else 0
-        named = {number for seal in self._all(above=start) for number, _ in seal.entries}
-        return [row for row in self._log.numbered_events(start, limit=_LATE + _BATCH) if row[0] not in named]
+        # What a seal of an unknown key says of numbers is not believed, but for the rows that it names.
+        of_entries = max((number for number, _ in last.entries), default=0) if last else 0
+        after = max(0, (last.last if last and last == self._good else of_entries) - _LATE)
+        sealed, unreadable = self._covered(after)
+        good: list[tuple[int, Event, int]] = []
+        forged: list[int] = []
+        while len(good) < most and (page := self._log.numbered_events(after, limit=_BATCH)):
+            after, before = page[-1][0], len(good)
+            for number, event in page:
+                key = None if number in sealed else self._digests.key_of(event)
+                if key is not None:
+                    good.append((number, event, key))
+                elif number not in sealed and number not in unreadable:
+                    forged.append(number)
+            if len(page) < _BATCH or (good and len(good) == before):
+                break
+        self._tell("row", forged)
+        return good[:most]
 
-    def fits(self, event: Event) -> bool:
-        """Whether the row was written with one of the secret keys and has not changed since."""
-        salt, mac = event.digest[:8], event.digest[8:]
-        return len(mac) == 32 and self._rows.begins(mac, salt, *_facts(event))
+    def _covered(self, above: int) -> tuple[set[int], set[int]]:
+        """The rows above this number that good seals name, and those that seals of an unknown key name.
 
-    def _all(self, *, above: int = -1) -> Iterator[Seal]:
-        """All seals that cover a row above `above`, in their order, read in pages."""
-        if self._log is None:
-            return
-        after = 0
-        while page := self._log.seals(above=above, after=after, limit=20):
+        A forged seal keeps no row from its seal.
+        """
+        sealed: set[int] = set()
+        unreadable: set[int] = set()
+        first = next(self._all(above=above), None)
+        chains = Chain()
+        # Begins a little earlier, since behind forged seals a good one is chained to the good one before them.
+        for seal in self._all(after=max(0, first.number - _BACK)) if first else ():
+            rows = {number for number, _ in seal.entries}
+            if chains.accept(seal, self._digests.verifies(seal, chains)):
+                sealed |= rows
+            elif self._digests.why(seal) == "unknown_key":
+                unreadable |= rows
+        return sealed, unreadable
+
+    def _add(self, last: Seal | None, rows: list[tuple[int, Event, int]]) -> bool:
+        """Add one seal for the rows of each key. False if another process was faster.
+
+        A seal has the key of its rows. Once that key has left the configuration, both are told to be unreadable, and
+        not to be changed.
+        """
+        by_key: dict[int, list[tuple[int, str]]] = {}
+        for number, event, key in rows:
+            by_key.setdefault(key, []).append((number, event.digest))
+        for key in sorted(by_key, reverse=True):
+            free = self._free_number(last)
+            if free is None or self._log is None:
+                return False
+            last = self._digests.made(free, last, tuple(by_key[key]), key)
+            if not self._log.add_seal(last):
+                return False
+            self._good = last
+        return True
+
+    def _free_number(self, last: Seal | None) -> int | None:
+        """The number of the next seal: behind forged seals, if there are any. None if a good one has it already."""
+        number, chain = (last.number if last else 0) + 1, Chain.after(last)
+        for taken in self._all(after=number - 1):
+            if taken.number != number:
+                break
+            if chain.accept(taken, self._digests.verifies(taken, chain)):
+                return None
+            number += 1
+        return number
+
+    def _all(self, *, above: int = -1, after: int = 0) -> Iterator[Seal]:
+        """All seals that cover a row above `above`, after the number `after`, in their order, read in pages."""
+        while self._log is not None and (page := self._log.seals(above=above, after=after, limit=20)):
             yield from page
             after = page[-1].number
 
@@ -197,17 +340,3 @@ class Seals:
 
 
 _ABOUT_ROWS = frozenset({"changed", "removed", "slipped_in"})
-
-
-def _facts(event: Event) -> tuple[object, ...]:
-    """Everything in a row, in a form that is the same before writing it and after reading it from any database."""
-    user_id = None if event.user_id is None else str(event.user_id)
-    details = json.dumps(dict(event.details), sort_keys=True)
-    moment = round(event.time.timestamp() * 1_000_000)
-    texts = (event.event, event.email, event.session, event.client_address, event.user_agent, event.actor)
-    return moment, user_id, *(str(text) for text in texts), details
-
-
-def _sealed_facts(seal: Seal, chain_before: str) -> tuple[object, ...]:
-    """Everything that the chain of a seal covers."""
-    return seal.number, round(seal.made_at * 1000), seal.last, seal.entries, chain_before

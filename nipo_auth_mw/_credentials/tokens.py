@@ -69,22 +69,22 @@ class KeyedDigests:
     def __init__(self, secrets: Sequence[str], purpose: str, realm: str = "") -> None:
         self._keys = subkeys(secrets, purpose, realm)
 
-    def digest(self, *parts: object) -> str:
-        """64 hexadecimal characters under the newest key."""
-        return hmac.digest(self._keys[0], repr(parts).encode("utf-8", "backslashreplace"), "sha256").hex()
+    def digest(self, *parts: object, key: int = 0) -> str:
+        """64 hexadecimal characters under the newest key, or under the key with this number."""
+        return hmac.digest(self._keys[key], repr(parts).encode("utf-8", "backslashreplace"), "sha256").hex()
 
     @property
     def names(self) -> tuple[str, ...]:
         """An identifier for each key, newest first. It reveals nothing about the key."""
         return tuple(hmac.digest(key, b"name", "sha256").hex()[:8] for key in self._keys)
 
-    def begins(self, start: str, *parts: object) -> bool:
-        """Whether a digest of these parts under any of the keys begins with `start`; in constant time for each key."""
-        data = repr(parts).encode("utf-8", "backslashreplace")
-        candidates = (hmac.digest(key, data, "sha256").hex()[: len(start)] for key in self._keys)
-        return any(hmac.compare_digest(candidate, start) for candidate in candidates)
+    def key_of(self, start: str, *parts: object) -> int | None:
+        """The number of the key under which a digest of these parts begins with `start`, in constant time for each key;
+        None for no key. Never raises: `start` may be a text that an attacker wrote into a table."""
+        data, given = repr(parts).encode("utf-8", "backslashreplace"), start.encode("utf-8", "backslashreplace")
+        digests = (hmac.digest(key, data, "sha256").hex().encode()[: len(given)] for key in self._keys)
+        return next((number for number, one in enumerate(digests) if hmac.compare_digest(one, given)), None)
 
     def matches(self, digest: str, *parts: object) -> bool:
-        """Whether `digest` is of these parts under any of the keys; in constant time for each key."""
-        data = repr(parts).encode("utf-8", "backslashreplace")
-        return any(hmac.compare_digest(hmac.digest(key, data, "sha256").hex(), digest) for key in self._keys)
+        """Whether `digest` is of these parts under any of the keys; in constant time for each key. Never raises."""
+        return len(digest) == 64 and self.key_of(digest, *parts) is not None

@@ -26,7 +26,7 @@ _WORDS = {
     "slipped_in": "row {number} was inserted: it has no valid digest, or is a copy of another row",
     "seal_changed": "seal {number} was changed",
     "seal_removed": "seal {number} was removed",
-    "unknown_key": "seal {number} was made with a key that is not in NIPO_AUTH_SECRET_KEY",
+    "unknown_key": "seal {number} was sealed with a key that is no longer configured in NIPO_AUTH_SECRET_KEY",
     "anchor": "seal {number} is not that of the anchor: the end of the audit log was cut off, or this is another log",
 }
 _day = click.DateTime(formats=["%Y-%m-%d"])
@@ -71,7 +71,7 @@ def list_(
     as_json: bool,
 ) -> None:
     """List the newest events."""
-    with context.services(needs_secret=bool(email)) as services:
+    with context.services(needs_secret=bool(email), writes=False) as services:
         found = islice(everything(services, _wanted(email, event, first, last)), limit)
         show([_row(one) for one in found], as_json, *_COLUMNS[:-1])
 
@@ -84,7 +84,7 @@ def export(
     context: Context, email: str, event: str, first: datetime | None, last: datetime | None, as_json: bool
 ) -> None:
     """Write all events to standard output: as CSV, or with --json as one object a line."""
-    with context.services(needs_secret=bool(email)) as services:
+    with context.services(needs_secret=bool(email), writes=False) as services:
         found = everything(services, _wanted(email, event, first, last))
         if as_json:
             for one in found:
@@ -118,7 +118,7 @@ def verify(context: Context, anchor: str, as_json: bool) -> None:
     Store the anchor that this prints outside the database: only an anchor shows that the end of the audit log was cut
     off.
     """
-    with context.services() as services:
+    with context.services(writes=False) as services:
         verdict = services.seals.verify(anchor)
     wrong = [{"what": what, "number": number} for what, number in verdict.wrong]
     lines = [_WORDS[what].format(number=number) for what, number in verdict.wrong[:20]]

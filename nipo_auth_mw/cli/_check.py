@@ -39,7 +39,7 @@ def check(context: Context, live: bool, as_json: bool) -> None:
 
     An `error` has to be fixed, a `warning` is worth a look, and `ok` names a check that passed.
     """
-    with context.services() as services:
+    with context.services(writes=False) as services:
         looks = [_settings(services.config), _store(context, services), _history(services), _clocks(services)]
         if live:
             looks.append(_live.findings(services))

@@ -24,6 +24,7 @@ from nipo_auth_mw.models import User
 from nipo_auth_mw.stores._sql import SQLStore
 
 ACTOR = "cli"
+_A_LOOK = 50
 F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -61,28 +62,24 @@ class Context:
         return AuthConfig.from_mapping(settings)
 
     @contextmanager
-    def services(self, *, needs_secret: bool = True, create_schema: bool = False) -> Iterator[Services]:
+    def services(
+        self, *, needs_secret: bool = True, writes: bool = True, create_schema: bool = False
+    ) -> Iterator[Services]:
         """The services of the commands. Rows of the audit log are keyed, so a command that writes any needs the secret.
 
+        A command that `writes` is refused under another secret than the server's, before it has written anything.
         `create_schema` creates the tables first. Raises `ConfigError` and `StoreUnavailable`.
         """
         config = self.config(needs_secret=needs_secret)
         store = self.store()
         try:
+            built = _build(config, store)
+            if needs_secret and writes:
+                _refuse_another_secret(built, store)
             if create_schema:
                 store.create_schema()
             store.check()
-            yield _wiring.build(
-                config,
-                Renderer(config),
-                store=store,
-                users=None,
-                sessions=None,
-                audit=None,
-                mailer=None,
-                hasher=None,
-                listeners=(),
-            )
+            yield built
         finally:
             store.close()
 
@@ -91,6 +88,37 @@ class Context:
         """The accounts; the audit log names the command line as the actor."""
         with self.services(needs_secret=needs_secret, create_schema=create_schema) as built:
             yield Accounts(built, actor=ACTOR)
+
+
+def _build(config: AuthConfig, store: SQLStore) -> Services:
+    """The services over this store. Asks the store for nothing."""
+    return _wiring.build(
+        config,
+        Renderer(config),
+        store=store,
+        users=None,
+        sessions=None,
+        audit=None,
+        mailer=None,
+        hasher=None,
+        listeners=(),
+    )
+
+
+def _refuse_another_secret(services: Services, store: SQLStore) -> None:
+    """Raise `ConfigError` if the newest rows of the audit log were written with other secrets.
+
+    Those rows are the store's only trace of the secret, and it cannot be guessed from them. One that fits is enough: a
+    key may just have been replaced, and an attacker may have inserted rows.
+    """
+    try:
+        store.check()
+    except ConfigError:
+        return
+    newest = [event for event in services.audit.events(limit=_A_LOOK) if event.digest]
+    if newest and not any(services.seals.fits(event) for event in newest):
+        problem = "is not the secret of the server that wrote the audit log of this store"
+        raise ConfigError("NIPO_AUTH_SECRET_KEY", problem, "Set it in this shell to the server's. Nothing was written.")
 
 
 def find(accounts: Accounts, who: str) -> User:

@@ -94,7 +94,9 @@ class SQLAudit:
     def remove_sealed(self, anchor: Seal) -> None:
         """See `SealableLog.remove_sealed`."""
         with self._db.writing() as connection:
-            old = connection.execute(sa.select(*_SEAL).where(seal.c.number <= anchor.number)).all()
+            # No seal of this package has a number below 1, so an attacker wrote what such a seal names.
+            ours = sa.and_(seal.c.number >= 1, seal.c.number <= anchor.number)
+            old = connection.execute(sa.select(*_SEAL).where(ours)).all()
             numbers = [number for row in old for number, _ in _seal(row).entries]
             for start in range(0, len(numbers), _AT_ONCE):
                 connection.execute(sa.delete(event).where(_ID.in_(numbers[start : start + _AT_ONCE])))
@@ -127,20 +129,39 @@ def _newest(given: tuple[str, ...]) -> sa.Select[Any]:
 
 
 def _event(row: Sequence[Any]) -> Event:
+    """The event of a row. A row that an attacker wrote into the table must be shown, and stop nothing."""
     number, time, name, user_id, email, session, address, agent, actor, details, digest = row
+    moment, facts = _moment(time), _details(details)
     return Event(
-        time=datetime.fromtimestamp(time, UTC),
-        event=name,
+        time=moment,
+        event=str(name),
         user_id=user_id,
-        email=email,
-        session=session,
-        client_address=address,
-        user_agent=agent,
-        actor=actor,
-        details=json.loads(details),
-        digest=digest,
-        position=f"{time:.6f}_{number}",
+        email=str(email),
+        session=str(session),
+        client_address=str(address),
+        user_agent=str(agent),
+        actor=str(actor),
+        details=facts,
+        digest=str(digest),
+        position=f"{moment.timestamp():.6f}_{number}",
     )
+
+
+def _moment(time: Any) -> datetime:
+    """The moment of a row; 1970 for a value that is none."""
+    try:
+        return datetime.fromtimestamp(time, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _details(text: Any) -> dict[str, Any]:
+    """The details of a row; none for a text that is no JSON object."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _values(new: Seal) -> dict[str, Any]:
@@ -148,11 +169,12 @@ def _values(new: Seal) -> dict[str, Any]:
 
 
 def _seal(row: sa.Row[Any]) -> Seal:
-    return Seal(**row._asdict() | {"entries": tuple(_pairs(row.entries))})
+    """The seal of a row, which an attacker may have written."""
+    texts = {name: str(getattr(row, name)) for name in ("key", "chain", "proof")}
+    return Seal(**row._asdict() | texts | {"entries": tuple(_pairs(str(row.entries)))})
 
 
 def _pairs(text: str) -> Iterator[tuple[int, str]]:
     for pair in text.split():
         number, _, digest = pair.partition(":")
-        # A text that an attacker wrote into the table must not stop the verification.
-        yield (int(number) if number.isascii() and number.isdigit() else -1), digest
+        yield (int(number) if number.isascii() and number.isdigit() and len(number) < 20 else -1), digest

@@ -51,6 +51,7 @@ class House:
             return dict(connection.execute(sa.select(EVENT).where(EVENT.c.id == number)).mappings().one())
 
 
+NOW = time.time()
 EVENT, SEAL = schema.event, schema.seal
 ROW_CHANGES: list[dict[str, Any]] = [
     *({"email": "x"}, {"time": 1.5}, {"user_id": None}, {"details": "{}"}, {"event": "signed_out"}, {"digest": "x"}),
@@ -205,32 +206,196 @@ def test_of_several_that_seal_at_once_each_row_is_sealed_once(house: House) -> N
     assert house.wrong() == []
 
 
+def passes(house: House, start: int, end: int, step: int = 20) -> None:
+    """Let days pass as they do: with something to record now and then."""
+    for day in range(start, end + 1, step):
+        with time_machine.travel(NOW + day * 86400, tick=True):
+            house.record(1)
+            house.auth.sweep()
+
+
 def test_old_batches_go_whole_and_leave_a_proof(house: House) -> None:
-    with time_machine.travel(time.time() + 400 * 86400, tick=True):
-        house.record(5)
-        house.seals.seal()
-        house.seals.remove_old()
-        assert house.seals.verify().rows == 27
-    with time_machine.travel(time.time() + 800 * 86400, tick=True):
+    passes(house, 0, 720)
+    assert house.seals.verify().rows == 59
+    passes(house, 740, 780)
+    with time_machine.travel(NOW + 781 * 86400, tick=True):
+        verdict = house.seals.verify()
+        # The 22 of the first day, and one each of days 0, 20 and 40 are gone.
+        assert (verdict.rows, verdict.wrong) == (37, [])
         house.auth.sweep()
-        verdict = house.seals.verify(house.anchor)
-        assert (verdict.rows, verdict.wrong) == (7, [])
-        house.auth.sweep()
-        assert house.seals.verify().rows == 7
+        assert house.seals.verify().rows == 37
         # The proof is ours alone: a later seal cannot be made to look like one.
-        house.sql(sa.update(SEAL).where(SEAL.c.number == 2).values(last=30))
-        assert house.wrong() == [("seal_changed", 2)]
+        oldest = house.store.seals(limit=1)[0].number
+        house.sql(sa.update(SEAL).where(SEAL.c.number == oldest).values(last=30))
+        assert house.wrong()[0] == ("seal_changed", oldest)
 
 
 def test_all_may_be_old_and_sealing_goes_on(house: House) -> None:
-    house.seals.seal()
-    with time_machine.travel(time.time() + 800 * 86400, tick=True):
-        house.seals.remove_old()
-        assert house.seals.verify().rows == 0
+    """Nothing happens for two years and then for a month and a half: a holiday home."""
+    passes(house, 0, 0)
+    passes(house, 800, 840)
+    with time_machine.travel(NOW + 841 * 86400, tick=True):
         house.record(3)
         house.auth.sweep()
         verdict = house.seals.verify()
-        assert (verdict.rows, verdict.unsealed, verdict.wrong) == (3, 0, [])
+        assert (verdict.rows, verdict.unsealed, verdict.wrong) == (6, 0, [])
+
+
+# What stops sealing or ages the log at once
+
+
+@pytest.mark.parametrize("days", [33, 740, 3650])
+def test_ru26_a_clock_that_is_ahead_for_one_sweep_or_an_hour_of_them_erases_nothing(
+    store: SQLStore, days: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with time_machine.travel(NOW - 60 * 86400, tick=True):
+        house = House(store, audit_retention=timedelta(days=62))
+    passes(house, -60, 0)
+    before = house.seals.verify().rows
+    for minutes in range(0, 60, 15):
+        with time_machine.travel(NOW + days * 86400 + minutes * 60, tick=True):
+            house.record(1)
+            house.auth.sweep()
+    assert "clock" in caplog.text
+    assert house.seals.verify().rows == before + 4
+    assert house.wrong() == []
+    assert house.wrong(house.anchor) == []
+    caplog.clear()
+    passes(house, 0, 80)
+    verdict = house.seals.verify()
+    assert verdict.wrong == []
+    assert verdict.rows < before, "with a right clock rows age again, those in front of the future ones too"
+
+
+def test_ru26_another_process_with_a_clock_that_is_ahead_erases_nothing(store: SQLStore) -> None:
+    house, ahead = House(store), middleware(store=store, hasher=fast_hasher(), secret_key=KEY)
+    with time_machine.travel(NOW + 740 * 86400, tick=True):
+        ahead.sweep()
+        ahead.sweep()
+    house.record(1)
+    house.auth.sweep()
+    assert house.seals.verify().rows == 23
+
+
+SEAL_JUNK: list[dict[str, Any]] = [
+    {"number": 2**62, "last": 2**62},
+    {"number": 4, "last": 2**62},
+    {"number": 3, "last": 2**62},
+    {"number": 3, "last": 0, "entries": " ".join(f"{n}:{'0' * 40}" for n in range(20, 60))},
+    {"number": 3, "entries": "1" * 5000 + ":x"},
+    {"number": 3, "chain": "é" * 64},
+    {"number": 3, "made_at": 1e300},
+    {"number": 3, "key": "00000000", "last": 2**62},
+    {"number": 2**62, "key": "00000000", "last": 2**62, "proof": "0" * 64},
+    {"number": 0, "made_at": 1.0},
+    {"number": -5, "made_at": 1.0, "entries": "1:x 2:x 3:x"},
+]
+
+
+@pytest.mark.parametrize("junk", SEAL_JUNK, ids=str)
+def test_ru26_rubbish_among_the_seals_stops_nothing(
+    house: House, junk: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    row = {"made_at": NOW, "key": house.seals._digests._chains.names[0], "last": 22, "entries": "", "chain": "0" * 64}
+    house.sql(sa.insert(SEAL).values({**row, "proof": "", **junk}))
+    assert house.seals.seal() == 2
+    house.record(5)
+    assert house.seals.seal() == 5
+    if junk["number"] > 2:
+        assert "do not verify" in caplog.text
+    assert len([one for one in caplog.records if "do not verify" in one.message]) <= 1, "once"
+    # Rows that go now are missed, although the rubbish goes too.
+    house.sql(sa.delete(EVENT).where(EVENT.c.id == 25))
+    house.sql(sa.delete(SEAL).where(SEAL.c.number == junk["number"]))
+    assert ("removed", 25) in house.wrong()
+    fresh = middleware(store=house.store, hasher=fast_hasher(), secret_key=KEY)._services.seals
+    house.record(1)
+    assert fresh.seal() == 1
+
+
+def test_ru26_rubbish_has_no_row_removed(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """A forged old seal that names young rows: the package must not remove them, and prove it."""
+    passes(house, 0, 720)
+    named = " ".join(f"{number}:x" for number in range(1, 60))
+    forged = {"number": -5, "made_at": 1.0, "key": "x", "last": 59, "entries": named, "chain": "", "proof": ""}
+    house.sql(sa.insert(SEAL).values(forged))
+    passes(house, 740, 740)
+    assert house.seals.verify().rows == 60 - 23, "those that are old, and no others"
+    # The same in the place of a real one.
+    oldest = house.store.seals(limit=2)[1].number
+    house.sql(sa.update(SEAL).where(SEAL.c.number == oldest).values(entries=named))
+    passes(house, 760, 780)
+    assert house.seals.verify().rows == 60 - 23 + 2
+    assert "no row from it on is removed" in caplog.text
+
+
+@pytest.mark.parametrize("amount", [1, 2000])
+@pytest.mark.parametrize("place", [1000, 2**40])
+def test_ru26_rubbish_among_the_rows_stops_nothing(
+    house: House, amount: int, place: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    junk = house.row(5) | {"digest": "0" * 40}
+    with house.store.transaction():
+        house.sql(sa.insert(EVENT).values([junk | {"id": place + number} for number in range(amount)]))
+    house.record(5)
+    assert house.seals.seal() == 7
+    assert "do not verify" in caplog.text
+    assert len([one for one in caplog.records if "do not verify" in one.message]) <= 3
+    house.record(5)
+    assert house.seals.seal() == 5
+    wrong = house.wrong()
+    assert len(wrong) == amount
+    assert {what for what, _ in wrong} == {"slipped_in"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"time": 1e300}, {"time": -1e300}, {"time": "x"}, {"details": "{"}, {"details": "[1]"}, {"details": "null"}),
+        *({"digest": "é" * 40}, {"digest": b"\xff" * 40}, {"email": b"\xff"}, {"details": "[" * 100_000}),
+    ],
+    ids=lambda values: str(values)[:40],
+)
+def test_ru26_a_row_that_cannot_be_read_stops_nothing(house: House, values: dict[str, Any]) -> None:
+    columns = ", ".join(house.row(5))
+    marks = ", ".join("?" for _ in house.row(5))
+    row = house.row(5) | {"id": 40} | values
+    with house.store._db.writing() as connection:
+        connection.exec_driver_sql(f"INSERT INTO nipo_auth_event ({columns}) VALUES ({marks})", tuple(row.values()))
+    house.record(3)
+    assert house.seals.seal() == 5
+    assert ("slipped_in", 40) in house.wrong()
+    assert len(events(house.auth)) == 26
+
+
+def test_ru26_of_a_backup_that_was_put_back_the_end_is_the_end(house: House) -> None:
+    house.seals.seal()
+    house.sql(sa.delete(EVENT).where(EVENT.c.id > 10))
+    house.sql(sa.delete(SEAL).where(SEAL.c.number > 1))
+    house.record(3)
+    assert house.seals.seal() == 3
+    assert house.wrong() == []
+
+
+def test_ru26_rows_of_a_key_that_left_are_unreadable_and_not_changed(store: SQLStore) -> None:
+    old, new = "another key " * 4, "a third key " * 4
+    house = House(store)
+    # Two rows of the first key are sealed by the next process.
+    second = middleware(store=store, hasher=fast_hasher(), secret_key=[old, KEY])
+    second._services.log._append(an_event(1))
+    assert second._services.seals.seal() == 3
+    third = middleware(store=store, hasher=fast_hasher(), secret_key=[new, old])
+    third._services.log._append(an_event(2))
+    assert third._services.seals.seal() == 1
+    verdict = third._services.seals.verify(house.anchor)
+    assert {what for what, _ in verdict.wrong} == {"unknown_key"}
+    assert verdict.rows == 24
+    house.sql(sa.update(EVENT).where(EVENT.c.id == 3).values(digest="x" * 40))
+    assert ("changed", 3) in third._services.seals.verify().wrong
+    gone = middleware(store=store, hasher=fast_hasher(), secret_key=[new])
+    gone._services.log._append(an_event(2))
+    assert gone._services.seals.seal() == 1
+    assert {what for what, number in gone._services.seals.verify().wrong if number != 3} == {"unknown_key"}
 
 
 def test_a_row_of_a_program_that_knows_no_key_is_named(house: House) -> None:

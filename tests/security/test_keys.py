@@ -245,8 +245,8 @@ def test_ky5_what_is_forged_is_compared_in_constant_time(monkeypatch):
     assert [one for _, one in compared] == [b"A" * 43]
     keyed = KeyedDigests([OLD, NEW], "purpose")
     assert not keyed.matches("0" * 64, "part")
-    assert not keyed.begins("0" * 8, "part")
-    assert [one for _, one in compared[1:]] == ["0" * 64] * 2 + ["0" * 8] * 2
+    assert keyed.key_of("0" * 8, "part") is None
+    assert [one for _, one in compared[1:]] == [b"0" * 64] * 2 + [b"0" * 8] * 2
 
 
 def test_ky5_no_pickle_is_ever_opened(tmp_path):
