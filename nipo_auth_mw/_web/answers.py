@@ -37,6 +37,8 @@ _HEADERS = (
 )
 _A_YEAR = "public, max-age=31536000, immutable"
 
+SIGNED_OUT = "signed_out"
+"""The flash message after sign-out. Its page makes the browser forget the pages before it."""
 Cookies = Sequence[str]
 
 
@@ -78,6 +80,7 @@ class Answers:
             "here": here(request, self._config),
             "user": user,
             "flash": shown,
+            "signed_out": bool(flash) and self._flash_cookie.read(request.cookies) == SIGNED_OUT,
         }
         common |= {"sections": self._sections(request), "at_section": request.route.partition("/")[0]}
         html = self._pages.render(template, request.language, **{**common, **context})
@@ -102,8 +105,8 @@ class Answers:
     def _alone(self, request: Request, template: str, to: str) -> Response:
         """A page that has nothing but a link to `to`: no user, no navigation, no form, and no flash message, which the
         next page shows."""
-        context: dict[str, Any] = {"root": request.root, "user": None, "sections": (), "flash": "", "to": to}
-        return self._html(self._pages.render(template, request.language, **context))
+        context: dict[str, Any] = {"root": request.root, "user": None, "sections": (), "flash": "", "signed_out": False}
+        return self._html(self._pages.render(template, request.language, **context, to=to))
 
     def _html(self, html: str, status: int = 200) -> Response:
         """An HTML answer, never cached."""
@@ -155,6 +158,10 @@ class Answers:
         if ours or not _came_by_form(request, f"{self._config.origin}{prefix}/"):
             return self.redirect(to)
         return self._alone(request, "login-continue.html", to)
+
+    def blank_image(self) -> Response:
+        """An image that shows nothing."""
+        return _with_headers(Response(b'<svg xmlns="http://www.w3.org/2000/svg"/>', content_type="image/svg+xml"))
 
     def redirect(self, to: str) -> Response:
         """A redirect with 303, so that no browser sends the POST again to the target.

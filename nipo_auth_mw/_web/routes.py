@@ -110,6 +110,7 @@ def _staff(path: str, views: dict[str, View], *, fresh: bool = False) -> Route:
 ROUTES = (
     Route("login", {"GET": login.show, "POST": login.submit}),
     Route("logout", {"GET": logout.show, "POST": logout.submit}, page=False),
+    Route("logout/forget", {"GET": logout.forget}, identifies=False, page=False),
     Route("forgot", {"GET": password_reset.show_request, "POST": password_reset.submit_request}, identifies=False),
     Route(
         "reset/<token>",

@@ -111,6 +111,7 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "events": events,
         "login_url": "/app/-/auth/login",
         "flash": "",
+        "signed_out": False,
         "hint": "",
         "no_cookie": False,
         "address": "/app/",
@@ -176,6 +177,7 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
         for refused in refused_by(name) if name != "requirement.html" else ():
             yield f"{name} {refused}", page(name, problem=problem_of(pages, language, refused, text), advice=[text])
     yield "login.html flash", page("login.html", flash=pages.flash(language, "password_reset"))
+    yield "login.html signed out", page("login.html", signed_out=True)
     yield "login.html no cookie", page("login.html", no_cookie=True, address="")
     yield "login.html no cookie here", page("login.html", no_cookie=True)
     yield "login.html hint", page("login.html", hint="hint.full_width")

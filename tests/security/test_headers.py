@@ -173,7 +173,8 @@ def test_hd3_types_are_said_and_not_guessed(answers):
         assert answer.all("Cross-Origin-Opener-Policy") == ["same-origin"], name
         (kind,) = answer.all("Content-Type")
         kinds = {"text/html; charset=utf-8", "application/json", "application/problem+json"}
-        assert kind in ({"text/csv; charset=utf-8"} if ".csv" in name else kinds), name
+        others = {".csv": "text/csv; charset=utf-8", "GET logout/forget": "image/svg+xml"}
+        assert kind in ({other for part, other in others.items() if part in name} or kinds), name
         assert len(answer.all("Content-Length")) == (".csv" not in name), name
         assert len({n.lower() for n, _ in answer.headers} - {"set-cookie"}) == len(
             [n for n, _ in answer.headers if n.lower() != "set-cookie"]
@@ -195,6 +196,18 @@ def test_hd4_hd5_transport_and_wiping_are_the_hosts_business(answers):
     for name, answer in answers.items():
         assert answer.all("Strict-Transport-Security") == [], name
         assert answer.all("Clear-Site-Data") == [], name
+
+
+def test_hd5_the_page_after_sign_out_makes_the_browser_forget_pages_and_nothing_else():
+    auth = middleware()
+    person(auth)
+    for site, sent in (("same-origin", ['"cache"']), ("cross-site", []), ("same-site", []), ("none", []), (None, [])):
+        out = ask(auth, "POST", "/-/auth/logout", cookie=signed_in(auth), HTTP_SEC_FETCH_SITE=None)
+        assert out.all("Clear-Site-Data") == []
+        flash = f"nipo_flash={out.cookies['nipo_flash']}"
+        (image,) = re.findall(r'<img src="([^"]+)"', ask(auth, path="/-/auth/login", cookie=flash).text)
+        assert ask(auth, path=image, HTTP_SEC_FETCH_SITE=site).all("Clear-Site-Data") == sent
+    assert "<img" not in ask(auth, path="/-/auth/login").text
 
 
 def test_hd6_no_answer_tells_what_runs_here(answers):

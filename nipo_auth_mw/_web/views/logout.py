@@ -5,6 +5,7 @@ from __future__ import annotations
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.logout import sign_out
+from nipo_auth_mw._web.answers import SIGNED_OUT
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.request import Request
 
@@ -20,4 +21,18 @@ def submit(web: WebContext, request: Request) -> Response:
     to = web.redirect_target(request, request.text("next"), default=web.path(request, "login"))
     if request.session is not None:
         sign_out(web.services, request.session, client=request.client)
-    return web.answers.done(request, to, [web.session_cookie.delete()])
+    flash = SIGNED_OUT if to == web.path(request, "login") else ""
+    return web.answers.done(request, to, [web.session_cookie.delete()], flash=flash)
+
+
+def forget(web: WebContext, request: Request) -> Response:
+    """An empty image that makes the browser forget the pages it keeps for Back, and the copies in its cache.
+
+    The page after sign-out loads it, since a browser keeps the page before only when the next one is there: the header
+    on the answer to sign-out itself comes too early. It clears neither cookies nor storage, which are the host app's.
+    Clearing a large cache takes Chrome a second, so no other site may cause it.
+    """
+    response = web.answers.blank_image()
+    if request.environ.get("HTTP_SEC_FETCH_SITE") == "same-origin":
+        response.headers["Clear-Site-Data"] = '"cache"'
+    return response
