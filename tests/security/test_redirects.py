@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import json
 import re
+import time
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+import time_machine
 from webtest import TestApp
 
 from nipo_auth_mw._web.host_api import auth_url
@@ -110,25 +112,29 @@ def kept_next(answer: Answer) -> str:
 
 
 def test_rd2_pages_that_ask_for_the_password_lead_no_further_than_sign_in():
-    auth = middleware(base_url=HTTPS)
-    person(auth)
-    mine, passwords = signed_in(auth), (PASSWORD, "midori-no-oka-to-kaze")
-    for number, value in enumerate([*EVIL, *ODD]):
-        old, new = passwords[number % 2], passwords[1 - number % 2]
-        confirmed = ask(auth, "POST", "/-/auth/account/confirm", form={"password": old, "next": value}, cookie=mine)
-        change = {"current_password": old, "password": old, "next": value}
-        refused = ask(auth, "POST", "/-/auth/account/password", form=change, cookie=mine)
-        changed = ask(auth, "POST", "/-/auth/account/password", form={**change, "password": new}, cookie=mine)
-        mine = session_pair(changed)
-        assert [answer.status for answer in (confirmed, refused, changed)] == [303, 422, 303]
-        pages = [
-            ask(auth, path=f"/-/auth/account/{p}", query=as_query(value), cookie=mine) for p in ("confirm", "password")
-        ]
-        ends = [confirmed.get("Location"), changed.get("Location")]
-        persistent = [kept_next(page) for page in (*pages, refused)]
-        assert all(SAFE_LOCATION.match(end) for end in (*ends, *filter(None, persistent))), value
-        if value in EVIL:
-            assert (ends, persistent) == (["/-/auth/account"] * 2, [""] * 3), value
+    with time_machine.travel(time.time(), tick=False) as clock:
+        auth = middleware(base_url=HTTPS)
+        person(auth)
+        mine, passwords = signed_in(auth), (PASSWORD, "midori-no-oka-to-kaze")
+        for number, value in enumerate([*EVIL, *ODD]):
+            # An account may change its password a few times an hour.
+            clock.shift(3600)
+            old, new = passwords[number % 2], passwords[1 - number % 2]
+            confirmed = ask(auth, "POST", "/-/auth/account/confirm", form={"password": old, "next": value}, cookie=mine)
+            change = {"current_password": old, "password": old, "next": value}
+            refused = ask(auth, "POST", "/-/auth/account/password", form=change, cookie=mine)
+            changed = ask(auth, "POST", "/-/auth/account/password", form={**change, "password": new}, cookie=mine)
+            mine = session_pair(changed)
+            assert [answer.status for answer in (confirmed, refused, changed)] == [303, 422, 303]
+            pages = [
+                ask(auth, path=f"/-/auth/account/{p}", query=as_query(value), cookie=mine)
+                for p in ("confirm", "password")
+            ]
+            ends = [confirmed.get("Location"), changed.get("Location")]
+            persistent = [kept_next(page) for page in (*pages, refused)]
+            assert all(SAFE_LOCATION.match(end) for end in (*ends, *filter(None, persistent))), value
+            if value in EVIL:
+                assert (ends, persistent) == (["/-/auth/account"] * 2, [""] * 3), value
 
 
 def test_rd2_a_password_that_must_be_changed_leads_no_further():
