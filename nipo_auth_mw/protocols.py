@@ -272,7 +272,7 @@ class SealableLog(Protocol):
 
     def remove_sealed(self, anchor: Seal) -> None:
         """Remove the seals up to the anchor's number and the rows that they name, and add the anchor, in one atomic
-        step."""
+        step. Does nothing if the seal with the anchor's number is gone: another sweep has removed more."""
 
 
 @runtime_checkable

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from nipo_auth_mw._flows.staff_actor import is_administrator
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.models import Event
 
 _AT_ONCE = 1000
@@ -46,12 +48,17 @@ def page(services: Services, wanted: AuditFilter, *, after: str, limit: int) -> 
     )
 
 
-def everything(services: Services, wanted: AuditFilter) -> Iterator[Event]:
-    """All events that the filter lets through, the newest first, read in batches."""
+def everything(services: Services, wanted: AuditFilter, *, reader: ActiveSession | None = None) -> Iterator[Event]:
+    """All events that the filter lets through, the newest first, read in batches.
+
+    Stops before the next batch if the administrator who reads has lost the role or the session.
+    """
     after = ""
     while found := page(services, wanted, after=after, limit=_AT_ONCE):
         yield from found
         after = found[-1].position
+        if reader is not None and not is_administrator(services, reader):
+            return
 
 
 def names(services: Services, events: Sequence[Event]) -> dict[str, str]:

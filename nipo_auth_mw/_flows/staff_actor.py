@@ -35,11 +35,14 @@ def still_allowed(services: Services, actor: Actor) -> None:
     Call this in the transaction that makes the change: a hash before it may wait for seconds, and a list of accounts
     may take minutes.
     """
-    if actor.session is None:
-        return
-    account = services.sessions.owner(actor.session.stored)
-    if account is None or account.role != ADMIN:
+    if actor.session is not None and not is_administrator(services, actor.session):
         raise NotAllowed("the administrator has lost the right meanwhile")
+
+
+def is_administrator(services: Services, session: ActiveSession) -> bool:
+    """Whether the session is still active and its user still an administrator."""
+    account = services.sessions.owner(session.stored)
+    return account is not None and account.role == ADMIN
 
 
 def too_many_mails(

@@ -14,8 +14,8 @@ import secrets
 
 from nipo_auth_mw._credentials.security_stamp import SecurityStamps
 from nipo_auth_mw._credentials.tokens import KeyedDigests, SignedTokens
-from nipo_auth_mw.models import AccountState
-from nipo_auth_mw.protocols import Account
+from nipo_auth_mw.models import Account, AccountState
+from nipo_auth_mw.protocols import Account as AnyAccount
 
 _MAX_ACCOUNTS = 20
 _MARK_LENGTH = 16
@@ -29,19 +29,21 @@ class KnownDevices:
         self._stamps = stamps
         self._marks = marks
 
-    def known(self, cookie: str | None, account: Account | None, state: AccountState) -> str | None:
+    def known(self, cookie: str | None, account: AnyAccount | None, state: AccountState) -> str | None:
         """The device's id if the account is known on it and has not changed since, else None."""
         device_id, stamps = self._open(cookie)
-        if account is None or not any(self._stamps.fits(stamp, account, state, device_id) for stamp in stamps):
-            return None
-        return device_id
+        # For an address without an account the stamps are compared as well, so the time does not reveal it. Another id
+        # each time, since a result is kept for the next comparison of the same account.
+        compared: AnyAccount = account or Account(secrets.token_hex(8), "", None)
+        fits = any(self._stamps.fits(stamp, compared, state, device_id) for stamp in stamps)
+        return device_id if fits and account is not None else None
 
-    def seen_before(self, cookie: str | None, account: Account) -> bool:
+    def seen_before(self, cookie: str | None, account: AnyAccount) -> bool:
         """Whether the account was known on this device at any time, whatever has changed since."""
         device_id, values = self._open(cookie)
         return self._mark(device_id, account) in values
 
-    def remember(self, cookie: str | None, account: Account, state: AccountState) -> str:
+    def remember(self, cookie: str | None, account: AnyAccount, state: AccountState) -> str:
         """The cookie's value with this account added. A cookie holds 20 accounts; the oldest makes room."""
         device_id, values = self._open(cookie)
         mark = self._mark(device_id, account)
@@ -49,7 +51,7 @@ class KnownDevices:
         newest = [*others, mark, self._stamps.of(account, state, device_id)][-2 * _MAX_ACCOUNTS :]
         return self._signed.sign(".".join([device_id, *newest]))
 
-    def _mark(self, device_id: str, account: Account) -> str:
+    def _mark(self, device_id: str, account: AnyAccount) -> str:
         return self._marks.digest(device_id, account.id)[:_MARK_LENGTH]
 
     def _open(self, cookie: str | None) -> tuple[str, list[str]]:

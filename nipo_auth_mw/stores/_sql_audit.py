@@ -97,6 +97,9 @@ class SQLAudit:
             # No seal of this package has a number below 1, so an attacker wrote what such a seal names.
             ours = sa.and_(seal.c.number >= 1, seal.c.number <= anchor.number)
             old = connection.execute(sa.select(*_SEAL).where(ours)).all()
+            # Of two sweeps at once, the slower one must not put an older anchor before the newer.
+            if not connection.execute(sa.delete(seal).where(seal.c.number == anchor.number)).rowcount:
+                return
             numbers = [number for row in old for number, _ in _seal(row).entries]
             for start in range(0, len(numbers), _AT_ONCE):
                 connection.execute(sa.delete(event).where(_ID.in_(numbers[start : start + _AT_ONCE])))

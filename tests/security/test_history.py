@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -396,6 +397,15 @@ def test_ru26_rows_of_a_key_that_left_are_unreadable_and_not_changed(store: SQLS
     gone._services.log._append(an_event(2))
     assert gone._services.seals.seal() == 1
     assert {what for what, number in gone._services.seals.verify().wrong if number != 3} == {"unknown_key"}
+
+
+def test_ru26_of_two_sweeps_at_once_the_slower_leaves_no_older_anchor(house: House) -> None:
+    house.seals.seal()
+    older, newer, _ = house.store.seals(limit=3)
+    for seal in (newer, older):
+        house.store.remove_sealed(replace(seal, entries=(), proof=house.seals._digests.proof(seal)))
+    assert house.wrong() == []
+    assert [one.number for one in house.store.seals(limit=9)] == [2, 3]
 
 
 def test_a_row_of_a_program_that_knows_no_key_is_named(house: House) -> None:

@@ -78,3 +78,20 @@ def test_ru20_a_change_of_password_leaves_a_known_device_known_in_a_session_of_a
     assert device.post("/-/auth/account/password", fields).status_int == 303
     strangers_lock(auth)
     assert sign_in(device, password=NEW).status_int == 303
+
+
+def test_en2_a_full_device_cookie_costs_the_same_for_every_address(auth: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices, compared = auth._services.known_devices, []
+    real = devices._stamps._keyed.matches
+    monkeypatch.setattr(devices._stamps._keyed, "matches", lambda *given: compared.append(given) or real(*given))
+    cookie, state = None, auth._services.account_states.account_state("")
+    accounts = [person(auth, f"p{number}@example.com") for number in range(20)]
+    for user in accounts:
+        account = auth._services.users.get(user.id)
+        cookie = devices.remember(cookie, account, auth._services.account_states.account_state(user.id))
+    counts = []
+    for account in (auth._services.users.find_by_email("tanaka@example.com"), None, None):
+        compared.clear()
+        assert devices.known(cookie, account, state) is None
+        counts.append(len(compared))
+    assert counts == [40, 40, 40]

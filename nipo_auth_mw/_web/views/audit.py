@@ -61,7 +61,7 @@ def show(web: WebContext, request: Request) -> Response:
 
 def download(web: WebContext, request: Request) -> Response:
     """Send all events that the filters let through as CSV, while they are read."""
-    lines = _lines(web, request, audit.everything(web.services, _filter(_given(request))))
+    lines = _lines(web, request, audit.everything(web.services, _filter(_given(request)), reader=request.signed_in))
     # The first batch is read before the status is sent, so that an outage is answered with 503.
     first = next(lines)
     return web.answers.download(_after(first, lines), "text/csv; charset=utf-8", "audit.csv")

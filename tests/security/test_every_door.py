@@ -1,0 +1,226 @@
+"""Every door that changes proof, address, state or role: row AK7 of what must hold.
+
+The doors are taken from the routes, the methods of `auth.accounts` and the verbs of the command line. Each is either
+used here or named among those that end nothing, with the reason.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nipo_auth_mw._flows.audit import AuditFilter, everything
+from nipo_auth_mw._web.routes import ROUTES
+from nipo_auth_mw.accounts import Accounts
+from nipo_auth_mw.cli import main
+from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing import MemoryMailer, fast_hasher
+from tests.kit import PASSWORD, WRONG, browser, middleware, person, seen, sign_in
+from tests.security.test_command_line import READS, verbs
+
+KEY = "the-servers-key-" * 3
+EMAIL, NEW, LONG = "tanaka@example.com", "hanako@example.com", "midori-no-oka-to-kaze"
+
+
+@dataclass
+class House:
+    """One account with two browsers, two links, and two server processes over one database."""
+
+    folder: Path
+    stores: list[SQLStore] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.mailer = MemoryMailer()
+        self.here, self.there = (self._process() for _ in range(2))
+        self.user = person(self.here, EMAIL)
+        self.boss = person(self.here, "boss@example.com", role="admin")
+        person(self.here, "boss2@example.com", role="admin")
+        self.own, self.other, self.chief = browser(self.here), browser(self.there), browser(self.here)
+        for device, email in ((self.own, EMAIL), (self.other, EMAIL), (self.chief, "boss@example.com")):
+            assert sign_in(device, email).status_int == 303
+        self.known = browser(self.there)
+        self.known.cookiejar = self.own.cookiejar.__class__(policy=self.own.cookiejar._policy)
+        for cookie in self.other.cookiejar:
+            if "device" in cookie.name:
+                self.known.cookiejar.set_cookie(cookie)
+
+    def _process(self) -> Any:
+        store = SQLStore(f"sqlite:///{self.folder / 'auth.db'}")
+        self.stores.append(store)
+        return middleware(store=store, hasher=fast_hasher(), secret_key=KEY, mailer=self.mailer)
+
+    def links(self) -> dict[str, str]:
+        """A reset link and a confirm link, as they stand in mails now."""
+        browser(self.here).post("/-/auth/forgot", {"email": EMAIL})
+        self.own.post("/-/auth/account/email", {"email": NEW, "password": PASSWORD})
+        found = [re.search(r"/-/auth/(reset|email/confirm|email/cancel)/\S+", mail.text) for mail in self.mailer.outbox]
+        return {match[1]: match[0] for match in found if match}
+
+    def staff(self, what: str, **fields: str) -> Any:
+        return self.chief.post(f"/-/auth/staff/{self.user.id}/{what}", fields)
+
+    def cli(self, *arguments: str) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("NIPO_AUTH_SECRET_KEY", KEY)
+            patch.setattr("sys.stdin", io.StringIO(f"{LONG}\n"))
+            with pytest.raises(SystemExit) as done:
+                main(["--store", f"sqlite:///{self.folder / 'auth.db'}", *arguments])
+        assert not done.value.code
+
+    def alive(self, path: str) -> bool:
+        return browser(self.there).get(path, expect_errors=True).status_int == 200
+
+    def knows_the_device(self) -> bool:
+        """Whether the other browser is still a known device: five wrong passwords from outside do not lock it."""
+        services = self.there._services
+        account = services.users.get(self.user.id)
+        cookie = next((one.value for one in self.known.cookiejar), None)
+        state = services.account_states.account_state(self.user.id)
+        return services.known_devices.known(cookie, account, state) is not None
+
+
+@dataclass(frozen=True)
+class Door:
+    """What a door does, and what it ends: by default everything of the account."""
+
+    act: Callable[[House, dict[str, str]], Any]
+    sessions: bool = True
+    links: bool = True
+    devices: bool = True
+    own: bool = True
+    """Whether the browser that acts is signed out, too."""
+
+
+ROUTE_DOORS: dict[str, Door] = {
+    "reset/<token>": Door(lambda house, links: browser(house.here).post(links["reset"], {"password": LONG})),
+    "account/password": Door(
+        lambda house, _: house.own.post("/-/auth/account/password", {"current_password": PASSWORD, "password": LONG}),
+        own=False,
+    ),
+    "email/confirm/<token>": Door(lambda house, links: browser(house.here).post(links["email/confirm"])),
+    "email/cancel/<token>": Door(lambda house, links: browser(house.here).post(links["email/cancel"])),
+    "account/sessions/end": Door(
+        lambda house, _: house.own.post("/-/auth/account/sessions/end", {"all": "1", "session": "others"}),
+        links=False,
+        devices=False,
+        own=False,
+    ),
+    "staff/<id>/active": Door(lambda house, _: house.staff("active", active="0")),
+    "staff/<id>/password": Door(lambda house, _: house.staff("password", password=LONG)),
+    "staff/<id>/email": Door(lambda house, _: house.staff("email", email=NEW)),
+    "staff/<id>/delete": Door(lambda house, _: house.staff("delete")),
+}
+ROUTES_THAT_END_NOTHING = {
+    "login": "a sign-in ends the session of the browser that it comes from",
+    "logout": "a sign-out ends its own session",
+    "forgot": "a mail changes nothing",
+    "account/confirm": "the password is confirmed",
+    "account/email": "a request changes nothing yet",
+    "account/profile": "neither proof, address, state nor role",
+    "language": "no account",
+    "staff/create": "another account",
+    "staff/bulk": "other accounts",
+    "staff/<id>/role": "the role is read at each request",
+    "staff/<id>/profile": "neither proof, address, state nor role",
+    "staff/<id>/unlock": "a count",
+}
+METHOD_DOORS: dict[str, Door] = {
+    "set_password": Door(lambda house, _: house.here.accounts.set_password(house.user.id, LONG)),
+    "set_active": Door(lambda house, _: house.here.accounts.set_active(house.user.id, False)),
+    "change_email": Door(lambda house, _: house.here.accounts.change_email(house.user.id, NEW)),
+    "delete": Door(lambda house, _: house.here.accounts.delete(house.user.id)),
+}
+METHODS_THAT_END_NOTHING = {"create", "find", "get", "search", "unlock", "acting_as", "set_role"}
+VERB_DOORS: dict[str, Door] = {
+    "user password": Door(lambda house, _: house.cli("user", "password", house.user.id, "--password-stdin")),
+    "user disable": Door(lambda house, _: house.cli("user", "disable", house.user.id)),
+    "user delete": Door(lambda house, _: house.cli("user", "delete", house.user.id, "--yes")),
+    "session end": Door(
+        lambda house, _: house.cli("session", "end", house.user.id, "--all"), links=False, devices=False
+    ),
+}
+VERBS_THAT_END_NOTHING = {"init", "user add", "user enable", "user unlock", "session sweep"}
+DOORS = {
+    **{f"POST {name}": door for name, door in ROUTE_DOORS.items()},
+    **{f"accounts.{name}": door for name, door in METHOD_DOORS.items()},
+    **{f"nipo-auth {name}": door for name, door in VERB_DOORS.items()},
+}
+
+
+def test_ak7_every_door_is_known() -> None:
+    posts = {route.path for route in ROUTES if any(method != "GET" for method in route.views)}
+    assert posts == set(ROUTE_DOORS) | set(ROUTES_THAT_END_NOTHING)
+    methods = {name for name, _ in inspect.getmembers(Accounts, callable) if not name.startswith("_")}
+    assert methods == set(METHOD_DOORS) | METHODS_THAT_END_NOTHING
+    assert set(verbs()) - READS == set(VERB_DOORS) | VERBS_THAT_END_NOTHING
+
+
+@pytest.fixture
+def house(tmp_path: Path, empty_database: Path) -> Any:
+    shutil.copy(empty_database, tmp_path / "auth.db")
+    made = House(tmp_path)
+    yield made
+    for store in made.stores:
+        store.close()
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+def test_ak7_a_door_ends_what_it_must_in_another_process_at_once(house: House, door: Door) -> None:
+    links = house.links()
+    assert seen(house.other) == house.user.id
+    assert house.alive(links["reset"])
+    assert house.alive(links["email/confirm"])
+    assert house.knows_the_device()
+    done = door.act(house, links)
+    assert done is None or getattr(done, "status_int", 303) in {200, 303}
+    assert (seen(house.other) == "") is door.sessions
+    assert (seen(house.own) == "") is door.own
+    assert house.there._services.session_store.sessions_of(house.user.id) == [] or not door.own
+    assert house.alive(links["reset"]) is not door.links
+    assert house.alive(links["email/confirm"]) is not door.links
+    assert house.knows_the_device() is not door.devices
+
+
+def test_ak7_enabling_brings_back_nothing(house: House) -> None:
+    links = house.links()
+    house.here.accounts.set_active(house.user.id, False)
+    house.there.accounts.set_active(house.user.id, True)
+    assert seen(house.other) == seen(house.own) == ""
+    assert not house.alive(links["reset"])
+    assert not house.knows_the_device()
+    house.cli("user", "disable", house.user.id)
+    house.cli("user", "enable", house.user.id)
+    assert sign_in(house.known, EMAIL, WRONG).status_int == 401
+
+
+@pytest.mark.parametrize("by", ["page", "script"])
+def test_ak7_a_role_is_another_at_the_next_request_of_another_process(house: House, by: str) -> None:
+    house.here.accounts.set_role(house.user.id, "admin")
+    assert house.other.get("/-/auth/staff", expect_errors=True).status_int == 200
+    if by == "page":
+        house.staff("role", role="staff")
+    else:
+        house.here.accounts.set_role(house.user.id, "staff")
+    assert house.other.get("/-/auth/staff", expect_errors=True).status_int == 403
+    assert seen(house.other) == house.user.id
+
+
+def test_ak7_a_download_ends_with_the_right_to_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nipo_auth_mw._flows.audit._AT_ONCE", 2)
+    services = house.here._services
+    session = services.sessions.find(next(c.value for c in house.chief.cookiejar if "nipo_auth" in c.name).strip('"'))
+    for lose, many in ((lambda: None, 5), (lambda: house.here.accounts.set_role(house.boss.id, "staff"), 2)):
+        events = everything(services, AuditFilter(), reader=session)
+        first = next(events)
+        lose()
+        rest = list(events)
+        assert (len([first, *rest]) > 4) is (many > 2)
+        assert many > 2 or len(rest) <= 3
