@@ -213,8 +213,9 @@ def shown(house: House, request: dict[str, Any], typed: str) -> Shown:
     house.spies.look()
     answer = Answer()
     body = answer.of(house.auth, request)
-    house.auth.flush_mail()
+    # What the background does then is not part of the request, and differs: a mail is sent, or none.
     done = house.spies.look()
+    house.auth.flush_mail()
     cookies = [value.partition("=")[0] for name, value in answer.headers if name == "Set-Cookie"]
     headers = sorted((name, _EXPIRES.sub("", value)) for name, value in answer.headers if name != "Date")
     return Shown(answer.status, headers, cookies, _ADDRESS.sub("*", body.replace(typed, "*")), done)

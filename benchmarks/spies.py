@@ -18,7 +18,7 @@ _SUBJECT = re.compile(r"(?<=:)[0-9a-f]{32}")
 class Done:
     """The work since the last look, in order and without values.
 
-    `mails` are those that a request queues; they are composed and sent after the answer.
+    `mails` are those that a request queues. They are looked up, composed and sent after the answer.
     """
 
     statements: list[str] = field(default_factory=list)
@@ -75,9 +75,9 @@ class Spies:
         outbox, audit = services.outbox, services.audit
         put, append = outbox.put, audit.append_event
 
-        def spied_put(compose: Any) -> None:
+        def spied_put(*mails: Any) -> None:
             self._done.mails.append("queued")
-            put(compose)
+            put(*mails)
 
         def spied_append(new: Any) -> None:
             self._done.history.append(f"{new.event} {' '.join(sorted(new.details))}")

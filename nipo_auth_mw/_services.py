@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from nipo_auth_mw._audit.log import EventLog
 from nipo_auth_mw._audit.seals import Seals
+from nipo_auth_mw._credentials.cancel_links import CancelLinks
 from nipo_auth_mw._credentials.email_links import EmailLinks
 from nipo_auth_mw._credentials.hashing import PasswordHashing
 from nipo_auth_mw._credentials.policy import PasswordRules
-from nipo_auth_mw._credentials.tokens import SignedTokens
 from nipo_auth_mw._mail.notifications import Notifications
 from nipo_auth_mw._mail.outbox import Outbox
 from nipo_auth_mw._runtime.worker import Worker
@@ -56,7 +56,7 @@ class Services:
     password_rules: PasswordRules
     reset_links: EmailLinks
     email_links: EmailLinks
-    cancel_links: SignedTokens
+    cancel_links: CancelLinks
     notifications: Notifications
     outbox: Outbox
     log: EventLog

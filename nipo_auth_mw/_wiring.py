@@ -8,11 +8,13 @@ from typing import TypeVar
 
 from nipo_auth_mw._audit.log import EventLog
 from nipo_auth_mw._audit.seals import Seals
+from nipo_auth_mw._credentials.cancel_links import CancelLinks
 from nipo_auth_mw._credentials.email_links import EMAIL_LASTS, RESET_LASTS, EmailLinks
 from nipo_auth_mw._credentials.hashing import PasswordHashing
 from nipo_auth_mw._credentials.policy import PasswordRules
 from nipo_auth_mw._credentials.security_stamp import SecurityStamps
 from nipo_auth_mw._credentials.tokens import KeyedDigests, SignedTokens
+from nipo_auth_mw._mail.composer import Composer
 from nipo_auth_mw._mail.notifications import Notifications
 from nipo_auth_mw._mail.outbox import Outbox
 from nipo_auth_mw._pages.renderer import Renderer
@@ -36,6 +38,7 @@ from nipo_auth_mw.protocols import (
     EmailStore,
     Listener,
     Mailer,
+    OutboxStore,
     PasswordHasher,
     SessionStore,
     StaffDirectory,
@@ -92,19 +95,29 @@ def build(
     seals = Seals(audit_log, row_keys, seal_keys, config.audit_retention)
     sealing = PeriodicJob(worker, seals.seal, after=_SEALS_AFTER, every=_SEALS_AFTER)
     then = sealing.trigger if seals.possible else lambda: None
-    log = EventLog(audit_log, listeners, [users, session_store], keyed("mask"), seals, then)
     stamps = SecurityStamps(keyed("session stamp"))
-    outbox = Outbox(mailer)
 
     def links(purpose: str, lasts: timedelta) -> EmailLinks:
         return EmailLinks(signed(purpose), SecurityStamps(keyed(f"{purpose} stamp")), users, account_states, lasts)
 
+    email_changes = session_store if isinstance(session_store, EmailChangeStore) else None
+    reset_links, email_links = links("reset", RESET_LASTS), links("email confirm", EMAIL_LASTS)
+    cancel_links = CancelLinks(signed("email cancel"), keyed("email cancel secret"))
+    composer = Composer(
+        *(config, pages, users, account_states, email_changes),
+        reset_links=reset_links,
+        email_links=email_links,
+        cancel_links=cancel_links,
+    )
+    kept = session_store if isinstance(session_store, OutboxStore) else None
+    outbox = Outbox(mailer, kept, worker, composer.compose, realm=config.realm)
+    log = EventLog(audit_log, listeners, [outbox, users, session_store], keyed("mask"), seals, then)
     return Services(
         config=config,
         users=users,
         directory=users if isinstance(users, StaffDirectory) else None,
         email_store=users if isinstance(users, EmailStore) else None,
-        email_changes=session_store if isinstance(session_store, EmailChangeStore) else None,
+        email_changes=email_changes,
         session_store=session_store,
         account_states=account_states,
         audit=audit_log,
@@ -116,10 +129,10 @@ def build(
         quotas=Quotas(counters, names),
         hashing=PasswordHashing(hasher, users),
         password_rules=PasswordRules(config.passwords, config.site_name),
-        reset_links=links("reset", RESET_LASTS),
-        email_links=links("email confirm", EMAIL_LASTS),
-        cancel_links=signed("email cancel"),
-        notifications=Notifications(config, pages, outbox),
+        reset_links=reset_links,
+        email_links=email_links,
+        cancel_links=cancel_links,
+        notifications=Notifications(config, outbox, email_links),
         outbox=outbox,
         log=log,
         seals=seals,

@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw import _wiring
+from nipo_auth_mw._flows import mails
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.sweep import sweep
 from nipo_auth_mw._pages.renderer import Renderer
@@ -108,6 +109,8 @@ class AuthMiddleware:
         self._services.worker.on_submit(sweeping.trigger)
         n = config.trusted_proxies
         self._behind_proxies = ProxyFix(self._serve, x_for=n, x_proto=n, x_host=n) if n else None
+        mails.serve(self._services)
+        self._is_new = True
         self.accounts: Accounts = Accounts(self._services)
 
     @property
@@ -137,10 +140,15 @@ class AuthMiddleware:
         A request without a session cookie costs a substring test. A request with one costs a signature check and one
         look-up.
         """
+        if self._is_new:
+            # Not at construction: that may come before a fork, and a thread does not survive one.
+            self._is_new = False
+            self._services.outbox.begin()
         self._identity.clear(environ)
         path = environ.get("PATH_INFO", "")
         if path.startswith(self._below_prefix) or path == self._prefix:
             self._web.warnings(environ)
+            self._services.outbox.trigger()
             return dispatch.answer(self._web, environ)(environ, start_response)
         if path == self._change_password and environ.get("REQUEST_METHOD") in {"GET", "HEAD"}:
             return dispatch.change_password(self._web, environ)(environ, start_response)
@@ -227,7 +235,8 @@ class AuthMiddleware:
     def flush_mail(self, timeout: float = 10.0) -> bool:
         """Wait until the outbox has tried each mail that is queued now once; for shutdown and tests.
 
-        `timeout` is in seconds. Returns False if a mail is left after that, or if the time is over.
+        Tries mails of other processes too, and those that wait for another try. `timeout` is in seconds.
+        Returns False if a mail is left after that, or if the time is over.
         """
         return self._services.outbox.flush(timeout)
 

@@ -204,8 +204,8 @@ class Event:
 
     `email` is the typed address, escaped and cut at 254 characters; it is masked when no account has it, since users
     type passwords into the wrong field. `session` is a `public_id`. `actor` names the one who acted on another's
-    account: the id of an administrator, or `cli`, `script`, `sweep`. The audit log computes `digest` at the write (see
-    `_audit.seals`); the store sets `position` at the read, as the start of the next page.
+    account: the id of an administrator, or `cli`, `script`, `sweep`, `outbox`. The audit log computes `digest` at the
+    write (see `_audit.seals`); the store sets `position` at the read, as the start of the next page.
     """
 
     time: datetime
@@ -237,6 +237,31 @@ class Seal:
     entries: tuple[tuple[int, str], ...] = field(repr=False)
     chain: str
     proof: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMail:
+    """One mail in the outbox: what to tell and whom, never a text, a token or a link. Those are made at the sending.
+
+    `state` is `asked` (a visitor's request for an address, before anything was looked up: `user_id` is "" and `to` the
+    address), `waiting` (a mail to `to` about the account `user_id`) or `failed` (given up, for the reason `reason`).
+    `realm` is that of the middleware, and `facts` are what the text needs, such as the client's language. The mail is
+    not tried before `due_at`, and by no other process before `claimed_until`. `tries` counts the claims. Times are
+    seconds since 1970 (UTC).
+    """
+
+    key: str
+    realm: str
+    state: str
+    kind: str
+    user_id: str
+    to: str
+    facts: Mapping[str, str | int] = field(repr=False, hash=False)
+    queued_at: float
+    due_at: float
+    claimed_until: float = 0.0
+    tries: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ _log = logging.getLogger("nipo_auth_mw")
 class EventLog:
     """Records events, each with its digest, and calls the listeners.
 
-    `stores` are all stores that a flow writes to, so that its changes and their events become one transaction. `masks`
-    keys the masks of typed text. `then` is called after each event.
+    `stores` are all stores that a flow writes to, so that its changes and their events become one transaction. The
+    first one's begins first and ends last: the outbox sends what the others have committed. `masks` keys the masks of
+    typed text. `then` is called after each event.
     """
 
     def __init__(

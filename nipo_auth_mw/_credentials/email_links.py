@@ -61,6 +61,14 @@ class EmailLinks:
         made = str(int(time.time()))
         return self._signed.sign(f"{_packed(account.id)}.{made}.{about}.{self._stamps.of(account, state, made, about)}")
 
+    def stamp(self, account: Account, state: AccountState, about: str) -> str:
+        """A digest of the account as it is now, for a link that is made later. It is no token, and opens nothing."""
+        return self._stamps.of(account, state, about)
+
+    def still_fits(self, stamp: str, account: Account, state: AccountState, about: str) -> bool:
+        """Whether the account is still as it was when `stamp` was made."""
+        return self._stamps.fits(stamp, account, state, about)
+
     def open(self, token: str) -> OpenedLink | None:
         """The account behind a token, or None if the token is forged, used, expired or of another purpose.
 

@@ -73,6 +73,11 @@ class KeyedDigests:
         """64 hexadecimal characters under the newest key, or under the key with this number."""
         return hmac.digest(self._keys[key], repr(parts).encode("utf-8", "backslashreplace"), "sha256").hex()
 
+    def digests(self, *parts: object) -> tuple[str, ...]:
+        """The digests under all keys, newest first."""
+        data = repr(parts).encode("utf-8", "backslashreplace")
+        return tuple(hmac.digest(key, data, "sha256").hex() for key in self._keys)
+
     @property
     def names(self) -> tuple[str, ...]:
         """An identifier for each key, newest first. It reveals nothing about the key."""

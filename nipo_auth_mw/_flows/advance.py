@@ -67,6 +67,8 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
         record(
             SIGNED_IN, subject=account, email=typed, client=attempt.client, session=stored, persistent=proofs.remember
         )
+        if tells:
+            services.notifications.new_device(account, state, attempt.client)
         return opened
 
     try:
@@ -77,8 +79,6 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
         stored, cookie = opened(services.log.record)
     if unknown:
         record_attempt(services, NEW_DEVICE, attempt, session=stored)
-    if tells:
-        services.notifications.new_device(account, state, attempt.client)
     device = services.known_devices.remember(proofs.device_cookie, account, state) if proofs.remember else None
     return SignedIn(account, state, stored, cookie, device)
 

@@ -5,8 +5,6 @@ The user requests it with the password, confirms it from the new mailbox, and ca
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -68,9 +66,9 @@ def request_change(
     attempt, account = checked
     if not services.quotas.allow_notification_to(account.id, "email change", an_hour=5):
         return Refused("too_many_mails", 60)
-    now, secret = time.time(), secrets.token_urlsafe(32)
+    now, (nonce, key) = time.time(), services.cancel_links.prepare()
     lasts = EMAIL_LASTS + CANCEL_LASTS
-    change = EmailChange(_key(secret), account.id, account.email, new, now, now + lasts.total_seconds())
+    change = EmailChange(key, account.id, account.email, new, now, now + lasts.total_seconds())
     owner = services.users.find_by_email(new)
     state = services.account_states.account_state(owner.id if owner else "")
     with services.log.transaction() as record:
@@ -78,14 +76,11 @@ def request_change(
             return SESSION_ENDED
         _stores(services)[1].add_email_change(change)
         record(EMAIL_CHANGE_REQUESTED, subject=account, client=client)
-    cancel = services.cancel_links.sign(secret)
-    services.notifications.email_change_asked(account, attempt.state, client, new=new, cancel=cancel)
-    if owner is not None:
-        services.notifications.email_taken(owner, state, client)
-    else:
-        services.notifications.email_confirm(
-            account, attempt.state, services.email_links, client, to=new, key=change.key
-        )
+        services.notifications.email_change_asked(account, attempt.state, client, new=new, nonce=nonce)
+        if owner is not None:
+            services.notifications.email_taken(owner, state, client)
+        else:
+            services.notifications.email_confirm(account, attempt.state, client, to=new, key=key)
     return None
 
 
@@ -114,7 +109,6 @@ def confirm_change(services: Services, token: str, *, client: Client) -> EmailCh
     except (_Spent, EmailTaken):
         record_refused_link(services, client)
         return _EXPIRED
-    services.notifications.email_changed(account, state, client, new=change.new_email)
     return change
 
 
@@ -142,7 +136,7 @@ def cancel_change(services: Services, token: str, *, client: Client) -> EmailCha
         record_refused_link(services, client)
         return _EXPIRED
     try:
-        before = _restore(services, change, client)
+        _restore(services, change, client)
     except EmailTaken:
         return Refused("email_taken", detail="back")
     except _Spent:
@@ -151,8 +145,6 @@ def cancel_change(services: Services, token: str, *, client: Client) -> EmailCha
     except _DecidedElsewhere:
         _void(services, change, client)
         return _EXPIRED
-    state = services.account_states.account_state(account.id)
-    services.notifications.email_change_cancelled(before, state, client, old=change.old_email)
     return change
 
 
@@ -181,19 +173,20 @@ def _set(services: Services, account: Account, state: AccountState, change: Emai
             raise _Spent
         details: dict[str, Any] = {"from": change.old_email, "to": change.new_email}
         record(EMAIL_CHANGED, subject=account, email=change.new_email, client=client, **details)
+        services.notifications.email_changed(account, state, client, new=change.new_email)
 
 
 def _cancellable(services: Services, token: str) -> EmailChange | None:
     """The change of a valid cancel link, else None."""
-    secret = services.cancel_links.open(token)
-    if secret is None or not offered(services):
+    key = services.cancel_links.key_of(token)
+    if key is None or not offered(services):
         return None
-    change = _stores(services)[1].find_email_change(_key(secret))
+    change = _stores(services)[1].find_email_change(key)
     return change if change is not None and time.time() < change.expires_at else None
 
 
-def _restore(services: Services, change: EmailChange, client: Client) -> Account:
-    """Restore the former address and end every session. Returns the account as it was before."""
+def _restore(services: Services, change: EmailChange, client: Client) -> None:
+    """Restore the former address, end every session and tell all addresses."""
     _, changes = _stores(services)
     with services.log.transaction() as record:
         before = _put_back(services, change)
@@ -206,7 +199,8 @@ def _restore(services: Services, change: EmailChange, client: Client) -> Account
                 changes.cancel_email_change(other.key)
         details: dict[str, Any] = {"from": before.email}
         record(EMAIL_CHANGE_CANCELLED, subject=before, email=change.old_email, client=client, **details)
-    return before
+        state = services.account_states.account_state(before.id)
+        services.notifications.email_change_cancelled(before, state, client, old=change.old_email)
 
 
 def _put_back(services: Services, change: EmailChange) -> Account:
@@ -257,8 +251,3 @@ def _stores(services: Services) -> tuple[EmailStore, EmailChangeStore]:
     if services.email_store is None or services.email_changes is None:
         raise LookupError("ask `offered` first")
     return services.email_store, services.email_changes
-
-
-def _key(secret: str) -> str:
-    """The key of a change in the store. The secret is random, so its plain hash cannot be guessed."""
-    return hashlib.sha256(secret.encode()).hexdigest()

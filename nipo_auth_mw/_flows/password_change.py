@@ -14,7 +14,7 @@ from nipo_auth_mw._flows.revocation import end_everything
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import PasswordRejected
-from nipo_auth_mw.models import Client, StoredSession
+from nipo_auth_mw.models import AccountState, Client, StoredSession
 from nipo_auth_mw.protocols import Account
 
 PASSWORD_CHANGED = EventType("password_changed")
@@ -70,16 +70,24 @@ def change_password(
         hashed = services.hashing.hash(new)
     except (PasswordRejected, Busy) as error:
         return refusal(error)
-    # Every change is told, and ends the links in the owner's mails. There are fewer changes than such links in an hour,
-    # so an attacker who knows the password cannot keep the owner of the mailbox from setting another.
-    if not services.quotas.allow_notification_to(account.id, "password changed", an_hour=_AN_HOUR, spaced=False):
+    if not _may_change(services, account, attempt.state):
         return TOO_MANY_CHANGES
     try:
-        changed = _set(services, session, attempt, account, hashed, device_cookie)
+        return _set(services, session, attempt, account, hashed, device_cookie)
     except _Overtaken:
         return SESSION_ENDED
-    services.notifications.password_changed(account, attempt.state, client)
-    return changed
+
+
+def _may_change(services: Services, account: Account, state: AccountState) -> bool:
+    """Whether the user may change the password now: four times an hour, and always if it has to be changed.
+
+    Every change is told, and ends the links in the owner's mails. There are fewer changes than such links in an hour,
+    so an attacker who knows the password cannot keep the owner of the mailbox from setting another.
+    """
+    required = PASSWORD_CHANGE.is_pending(account, state)
+    return required or services.quotas.allow_notification_to(
+        account.id, "password changed", an_hour=_AN_HOUR, spaced=False
+    )
 
 
 def _set(
@@ -93,6 +101,8 @@ def _set(
     """Write the new hash and renew the session in one transaction. Raises `_Overtaken`."""
     client, old = attempt.client, session.stored
     with services.log.transaction() as record:
+        # First, since a host app's user table may commit each change at once: no password is set that is not told.
+        services.notifications.password_changed(account, attempt.state, client)
         if not services.users.set_password_hash(account.id, hashed, expected=account.password_hash):
             raise _Overtaken
         counter = end_everything(services, account, why="password_changed", record=record, except_key=old.key)

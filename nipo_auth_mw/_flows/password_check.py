@@ -13,10 +13,11 @@ from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.outcomes import BUSY, SESSION_ENDED, Refused
 from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._throttle.lockout import Ended, Locked, NoSlot, Slot
-from nipo_auth_mw.models import AccountState, Client, StoredSession
+from nipo_auth_mw.models import AccountState, Client, QueuedMail, StoredSession
 from nipo_auth_mw.protocols import Account
 
 SIGN_IN_FAILED = EventType("sign_in_failed")
@@ -180,16 +181,23 @@ def _fail(services: Services, attempt: Attempt, slot: Slot) -> Refused:
         return Refused("invalid_credentials")
     where, seconds = "device" if attempt.device else "address", lock.retry_after or 0
     record_attempt(services, LOCKED, attempt, seconds=seconds, of=where, counter=attempt.subject)
-    # Every address is counted, so that the answer takes the same time for addresses without an account.
-    if (
-        services.quotas.allow_mail_to(attempt.email, "lock mail", an_hour=1)
-        and attempt.account
-        and attempt.account.active
-    ):
-        services.notifications.locked(attempt.account, attempt.state, attempt.client, seconds=lock.retry_after)
-    else:
-        services.notifications.nothing()
+    # The same row for every address, so that the answer takes the same time for addresses without an account.
+    services.notifications.lock_begun(attempt.email, attempt.client, seconds=seconds)
     return Refused("invalid_credentials", lock.retry_after, detail="lock_begun")
+
+
+def answer_lock(services: Services, begun: QueuedMail) -> None:
+    """Tell the owner of an account of a lock, at most once an hour, since an attacker can cause it. Raises
+    `StoreUnavailable`."""
+    account = services.users.find_by_email(begun.to)
+    state = services.account_states.account_state(account.id if account else "")
+    with services.log.transaction():
+        services.outbox.settle(begun)
+        if account is None or not account.active:
+            return
+        if services.quotas.allow_notification_to(account.id, "lock mail", an_hour=1):
+            seconds = int(begun.facts.get("seconds", 0))
+            services.notifications.locked(account, state, client_of(begun), seconds=seconds)
 
 
 def _report_ended(services: Services, attempt: Attempt, ended: Ended | None) -> None:

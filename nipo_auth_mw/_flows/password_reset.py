@@ -10,11 +10,13 @@ from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.password_check import count_client
-from nipo_auth_mw._flows.revocation import end_everything, lift_lock
+from nipo_auth_mw._flows.revocation import end_everything, lift_lock_soon
 from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._mail.composer import gets_links
+from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import PasswordRejected
-from nipo_auth_mw.models import AccountState, Client
+from nipo_auth_mw.models import AccountState, Client, QueuedMail
 from nipo_auth_mw.protocols import Account
 
 PASSWORD_RESET_REQUESTED = EventType("password_reset_requested")
@@ -47,25 +49,42 @@ class _Spent(Exception):
 def request_reset(services: Services, typed: str, *, client: Client) -> Refused | None:
     """Mail a link to the user who signs in with this address. Returns None for every address, known or not.
 
-    Known, unknown and disabled addresses cost the same statements and no hash, so an attacker cannot find out which
-    accounts exist (CVE-2024-45231). The mail is made and sent after the answer. Each request counts as one failure of
-    its client address, and an account gets at most one mail a minute and five an hour. The request changes nothing
-    about the account. Raises `StoreUnavailable`.
+    The request looks nothing up and writes the same row for every address, so an attacker cannot find out which
+    accounts exist (CVE-2024-45231). `answer_request` does the rest in the background. Each request counts as one
+    failure of its client address. The request changes nothing about the account. Raises `StoreUnavailable`.
     """
     if wait := services.client_limit.limited(client):
         return Refused("too_many_attempts", wait)
     count_client(services, client)
     email = addresses.canonical(typed)
-    account = services.users.find_by_email(email) if email else None
-    state = services.account_states.account_state(account.id if account else "")
-    due = email is not None and services.quotas.allow_mail_to(email, "reset", an_hour=5)
-    shown = account.email if account else services.log.masked(typed[:1000])
-    services.log.record(PASSWORD_RESET_REQUESTED, subject=account, email=shown, client=client)
-    if account is not None and account.active and due:
-        services.notifications.reset_link(account, state, services.reset_links, client)
+    if email is None:
+        services.log.record(PASSWORD_RESET_REQUESTED, email=services.log.masked(typed[:1000]), client=client)
     else:
-        services.notifications.nothing()
+        services.notifications.reset_asked(email, client)
     return None
+
+
+def answer_request(services: Services, request: QueuedMail) -> None:
+    """Look the address of a request up, record the request, and queue the mail with the link.
+
+    An account gets at most one mail a minute and five an hour. The count begins anew with each change of the account:
+    an attacker who knows the password could use up the mails and change the password after each. Raises
+    `StoreUnavailable`: then nothing has changed, and the outbox tries again.
+    """
+    account = services.users.find_by_email(request.to)
+    state = services.account_states.account_state(account.id if account else "")
+    shown, client = account.email if account else services.log.masked(request.to), client_of(request)
+    with services.log.transaction() as record:
+        services.outbox.settle(request)
+        record(PASSWORD_RESET_REQUESTED, subject=account, email=shown, client=client, at=request.queued_at)
+        if account is not None and gets_links(account) and _may_mail(services, account, state, request):
+            services.notifications.reset_link(account, state, client)
+
+
+def _may_mail(services: Services, account: Account, state: AccountState, request: QueuedMail) -> bool:
+    """Apply the quota. Another try after an outage has used up its minute already."""
+    quota, spaced = f"reset {state.revocation_counter}", request.tries == 1
+    return services.quotas.allow_notification_to(account.id, quota, an_hour=5, spaced=spaced)
 
 
 def find_reset(services: Services, token: str, *, client: Client) -> Account | None:
@@ -81,8 +100,8 @@ def reset_password(
 
     The reset ends every session and lifts the lock. It opens no session and enables no account. The link proves the
     mailbox, so this browser becomes a known device: an attacker who locks the address again does not lock the owner
-    out. Of several requests at once with one link, exactly one succeeds. Raises `StoreUnavailable`: then nothing has
-    changed.
+    out. Of several requests at once with one link, exactly one succeeds. A password that was set is told to its owner;
+    a lock that cannot be lifted now is lifted later. Raises `StoreUnavailable`: then nothing has changed.
     """
     opened = _opened(services, token, client)
     if opened is None:
@@ -100,8 +119,7 @@ def reset_password(
     except _Spent:
         record_refused_link(services, client, account)
         return _EXPIRED
-    lift_lock(services, account, client=client)
-    services.notifications.password_reset(account, state, client)
+    lift_lock_soon(services, account, client=client)
     return Reset(account, device)
 
 
@@ -119,6 +137,8 @@ def _set(
 ) -> str:
     """Write the new hash and end every session in one transaction. Returns the device cookie. Raises `_Spent`."""
     with services.log.transaction() as record:
+        # First, since a host app's user table may commit each change at once: no password is set that is not told.
+        services.notifications.password_reset(account, state, client)
         if not services.users.set_password_hash(account.id, hashed, expected=account.password_hash):
             raise _Spent
         # Every change raises the counter. Another number shows that a change, such as a disabling, came in between.

@@ -44,8 +44,8 @@ def change_profile(
     with services.log.transaction() as record:
         after = change_account_state(services, account.id, **changes)
         record(PROFILE_CHANGED, subject=account, client=client, what=" ".join(changes))
-    if elsewhere:
-        services.notifications.notify_email_changed(account, before, after, client)
+        if elsewhere:
+            services.notifications.notify_email_changed(account, before, after, client)
     return None
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+
 from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._flows.account_state import MOST_TURNS
 from nipo_auth_mw._flows.password_check import UNLOCKED
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
+from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, Client
 from nipo_auth_mw.protocols import Account
+
+_log = logging.getLogger("nipo_auth_mw")
+_LIFT_EVERY = 30.0
+_LIFT_TRIES = 120
+"""For an hour. A lock that still stands ends by itself, or with an administrator's unlock."""
 
 
 def end_everything(
@@ -43,6 +51,22 @@ def hold_unchanged(services: Services, account: Account, state: AccountState) ->
         return False
     facts = (present.email, present.password_hash, bool(present.active))
     return facts == (account.email, account.password_hash, bool(account.active))
+
+
+def lift_lock_soon(services: Services, account: Account, *, actor: str = "", client: Client | None = None) -> None:
+    """Lift the lock, after a password was set. If the counters cannot be reached, do it in the background later: the
+    password is set in any case, and its user must not be told otherwise."""
+    tries = iter(range(_LIFT_TRIES))
+
+    def lift() -> None:
+        try:
+            lift_lock(services, account, actor=actor, client=client)
+        except StoreUnavailable:
+            _log.warning("the lock of account %s could not be lifted yet, because the counters are away", account.id)
+            if next(tries, None) is not None:
+                services.worker.submit(lift, after=_LIFT_EVERY)
+
+    lift()
 
 
 def lift_lock(services: Services, account: Account, *, actor: str = "", client: Client | None = None) -> None:

@@ -13,11 +13,11 @@ from nipo_auth_mw._flows.email_change import EMAIL_CHANGED
 from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGED
 from nipo_auth_mw._flows.profile import PROFILE_CHANGED, allow_notify_email_mails, new_notify_email
-from nipo_auth_mw._flows.revocation import end_everything, lift_lock
+from nipo_auth_mw._flows.revocation import end_everything, lift_lock, lift_lock_soon
 from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, still_allowed, too_many_mails
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.errors import LastAdmin, NoSuchAccount, NotOneself, NotSupported, UnknownRole
+from nipo_auth_mw.errors import LastAdmin, NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
 from nipo_auth_mw.models import AccountState, Client, User
 from nipo_auth_mw.protocols import Account, RoleHolders, StaffDirectory
 
@@ -101,21 +101,27 @@ def set_password(
     account = _account(services, user_id, actor)
     services.password_rules.check(password, about=(account.email, account.name or ""))
     notify = services.account_states.account_state(user_id).notify_email
-    # An administrator who sets a hundred passwords does a day's work; who sets one again and again floods its owner.
-    if refused := too_many_mails(services, actor, account, "password set", account.email, notify, limit_actor=False):
+    try:
+        # A hundred passwords of a hundred accounts are a day's work; one set again and again floods its owner.
+        refused = too_many_mails(services, actor, account, "password set", account.email, notify, limit_actor=False)
+    except StoreUnavailable:
+        # Counters out of reach count no mails, and keep no administrator from replacing a stolen password.
+        refused = None
+    if refused:
         return refused
     hashed = services.hashing.hash(password)
     with services.log.transaction() as record:
         still_allowed(services, actor)
+        # First, since a host app's user table may commit each change at once: no password is set that is not told.
+        state = services.account_states.account_state(user_id)
+        services.notifications.password_set(account, state, actor.client or Client())
         while not services.users.set_password_hash(user_id, hashed, expected=account.password_hash):
             account = _account(services, user_id, actor)
         _end(services, account, why="password_changed", record=record, actor=actor)
         deadline = _change_deadline() if must_change else None
         change_account_state(services, user_id, password_change_deadline=deadline)
         record(PASSWORD_CHANGED, subject=account, **_by(actor))
-    lift_lock(services, account, actor=actor.name, client=actor.client)
-    state = services.account_states.account_state(user_id)
-    services.notifications.password_set(account, state, actor.client or Client())
+    lift_lock_soon(services, account, actor=actor.name, client=actor.client)
     return None
 
 
@@ -155,8 +161,8 @@ def change_email(services: Services, user_id: str, email: str, *, actor: Actor) 
             account = _account(services, user_id, actor)
         _end(services, account, why="email_changed", record=record, actor=actor)
         record(EMAIL_CHANGED, subject=account, **_by(actor), to=address)
-    state = services.account_states.account_state(user_id)
-    services.notifications.email_set(account, state, actor.client or Client(), new=address)
+        state = services.account_states.account_state(user_id)
+        services.notifications.email_set(account, state, actor.client or Client(), new=address)
     return None
 
 
@@ -202,8 +208,8 @@ def change_profile(
         after = change_account_state(services, user_id, **changes) if changes else before
         what = [*(["name"] if renamed else []), *changes]
         record(PROFILE_CHANGED, subject=account, **_by(actor), what=" ".join(what))
-    if elsewhere:
-        services.notifications.notify_email_changed(account, before, after, actor.client or Client())
+        if elsewhere:
+            services.notifications.notify_email_changed(account, before, after, actor.client or Client())
     return None
 
 

@@ -16,13 +16,14 @@ def sweep(services: Services) -> int:
     """End the expired sessions and return how many ended. If several processes sweep at once, each session ends once.
 
     The sweep also records the locks that have run out, removes changes of address that can be neither confirmed nor
-    cancelled any more, seals the new rows of the audit log, and removes the batches older than `audit_retention`.
-    Raises `StoreUnavailable`.
+    cancelled any more and mails that were given up a month ago, seals the new rows of the audit log, and removes the
+    batches older than `audit_retention`. Raises `StoreUnavailable`.
     """
     ended = services.sessions.sweep()
     _report_locks(services)
     if services.email_changes is not None:
         services.email_changes.prune_email_changes(time.time())
+    services.outbox.prune()
     services.seals.seal()
     services.seals.remove_old()
     return ended

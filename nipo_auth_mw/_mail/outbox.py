@@ -1,52 +1,86 @@
-"""The outbox: a queue of mails, in memory.
+"""The outbox: mails on their way, as rows of the store or, if the store keeps none, in the memory of the process.
 
 No response waits for the mail server, and the time of a response does not reveal whether a mail was sent.
 """
 
 from __future__ import annotations
 
-import atexit
+import itertools
 import logging
-import os
-import signal
-import sys
 import threading
-import weakref
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from nipo_auth_mw._mail.at_exit import call_at_exit, warn_without_threads
+from nipo_auth_mw._mail.delivery import LEASE, Delivery, Overtaken
+from nipo_auth_mw._runtime.per_process import PerProcess
+from nipo_auth_mw._runtime.periodic import PeriodicJob
 from nipo_auth_mw._runtime.worker import Worker
-from nipo_auth_mw.errors import MailerError
+from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.mailers._memory import MemoryMailer
-from nipo_auth_mw.models import Message
-from nipo_auth_mw.protocols import Mailer
+from nipo_auth_mw.models import Message, QueuedMail
+from nipo_auth_mw.protocols import Mailer, OutboxStore
+from nipo_auth_mw.stores._memory_outbox import MemoryOutbox
 
 _log = logging.getLogger("nipo_auth_mw")
-_PAUSES = (5.0, 30.0, 120.0, 600.0)
-_MAX_WAITING = 1000
-_EXIT_SECONDS = 5.0
 # Composing and sending a mail takes milliseconds of the processor. After this delay the response has left, so its time
 # does not reveal whether the account exists.
 _DELAY = 0.1
-
-Compose = Callable[[], Message | None]
+_FIRST_LOOK = 1.0
+_LOOK_EVERY = 10.0
+_TURN = 5.0
+_EXIT_SECONDS = 5.0
+_MAX_ASKED = 10_000
+_COUNT_EVERY = 128
+_MAX_IN_MEMORY = 1000
+_DEAD_LETTERS_LAST = 30 * 86400.0
 
 
 class Outbox:
-    """Composes and sends mails in the background. After a failure it tries four more times, within about 13 minutes.
+    """Queues mails, and sends them in the background: by the process that queued them, or by any other.
 
-    When the process exits or gets SIGTERM, the outbox sends the waiting mails first, for at most five seconds. A
-    `MemoryMailer` gets its mail at once, so that a test finds the mail when the response is there. The outbox may be
-    built before the server forks: each process has a queue of its own.
+    A background thread sends; another one answers the requests of visitors, which takes no mail server, so requests for
+    addresses without an account hold up no mail. Each process looks for mails that another one left behind, every ten
+    seconds while requests arrive. When the process exits or gets SIGTERM, the outbox sends first, for at most five
+    seconds. A `MemoryMailer` gets its mail at once, so that a test finds the mail when the response is there.
+
+    `store` is None if the session store is no `OutboxStore`: then mails wait in the memory of each process.
     """
 
-    def __init__(self, mailer: Mailer | None) -> None:
+    def __init__(
+        self,
+        mailer: Mailer | None,
+        store: OutboxStore | None,
+        worker: Worker,
+        compose: Callable[[QueuedMail], Message | None],
+        *,
+        realm: str = "",
+    ) -> None:
         self._mailer = mailer
-        self._worker = Worker()
-        if mailer is not None and not self._at_once():
-            _warn_without_threads()
-            _flush_at_exit(self._worker)
+        self._store = store
+        self._memory = PerProcess(MemoryOutbox)
+        self._batches = PerProcess(threading.local)
+        self._answering, self._sending = Worker(), Worker()
+        self._one_at_a_time = threading.RLock()
+        self._asked = itertools.count(1)
+        self._too_many_asked = False
+        self._exit_until: float | None = None
+        self._looking = PeriodicJob(worker, self._look, after=_LOOK_EVERY, every=_LOOK_EVERY)
+        worker.on_submit(self.trigger)
+        self._renewing = PerProcess(lambda: PeriodicJob(self._answering, self._renew, after=LEASE / 4, every=LEASE / 4))
+        if mailer is None:
+            return
+        self._delivery = Delivery(mailer, lambda: self.rows, realm, compose, lambda: self._renewing.get().trigger())
+        if not self._at_once():
+            warn_without_threads()
+            call_at_exit(self._finish)
+
+    def serve(self, answer: Callable[[QueuedMail], None], report: Callable[[QueuedMail], None]) -> None:
+        """Set what answers a request, and what is told of a mail that was given up. See `Delivery`."""
+        if self._mailer is not None:
+            self._delivery.answer, self._delivery.report = answer, report
 
     @property
     def sends(self) -> bool:
@@ -60,95 +94,173 @@ class Outbox:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many mails wait that no other is taken."""
-        return len(self._worker) >= _MAX_WAITING
+        """Whether further mails, or requests for mails, are dropped now, because so many wait."""
+        full = self._store is None and self.rows.count_mails("waiting") >= _MAX_IN_MEMORY
+        return self._too_many_asked or full
 
-    def put(self, compose: Compose) -> None:
-        """Queue the mail that `compose` returns; None sends nothing. Never raises.
+    @property
+    def is_durable(self) -> bool:
+        """Whether the store keeps the mails."""
+        return self._store is not None
 
-        Takes the same time in both cases. Drops the mail, with an error in the log, if 1000 mails are waiting.
+    @property
+    def rows(self) -> OutboxStore:
+        """The store of the mails; without one, the memory of this process."""
+        return self._memory.get() if self._store is None else self._store
+
+    def put(self, *mails: QueuedMail) -> None:
+        """Queue mails, in the transaction of this thread if one is open. Raises `StoreUnavailable`.
+
+        A request takes the same time whether a mail comes of it or not.
         """
         if self._mailer is None:
             return
-        if self._at_once():
-            self._make(compose)
-        elif self.is_full:
-            _log.error("gave up on a mail, because %d mails are waiting", _MAX_WAITING)
+        taken = [mail for mail in mails if self._has_room(mail)]
+        with self.transaction():
+            self._do(lambda: self.rows.add_mails(taken), *[mail.state for mail in taken])
+
+    def settle(self, mail: QueuedMail) -> None:
+        """Remove a claimed request in the transaction of this thread. Raises `Overtaken` if another process has claimed
+        it since."""
+
+        def remove() -> None:
+            if not self.rows.remove_mail(mail):
+                raise Overtaken
+
+        self._do(remove)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Send what this thread queues inside after the `with`, and nothing if an exception leaves it.
+
+        A nested one joins the outer one. The store's own transaction has to end before this one.
+        """
+        local: Any = self._batches.get()
+        if getattr(local, "batch", None) is not None:
+            yield
+            return
+        batch = local.batch = _Batch()
+        try:
+            yield
+        finally:
+            local.batch = None
+        for do in batch.later:
+            do()
+        if batch.states:
+            self._wake(batch.states)
+
+    def _do(self, write: Callable[[], None], *states: str) -> None:
+        """Write to the store now, since its transaction is open; to the memory, which has none, at the end."""
+        batch = self._batches.get().batch
+        if self._store is None:
+            batch.later.append(write)
         else:
-            self._worker.submit(lambda: self._make(compose), after=_DELAY)
+            write()
+        batch.states.update(states)
+
+    def begin(self) -> None:
+        """Look at the mails that other processes have left behind, at the first request of a process."""
+        if self.sends and not self._at_once():
+            for state in ("asked", "waiting"):
+                self._submit(state, _FIRST_LOOK)
+
+    def trigger(self) -> None:
+        """Ask for such a look again. Costs next to nothing."""
+        if self.sends and not self._at_once():
+            self._looking.trigger()
 
     def flush(self, timeout: float) -> bool:
-        """Try every waiting mail once, now. False if any is left after that, or after `timeout` seconds."""
-        return self._worker.flush(timeout)
+        """Try every mail once, now. False if any is left after that, or after `timeout` seconds."""
+        if self._mailer is None:
+            return True
+        until = time.monotonic() + timeout
+        for state, worker in (("asked", self._answering), ("waiting", self._sending)):
+            worker.submit(lambda state=state: self._run(state, everything=True, until=until))  # type: ignore[misc]
+            worker.flush(until - time.monotonic())
+        try:
+            return not any(self.rows.count_mails(state) for state in ("asked", "waiting"))
+        except StoreUnavailable:
+            return False
+
+    def deliver(self) -> None:
+        """Work on the mails that are due, on this thread. Raises `StoreUnavailable`."""
+        for state in ("asked", "waiting"):
+            self._delivery.run(state)
+
+    def prune(self) -> None:
+        """Remove mails that were given up thirty days ago. Raises `StoreUnavailable`."""
+        self.rows.prune_mails("failed", time.time() - _DEAD_LETTERS_LAST)
+
+    def due_at(self) -> float:
+        """The moment at which a mail that is queued now may be worked on."""
+        return time.time() + (0.0 if self._at_once() else _DELAY)
 
     def _at_once(self) -> bool:
         # Not isinstance: a test's subclass that is slow or fails must be queued like any other mailer.
         return getattr(getattr(self._mailer, "send", None), "__func__", None) is MemoryMailer.send
 
-    def _make(self, compose: Compose) -> None:
-        try:
-            message = compose()
-        except Exception:
-            _log.exception("a mail could not be composed")
+    def _has_room(self, mail: QueuedMail) -> bool:
+        """Whether the outbox takes the mail. A flood of requests must not fill the store, nor mails the memory."""
+        if mail.state == "asked":
+            if next(self._asked) % _COUNT_EVERY == 0:
+                self._too_many_asked = self.rows.count_mails("asked") >= _MAX_ASKED
+                if self._too_many_asked:
+                    _log.error("requests for mails are dropped, because %d wait", _MAX_ASKED)
+            return not self._too_many_asked
+        if self._store is None and self.rows.count_mails("waiting") >= _MAX_IN_MEMORY:
+            _log.error("gave up on a mail, because %d mails are waiting", _MAX_IN_MEMORY)
+            return False
+        return True
+
+    def _wake(self, states: set[str]) -> None:
+        if self._at_once():
+            with self._one_at_a_time:
+                self._run("asked")
+                self._run("waiting")
             return
-        if message is not None:
-            self._send(message, 0)
+        for state in states:
+            self._submit(state, _DELAY * 1.1)
 
-    def _send(self, message: Message, failures: int) -> None:
-        if self._mailer is None:
-            return
+    def _submit(self, state: str, after: float) -> None:
+        worker = self._sending if state == "waiting" else self._answering
+        worker.submit(lambda: self._run(state), after=after)
+
+    def _run(self, state: str, *, everything: bool = False, until: float | None = None) -> None:
+        """Work on the mails of one state, and come back for those that have to be tried again."""
+        if self._exit_until is not None:
+            everything, until = True, self._exit_until
+        elif state == "asked" and until is None:
+            # A flood of requests must not hold up the renewal of claims, which is on the same thread.
+            until = time.monotonic() + _TURN
         try:
-            self._mailer.send(message)
-        except Exception as problem:
-            # Only a MailerError's text is safe to log: another exception's text may hold the mail, and thus a link.
-            reason = str(problem) if isinstance(problem, MailerError) else type(problem).__qualname__
-            permanent = isinstance(problem, MailerError) and problem.permanent
-            if permanent or failures >= len(_PAUSES):
-                _log.error("gave up on a mail to %s after %d tries: %s", message.to, failures + 1, reason)
-                return
-            _log.warning("a mail to %s could not be sent and will be tried again: %s", message.to, reason)
-            self._worker.submit(lambda: self._send(message, failures + 1), after=_PAUSES[failures])
+            pauses = self._delivery.run(state, everything=everything, until=until)
+        except StoreUnavailable:
+            _log.warning("the store cannot be reached, so mails wait")
+            pauses = {_LOOK_EVERY}
+        if not self._at_once() and self._exit_until is None:
+            for pause in pauses:
+                self._submit(state, pause)
+
+    def _look(self) -> None:
+        for state in ("asked", "waiting"):
+            self._submit(state, 0.0)
+
+    def _renew(self) -> bool:
+        return self._delivery.renew()
+
+    def _finish(self) -> bool:
+        """Send what waits, before the process ends. True if the mails are safe: sent, or in the store."""
+        self._exit_until = time.monotonic() + _EXIT_SECONDS
+        done = True
+        for worker in (self._answering, self._sending):
+            done = worker.flush(max(0.0, self._exit_until - time.monotonic())) and done
+        self._exit_until = None
+        return done or self.is_durable
 
 
-def _warn_without_threads() -> None:
-    """Warn if uWSGI runs Python without threads, which is its default: then no background job runs."""
-    uwsgi: Any = sys.modules.get("uwsgi")
-    options = getattr(uwsgi, "opt", {})
-    if uwsgi is not None and not {"enable-threads", "threads", b"enable-threads", b"threads"} & options.keys():
-        _log.warning("uWSGI runs without threads, so no mail will be sent. Set enable-threads = true.")
+class _Batch:
+    """What one transaction has queued: writes to the memory, and the states of the mails."""
 
-
-def _flush_at_exit(worker: Worker) -> None:
-    """Send the waiting mails when the process exits, and on SIGTERM if that would end the process without `atexit`."""
-    weak_flush = weakref.WeakMethod(worker.flush)
-
-    def flush() -> None:
-        alive = weak_flush()
-        if alive is not None and not alive(_EXIT_SECONDS):
-            _log.error("the process ends before all mails were sent")
-
-    atexit.register(flush)
-    if threading.current_thread() is not threading.main_thread():
-        return
-    previous = signal.getsignal(signal.SIGTERM)
-    # A server with a handler of its own exits by itself, and then `atexit` calls `flush`.
-    if previous is signal.SIG_DFL or isinstance(previous, _FlushThenTerminate):
-        # A sub-interpreter (mod_wsgi, uWSGI) may not set handlers; ending it calls `atexit`.
-        with suppress(ValueError):
-            signal.signal(signal.SIGTERM, _FlushThenTerminate(flush, previous))
-
-
-class _FlushThenTerminate:
-    """A handler of SIGTERM: it sends the waiting mails, then calls the previous handler or ends the process."""
-
-    def __init__(self, flush: Callable[[], None], previous: Any) -> None:
-        self._flush = flush
-        self._previous = previous
-
-    def __call__(self, number: int, frame: Any) -> None:
-        self._flush()
-        if callable(self._previous):
-            self._previous(number, frame)
-        else:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+    def __init__(self) -> None:
+        self.later: list[Callable[[], None]] = []
+        self.states: set[str] = set()

@@ -18,6 +18,7 @@ from nipo_auth_mw.cli._context import (
     stdin_option,
     user_row,
 )
+from nipo_auth_mw.cli._mail import mail
 from nipo_auth_mw.cli._sessions import session
 from nipo_auth_mw.cli._users import user
 from nipo_auth_mw.errors import AccountError, AuthError, ConfigError, HashingFailed, StoreUnavailable
@@ -30,15 +31,25 @@ _EXIT_REFUSED, _EXIT_CONFIG, _EXIT_OUTAGE = 1, 2, 3
     "--store",
     "url",
     envvar="NIPO_AUTH_STORE",
-    required=True,
+    default="",
     metavar="URL",
     help="The store, such as sqlite:////srv/auth.db.",
 )
+@click.option(
+    "--app",
+    envvar="NIPO_AUTH_APP",
+    default="",
+    metavar="MODULE:NAME",
+    help="The app behind the middleware, such as reports:app: with its own settings, user table, store and mailer.",
+)
 @click.version_option(package_name="nipo_auth_mw")
 @click.pass_context
-def cli(context: click.Context, url: str) -> None:
-    """Manage the accounts of an app behind nipo_auth_mw. Settings come from NIPO_AUTH_*, as in the server."""
-    context.obj = Context(url)
+def cli(context: click.Context, url: str, app: str) -> None:
+    """Manage the accounts of an app behind nipo_auth_mw. Settings come from NIPO_AUTH_*, as in the server, or from the
+    app itself."""
+    if not url and not app:
+        raise click.UsageError("Give --store URL, or --app MODULE:NAME.")
+    context.obj = Context(url, app)
 
 
 @cli.command()
@@ -56,7 +67,7 @@ def init(context: Context, email: str, name: str, password_stdin: bool, as_json:
         show([user_row(found)], as_json, "id", "email", "role", "state", "name")
 
 
-for _command in (user, session, audit, check):
+for _command in (user, session, audit, mail, check):
     cli.add_command(_command)
 
 

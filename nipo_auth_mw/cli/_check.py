@@ -26,6 +26,8 @@ _SHORT_SECRET = 43
 """Characters of base64 that hold 256 bits."""
 _A_LOOK = 20
 _CLOCK_TOLERANCE = 5
+_SENT_WITHIN = 900
+"""Seconds within which a mail leaves while the mail server works."""
 _SEALED_WITHIN = 180
 """Seconds within which a running server has sealed a row."""
 
@@ -40,7 +42,13 @@ def check(context: Context, live: bool, as_json: bool) -> None:
     An `error` has to be fixed, a `warning` is worth a look, and `ok` names a check that passed.
     """
     with context.services(writes=False) as services:
-        looks = [_settings(services.config), _store(context, services), _history(services), _clocks(services)]
+        looks = [
+            _settings(context, services.config),
+            _store(context, services),
+            _history(services),
+            _clocks(services),
+            _mails(services),
+        ]
         if live:
             looks.append(_live.findings(services))
         found = [{"level": level, "about": about, "text": text} for look in looks for level, about, text in look]
@@ -52,9 +60,9 @@ def check(context: Context, live: bool, as_json: bool) -> None:
 Finding = tuple[str, str, str]
 
 
-def _settings(config: AuthConfig) -> Iterator[Finding]:
+def _settings(context: Context, config: AuthConfig) -> Iterator[Finding]:
     """Findings about the settings alone."""
-    if "NIPO_AUTH_BASE_URL" not in os.environ:
+    if not context.app and "NIPO_AUTH_BASE_URL" not in os.environ:
         yield "error", "base_url", "NIPO_AUTH_BASE_URL is not set in this shell, so links in mails cannot be checked"
     elif config.secure:
         yield "ok", "base_url", f"users reach {config.base_url} by https; cookies are Secure"
@@ -149,6 +157,25 @@ def _clocks(services: Services) -> Iterator[Finding]:
             yield "error", "clock", text
         else:
             yield "ok", "clock", f"this machine and the {name} server agree"
+
+
+def _mails(services: Services) -> Iterator[Finding]:
+    """Findings about the outbox."""
+    rows = services.outbox.rows
+    if not services.outbox.is_durable:
+        yield "warning", "mail", "the session store keeps no mails, so a process that is killed loses those that wait"
+        return
+    failed = rows.count_mails("failed")
+    waiting = [*rows.mails(state="waiting", limit=1), *rows.mails(state="asked", limit=1)]
+    late = [one for one in waiting if one.queued_at < time.time() - _SENT_WITHIN]
+    if failed:
+        yield "warning", "mail", f"{failed} mails were given up; `nipo-auth mail list --failed` shows them"
+    if any(one.tries == 0 for one in late):
+        yield "error", "mail", "mails wait, and no process sends them: start the server, or run `nipo-auth mail send`"
+    elif late:
+        yield "warning", "mail", f"mails are late: {late[0].reason or 'no answer yet'}"
+    elif not failed:
+        yield "ok", "mail", "no mail is late, and none was given up"
 
 
 def _file_of(context: Context) -> str | None:

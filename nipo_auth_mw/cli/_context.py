@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -20,6 +22,7 @@ from nipo_auth_mw._services import Services
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError, NoSuchAccount
+from nipo_auth_mw.middleware import AuthMiddleware
 from nipo_auth_mw.models import User
 from nipo_auth_mw.stores._sql import SQLStore
 
@@ -32,10 +35,11 @@ stdin_option = click.option("--password-stdin", is_flag=True, help="Read the pas
 
 
 class Context:
-    """One invocation: the URL of the store, and the settings from `NIPO_AUTH_*`."""
+    """One invocation: the URL of the store and the settings from `NIPO_AUTH_*`, or the host app itself."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, app: str = "") -> None:
+        self.url = "" if app else url
+        self.app = app
 
     def store(self) -> SQLStore:
         """Open the store. Raises `ConfigError` for a relative path of an SQLite file."""
@@ -68,8 +72,12 @@ class Context:
         """The services of the commands. Rows of the audit log are keyed, so a command that writes any needs the secret.
 
         A command that `writes` is refused under another secret than the server's, before it has written anything.
-        `create_schema` creates the tables first. Raises `ConfigError` and `StoreUnavailable`.
+        `create_schema` creates the tables first. With --app the services are the app's own. Raises `ConfigError` and
+        `StoreUnavailable`.
         """
+        if self.app:
+            yield middleware_of(self.app)._services
+            return
         config = self.config(needs_secret=needs_secret)
         store = self.store()
         try:
@@ -119,6 +127,24 @@ def _refuse_another_secret(services: Services, store: SQLStore) -> None:
     if newest and not any(services.seals.fits(event) for event in newest):
         problem = "is not the secret of the server that wrote the audit log of this store"
         raise ConfigError("NIPO_AUTH_SECRET_KEY", problem, "Set it in this shell to the server's. Nothing was written.")
+
+
+def middleware_of(app: str) -> AuthMiddleware:
+    """The middleware of `module:name`: an `AuthMiddleware`, or an object whose `wsgi_app` is one. Raises
+    `ConfigError`."""
+    module, _, name = app.partition(":")
+    # As for gunicorn and flask: the folder that the command was called in has the app.
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = importlib.import_module(module)
+        for part in (name or "app").split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as problem:
+        raise ConfigError("--app", f"{app} cannot be imported ({problem})", "Write it as reports:app.") from None
+    for one in (found, getattr(found, "wsgi_app", None)):
+        if isinstance(one, AuthMiddleware):
+            return one
+    raise ConfigError("--app", f"{app} is no AuthMiddleware and has none as wsgi_app", "Name the wrapped app.")
 
 
 def find(accounts: Accounts, who: str) -> User:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,19 +11,20 @@ from itertools import count, islice
 from nipo_auth_mw.errors import EmailTaken
 from nipo_auth_mw.models import Account, AccountState, EmailChange, Event, StoredSession
 from nipo_auth_mw.stores._memory_counters import MemoryCounters
+from nipo_auth_mw.stores._memory_outbox import MemoryOutbox
 
 _NO_STATE = AccountState()
 
 
-class MemoryStore:
+class MemoryStore(MemoryOutbox):
     """Every protocol of a store except `SealableLog`, for one process; `nipo_auth_mw.protocols` specifies the methods.
 
     One lock guards the store. `transaction()` holds this lock, so other threads see all of a transaction or nothing.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.counters: MemoryCounters = MemoryCounters()
-        self._lock = threading.RLock()
         self._depth = 0
         self._ids = count(1)
         self._accounts: dict[str, Account] = {}
@@ -41,14 +41,14 @@ class MemoryStore:
         """An exception that leaves the outermost `with` rolls back this thread's writes, except those to counters."""
         with self._lock:
             before = (dict(self._accounts), dict(self._states), dict(self._sessions))
-            changes, written = dict(self._changes), len(self._events)
+            changes, mails, written = dict(self._changes), dict(self._mails), len(self._events)
             self._depth += 1
             try:
                 yield
             except BaseException:
                 if self._depth == 1:
                     self._accounts, self._states, self._sessions = before
-                    self._changes = changes
+                    self._changes, self._mails = changes, mails
                     del self._events[written:]
                 raise
             finally:

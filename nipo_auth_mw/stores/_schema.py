@@ -139,6 +139,24 @@ counter = _table(
     sa.Column("expires_at", sa.Double, nullable=False, index=True),
 )
 
+outbox = _table(
+    "outbox",
+    sa.Column("key", _key(64), primary_key=True),
+    sa.Column("realm", _key(64), nullable=False),
+    sa.Column("state", _key(16), nullable=False),
+    sa.Column("kind", _key(64), nullable=False),
+    sa.Column("user_id", _key(64), nullable=False),
+    sa.Column("recipient", _key(254), nullable=False),
+    # A JSON object.
+    _text("facts"),
+    sa.Column("queued_at", sa.Double, nullable=False),
+    sa.Column("due_at", sa.Double, nullable=False),
+    sa.Column("claimed_until", sa.Double, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    _text("reason"),
+    sa.Index("ix_nipo_auth_outbox_due", "state", "realm", "due_at"),
+)
+
 schema_version = _table("schema_version", sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
 
 
@@ -234,7 +252,12 @@ def _with_attributes(row: sa.RowMapping) -> dict[str, Any]:
     return fixed | {"attributes": attributes_text(state.attributes)}
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _complete, _attributes)
+def _outbox(connection: sa.Connection) -> None:
+    """Add the table of the outbox."""
+    tables_for(connection.dialect.name).tables[outbox.name].create(connection, checkfirst=True)
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _complete, _attributes, _outbox)
 """Step n upgrades version n - 1 to n. Each step can run again after an interrupted run."""
 
 VERSION = len(STEPS)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -36,6 +37,18 @@ def upsert(engine: sa.Engine, table: sa.Table, values: dict[str, Any], changes: 
     if engine.dialect.name == "mariadb":
         return insert.on_duplicate_key_update(list(changes))
     return insert.on_conflict_do_update(index_elements=table.primary_key, set_=dict(changes))
+
+
+@lru_cache(maxsize=8)
+def replacing_insert(dialect: str, table: sa.Table) -> Any:
+    """Insert a row in place of the one with the same key, if there is one; in one atomic statement."""
+    insert = _insert(dialect)(table)
+    names = [column.name for column in table.columns if not column.primary_key]
+    if dialect == "mariadb":
+        return insert.on_duplicate_key_update([(name, insert.inserted[name]) for name in names])
+    return insert.on_conflict_do_update(
+        index_elements=table.primary_key, set_={name: insert.excluded[name] for name in names}
+    )
 
 
 def _insert(dialect: str) -> Any:

@@ -16,6 +16,7 @@ SHARED_FLOWS = {
     "account_state": "writes what the product keeps beside an account",
     "advance": "the next step of a sign-in",
     "health": "whether sign-in works",
+    "mails": "what a mail on its way needs",
     "outcomes": "what a flow returns",
     "password_check": "every check of a password",
     "requirement": "what a user has to do first",

@@ -39,6 +39,7 @@ __all__ = [
     "TestEmails",
     "TestJoinedSessions",
     "TestOutages",
+    "TestOutbox",
     "TestSchema",
     "TestSeals",
     "TestSecrets",
@@ -106,6 +107,9 @@ class TestEmails(OnSQL, contracts.EmailStoreContract): ...
 
 
 class TestEmailChanges(OnSQL, contracts.EmailChangeStoreContract): ...
+
+
+class TestOutbox(OnSQL, contracts.OutboxStoreContract): ...
 
 
 class TestStaff(OnSQL, contracts.StaffDirectoryContract):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
 import subprocess
 import sys
+import time
 from typing import NamedTuple
 from unittest import mock
 
 import pytest
+import time_machine
 
 from nipo_auth_mw import LockoutPolicy
 from nipo_auth_mw.cli import main
@@ -240,7 +243,7 @@ def test_check_names_what_is_wrong(ready, tmp_path):
 
 def test_every_command_takes_json(ready):
     """By their help, so that a new command is not forgotten."""
-    groups = {"user": 7, "session": 3, "audit": 3}
+    groups = {"user": 7, "session": 3, "audit": 3, "mail": 4}
     commands = [("init",), ("check",)]
     for group, amount in groups.items():
         text = ready(group, "--help").stdout.partition("Commands:")[2]
@@ -251,3 +254,116 @@ def test_every_command_takes_json(ready):
         text = ready(*command, "--help").stdout
         assert "--json" in text, command
         assert "--password " not in text, command
+
+
+APP = """
+from nipo_auth_mw import AuthConfig, AuthMiddleware
+from nipo_auth_mw.errors import MailerError
+from nipo_auth_mw.stores import SQLStore
+from tests.kit import echo
+
+class Mailer:
+    sender = "noreply@example.com"
+
+    def send(self, message):
+        if refuses:
+            raise MailerError("the server refused the recipient (550)", permanent=True)
+        sent.append((message.to, message.text))
+
+class Host:
+    wsgi_app = None
+
+refuses, sent = False, []
+config = AuthConfig(secret_key="{secret}", base_url="http://localhost")
+auth = AuthMiddleware(echo, config, store=SQLStore("{store}"), mailer=Mailer())
+app = Host()
+app.wsgi_app = auth
+"""
+
+
+@pytest.fixture
+def app(ready, tmp_path, monkeypatch):
+    """The module of a host app, in the folder in which the command is called."""
+    (tmp_path / "reports_app.py").write_text(APP.format(secret=SECRET, store=ready.store))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "reports_app", raising=False)
+    app = importlib.import_module("reports_app")
+    # As if the process had been killed before it could send anything.
+    monkeypatch.setattr(app.auth._services.outbox, "_submit", lambda *_: None)
+    yield app
+    app.auth._services.session_store.close()
+
+
+@pytest.mark.parametrize("name", ["reports_app:auth", "reports_app:app", "reports_app"])
+def test_mails_that_a_process_left_behind_are_sent_by_a_command(ready, app, name, monkeypatch):
+    monkeypatch.setattr(app.auth._services.outbox, "due_at", time.time)
+    browser(app.auth).post("/-/auth/forgot", {"email": "admin@example.com"})
+    (waiting,) = json.loads(ready("mail", "list", "--json").stdout)
+    assert (waiting["state"], waiting["to"]) == ("asked", "admin@example.com")
+    done = ready("--app", name, "mail", "send", NIPO_AUTH_STORE="")
+    assert (done.returncode, done.stdout) == (0, "mails waiting: 0, given up: 0\n")
+    ((to, text),) = app.sent
+    assert to == "admin@example.com"
+    assert "http://localhost/-/auth/reset/" in text
+
+
+def test_dead_letters_are_shown_queued_again_and_dropped(ready, app):
+    app.refuses = True
+    browser(app.auth).post("/-/auth/forgot", {"email": "admin@example.com"})
+    app.auth._services.outbox._run("asked", everything=True)
+    app.auth._services.outbox._run("waiting", everything=True)
+    (failed,) = json.loads(ready("mail", "list", "--failed", "--json").stdout)
+    assert (failed["kind"], failed["reason"]) == ("reset", "the server refused the recipient (550)")
+    assert "facts" not in failed
+    told = ready("check", NIPO_AUTH_BASE_URL="http://localhost").stdout
+    assert "1 mails were given up; `nipo-auth mail list --failed` shows them" in told
+    assert "mail_failed" in ready("audit", "list").stdout
+    for wrong in ((), ("no-such-key",), (failed["key"], "--all")):
+        assert ready("mail", "retry", *wrong).returncode != 0
+    assert ready("mail", "retry", failed["key"]).stdout == "mails queued again: 1\n"
+    app.auth._services.outbox._run("waiting", everything=True)
+    assert ready("mail", "drop", "--all").stdout == "mails dropped: 1\n"
+    assert ready("mail", "list").stdout == ""
+
+
+def test_check_tells_of_mails_that_no_process_sends(ready, app):
+    browser(app.auth).post("/-/auth/forgot", {"email": "admin@example.com"})
+    settings = {"NIPO_AUTH_BASE_URL": "http://localhost"}
+    assert "no mail is late" in ready("check", **settings).stdout
+    with time_machine.travel(time.time() + 1000):
+        late = ready("check", **settings)
+        assert "mails wait, and no process sends them" in late.stdout
+        assert late.returncode == 1
+    app.auth._services.outbox._delivery.answer = lambda request: (_ for _ in ()).throw(LookupError)
+    app.auth._services.outbox._run("asked", everything=True)
+    with time_machine.travel(time.time() + 1000):
+        assert "mails are late: LookupError" in ready("check", **settings).stdout
+
+
+def test_check_tells_of_a_store_that_keeps_no_mails(ready, app, monkeypatch):
+    monkeypatch.setattr(app.auth._services.outbox, "_store", None)
+    told = ready("--app", "reports_app:auth", "check").stdout
+    assert "the session store keeps no mails" in told
+    assert "base_url\tis plain http" in told, "the app's own settings"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--app", "no_such_module:app"), "cannot be imported"),
+        (("--app", "reports_app:nothing"), "cannot be imported"),
+        (("--app", "reports_app:sent"), "is no AuthMiddleware"),
+        ((), "Give --app"),
+    ],
+)
+def test_mails_are_sent_by_an_app_alone(ready, app, arguments, words):
+    done = ready(*arguments, "mail", "send")
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_a_store_or_an_app_has_to_be_named(ready):
+    done = ready("mail", "list", NIPO_AUTH_STORE="")
+    assert done.returncode == 2
+    assert "Give --store URL, or --app MODULE:NAME." in done.stderr

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 import types
+from contextlib import nullcontext
 
 import pytest
+import time_machine
 
+from nipo_auth_mw._mail import delivery
 from nipo_auth_mw._mail import outbox as outboxes
 from nipo_auth_mw._mail.outbox import Outbox
-from nipo_auth_mw.errors import ConfigError, MailerError
+from nipo_auth_mw._runtime.worker import Worker
+from nipo_auth_mw.errors import ConfigError, MailerError, StoreUnavailable
 from nipo_auth_mw.mailers import ConsoleMailer
-from nipo_auth_mw.models import Message
+from nipo_auth_mw.models import Message, QueuedMail
+from nipo_auth_mw.stores import MemoryStore
 from nipo_auth_mw.testing import MemoryMailer
-from tests.kit import browser, middleware, person
+from tests.kit import browser, events, middleware, person
 
 
 class Failing(MemoryMailer):
@@ -41,15 +48,26 @@ class Waiting(MemoryMailer):
 
     def __init__(self):
         super().__init__()
-        self.go = threading.Event()
+        self.go, self.begun = threading.Event(), threading.Event()
 
     def send(self, message):
+        self.begun.set()
         self.go.wait(20)
         super().send(message)
 
 
-def a_mail(number=0):
-    return Message(f"a{number}@example.com", "subject", "https://example.com/reset/a-secret-token")
+def composed(mail):
+    return None if mail.kind == "nothing" else Message(mail.to, "subject", "https://example.com/reset/a-secret-token")
+
+
+def outbox_of(mailer, store=None):
+    return Outbox(mailer, store, Worker(), composed)
+
+
+def a_mail(number=0, **other):
+    given = {"realm": "", "state": "waiting", "kind": "new_device", "user_id": "1", "to": f"a{number}@example.com"}
+    given |= {"facts": {}, "queued_at": time.time(), "due_at": time.time()}
+    return QueuedMail(f"{number:032}", **(given | other))
 
 
 def test_the_answer_is_there_while_the_mailer_still_waits():
@@ -84,45 +102,165 @@ def test_fa4_a_failing_mailer_is_invisible_and_is_tried_again(caplog, problem):
     assert "reset/" not in caplog.text
 
 
-def test_fa4_what_fails_for_good_is_given_up_with_a_word(caplog):
+@pytest.mark.parametrize("store", [None, MemoryStore()])
+def test_fa4_what_fails_for_good_is_given_up_with_a_word(caplog, store):
     caplog.set_level(logging.WARNING, "nipo_auth_mw")
-    mailer = Failing(99)
-    outbox = Outbox(mailer)
-    outbox.put(a_mail)
-    for _ in range(8):
-        outbox.flush(10)
-    assert mailer.tries == 5
+    given_up = []
+    outbox = outbox_of(Failing(9999), store)
+    outbox.serve(lambda request: None, given_up.append)
+    outbox.put(a_mail())
+    for _ in range(delivery.MAX_TRIES + 2):
+        outbox._delivery.run("waiting", everything=True)
+    assert outbox._mailer.tries == delivery.MAX_TRIES
     assert "gave up on a mail to a0@example.com" in caplog.text
     assert "a-secret-token" not in caplog.text
-    outbox = Outbox(refusing := Failing(99, MailerError("no such mailbox", permanent=True)))
-    outbox.put(a_mail)
+    (failed,) = outbox.rows.mails(state="failed", limit=9)
+    assert given_up == [failed]
+    assert failed.reason == "the server is away"
+
+
+@pytest.mark.parametrize("problem", [{"permanent": True}, {"unconfirmed": True}])
+def test_ru9_what_was_refused_or_may_have_arrived_is_tried_once(problem):
+    outbox = outbox_of(refusing := Failing(99, MailerError("no such mailbox", **problem)), MemoryStore())
+    outbox.put(a_mail())
     outbox.flush(10)
     outbox.flush(10)
     assert refusing.tries == 1
+    assert [mail.state for mail in outbox.rows.mails(limit=9)] == ["failed"]
 
 
-def test_pauses_grow_between_tries():
-    assert list(outboxes._PAUSES) == sorted(outboxes._PAUSES)
-    assert outboxes._PAUSES[0] >= 1
+def test_a_mail_is_tried_for_three_days_at_growing_pauses():
+    pauses = [*delivery.PAUSES, *[delivery.PAUSES[-1]] * (delivery.MAX_TRIES - len(delivery.PAUSES))]
+    assert pauses == sorted(pauses)
+    assert pauses[0] >= 1
+    assert sum(pauses[:-1]) == pytest.approx(3 * 86400, rel=0.01)
 
 
-def test_mails_that_wait_are_bounded(caplog):
+def test_each_pause_is_kept_whatever_the_clock_did():
+    outbox = outbox_of(Failing(3), MemoryStore())
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        outbox.put(a_mail())
+        run = lambda: outbox._delivery.run("waiting")  # noqa: E731
+        assert run() == {5.0}
+        clock.shift(4.9)
+        assert run() == set()
+        clock.shift(0.2)
+        assert run() == {30.0}
+        clock.shift(-3 * 86400)
+        assert run() == {120.0}, "a clock that was ahead holds nothing up"
+        clock.shift(121)
+        assert run() == set()
+    assert len(outbox._mailer.outbox) == 1
+
+
+def test_mails_that_wait_in_memory_are_bounded(caplog):
     mailer = Waiting()
-    outbox = Outbox(mailer)
-    for number in range(outboxes._MAX_WAITING + 50):
-        outbox.put(lambda number=number: a_mail(number))
+    outbox = outbox_of(mailer)
+    for number in range(outboxes._MAX_IN_MEMORY + 50):
+        outbox.put(a_mail(number))
     assert "gave up on a mail" in caplog.text
     mailer.go.set()
     assert outbox.flush(20)
-    assert outboxes._MAX_WAITING <= len(mailer.outbox) <= outboxes._MAX_WAITING + 2
+    assert outboxes._MAX_IN_MEMORY <= len(mailer.outbox) <= outboxes._MAX_IN_MEMORY + 2
+
+
+def test_ru11_requests_that_no_process_answers_are_bounded(caplog, monkeypatch):
+    monkeypatch.setattr(outboxes, "_MAX_ASKED", 200)
+    monkeypatch.setattr(Outbox, "_submit", lambda *_: None)
+    outbox = outbox_of(Waiting(), MemoryStore())
+    for number in range(1000):
+        outbox.put(a_mail(number, state="asked", user_id=""))
+    assert outbox.rows.count_mails("asked") < 200 + outboxes._COUNT_EVERY
+    assert "requests for mails are dropped" in caplog.text
+    outbox.put(a_mail(5000))
+    assert outbox.rows.count_mails("waiting") == 1
 
 
 def test_a_memory_mailer_has_its_mail_when_the_request_is_answered():
     mailer = MemoryMailer()
-    outbox = Outbox(mailer)
-    outbox.put(a_mail)
-    outbox.put(lambda: None)
-    assert mailer.outbox == [a_mail()]
+    outbox = outbox_of(mailer)
+    outbox.put(a_mail())
+    outbox.put(a_mail(1, kind="nothing"))
+    assert [mail.to for mail in mailer.outbox] == ["a0@example.com"]
+    assert outbox.rows.mails(limit=9) == []
+
+
+@pytest.mark.parametrize("store", [None, MemoryStore()])
+def test_ru10_nothing_is_told_of_what_was_rolled_back(store):
+    outbox = outbox_of(MemoryMailer(), store)
+    with pytest.raises(LookupError), outbox.transaction(), store.transaction() if store else nullcontext():
+        outbox.put(a_mail())
+        raise LookupError
+    outbox.put(a_mail(1))
+    assert [mail.to for mail in outbox._mailer.outbox] == ["a1@example.com"]
+
+
+class Struck(BaseException):
+    """As gevent.Timeout: no Exception."""
+
+
+@pytest.mark.parametrize("problem", [Struck(), asyncio.CancelledError(), SystemExit(), GeneratorExit()])
+def test_ru11_whatever_a_mailer_raises_the_next_mail_leaves_and_the_first_is_tried_again(problem):
+    outbox = outbox_of(mailer := Failing(1, problem), MemoryStore())
+    due_at = time.time() + 60
+    outbox.put(a_mail(0, due_at=due_at), a_mail(1, due_at=due_at + 1))
+    assert not outbox.flush(10)
+    assert [mail.to for mail in mailer.outbox] == ["a1@example.com"]
+    assert outbox.flush(10)
+    assert len(mailer.outbox) == 2
+
+
+def test_ru10_a_mail_whose_row_could_not_be_removed_is_not_sent_again(monkeypatch):
+    store = MemoryStore()
+    outbox = outbox_of(mailer := MemoryMailer(), store)
+    remove = store.remove_mail
+
+    def away(mail):
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(store, "remove_mail", away)
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        outbox.put(a_mail())
+        assert len(mailer.outbox) == 1
+        clock.shift(delivery.LEASE + 1)
+        with pytest.raises(StoreUnavailable):
+            outbox.deliver()
+        monkeypatch.setattr(store, "remove_mail", remove)
+        outbox.deliver()
+    assert len(mailer.outbox) == 1
+    assert store.mails(limit=9) == []
+
+
+def test_ru10_a_slow_mail_stays_claimed_by_its_process():
+    store = MemoryStore()
+    mine, other = (outbox_of(mailer, store) for mailer in (Waiting(), Failing(0)))
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        mine.put(a_mail())
+        mine._submit("waiting", 0.0)
+        assert mine._mailer.begun.wait(10)
+        for _ in range(5):
+            clock.shift(delivery.LEASE - 1)
+            assert mine._renew()
+            other.flush(10)
+        assert other._mailer.outbox == []
+        clock.shift(delivery.LEASE + 1)
+        other._delivery.run("waiting")
+        assert len(other._mailer.outbox) == 1, "and is taken over from a process that does not renew its claim"
+    mine._mailer.go.set()
+
+
+def test_ru11_a_slow_mail_server_holds_up_no_request_of_a_visitor():
+    auth = middleware(mailer=(mailer := Waiting()))
+    person(auth)
+    outbox = auth._services.outbox
+    outbox.put(a_mail(user_id="1"))
+    outbox._submit("waiting", 0.0)
+    assert mailer.begun.wait(10)
+    browser(auth).post("/-/auth/forgot", {"email": "nobody@example.com"})
+    outbox._run("asked", everything=True)
+    assert [row.event for row in events(auth, "password_reset_requested")] == ["password_reset_requested"]
+    mailer.go.set()
+    assert auth.flush_mail(10)
 
 
 def test_a_template_that_fails_costs_no_answer(tmp_path, caplog):
@@ -157,7 +295,8 @@ def test_uwsgi_without_threads_is_warned_of_at_start(monkeypatch, caplog, option
 SERVER = """
     import os, signal, sys, time
     from nipo_auth_mw._mail.outbox import Outbox
-    from nipo_auth_mw.models import Message
+    from nipo_auth_mw._runtime.worker import Worker
+    from nipo_auth_mw.models import Message, QueuedMail
 
     class Slow:
         def send(self, message):
@@ -165,9 +304,15 @@ SERVER = """
             # One write: the lines of two processes on one pipe must not mix.
             os.write(1, f"sent {message.to} {os.getpid() == parent}\\n".encode())
 
+    def outbox_of():
+        return Outbox(Slow(), None, Worker(), lambda mail: Message(mail.to, "", ""))
+
+    def put(outbox, to):
+        outbox.put(QueuedMail(to, "", "waiting", "", "1", to, {}, time.time(), outbox.due_at()))
+
     parent = os.getpid()
-    outbox = Outbox(Slow())
-    outbox.put(lambda: Message("first@example.com", "", ""))
+    outbox = outbox_of()
+    put(outbox, "first@example.com")
 """
 
 
@@ -190,7 +335,8 @@ def test_what_waits_is_sent_when_the_process_is_terminated_and_it_ends_by_the_si
 def test_a_servers_own_handler_of_the_signal_is_left_alone():
     done = run("""
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(7))
-        Outbox(Slow()).put(lambda: Message("second@example.com", "", ""))
+        second = outbox_of()
+        put(second, "second@example.com")
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(30)
     """)
@@ -201,7 +347,7 @@ def test_a_servers_own_handler_of_the_signal_is_left_alone():
 def test_a_forked_child_sends_its_own_mails_and_not_its_parents():
     done = run("""
         child = os.fork()
-        outbox.put(lambda: Message("child@example.com" if not child else "second@example.com", "", ""))
+        put(outbox, "child@example.com" if not child else "second@example.com")
         if child:
             os.waitpid(child, 0)
     """)

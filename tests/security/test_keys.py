@@ -119,7 +119,7 @@ def test_ky2_no_two_purposes_share_a_key(places):
     services = auth._services
     signers = {"session": services.sessions._signed, "device": services.known_devices._signed}
     signers |= {"reset": services.reset_links._signed, "email/confirm": services.email_links._signed}
-    signers |= {"email/cancel": services.cancel_links}
+    signers |= {"email/cancel": services.cancel_links._signed}
     for purpose, signed in signers.items():
         for own, value in values.items():
             assert (signed.open(value) is not None) == (own == purpose), (own, purpose)

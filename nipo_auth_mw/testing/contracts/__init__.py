@@ -19,6 +19,7 @@ from nipo_auth_mw.testing.contracts.audit import AuditLogContract, SealableLogCo
 from nipo_auth_mw.testing.contracts.counters import CounterClockContract, CounterContract
 from nipo_auth_mw.testing.contracts.email_changes import EmailChangeStoreContract
 from nipo_auth_mw.testing.contracts.mailers import MailerContract
+from nipo_auth_mw.testing.contracts.outbox import OutboxStoreContract
 from nipo_auth_mw.testing.contracts.sessions import JoinedSessionStoreContract, SessionStoreContract
 from nipo_auth_mw.testing.contracts.transactions import TransactionalContract
 
@@ -31,6 +32,7 @@ __all__ = [
     "EmailStoreContract",
     "JoinedSessionStoreContract",
     "MailerContract",
+    "OutboxStoreContract",
     "SealableLogContract",
     "SessionStoreContract",
     "StaffDirectoryContract",

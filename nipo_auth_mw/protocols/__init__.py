@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from nipo_auth_mw.models import AccountState, EmailChange, Event, Message, Seal, StoredSession
+from nipo_auth_mw.protocols._outbox import OutboxStore as OutboxStore
 
 
 class Account(Protocol):

@@ -1,0 +1,113 @@
+"""From a queued mail to its text. Links and tokens are made here, at the moment of sending, and are never stored."""
+
+from __future__ import annotations
+
+from nipo_auth_mw._credentials.cancel_links import CancelLinks
+from nipo_auth_mw._credentials.email_links import EmailLinks
+from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._pages.renderer import Renderer
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.errors import EmailRejected
+from nipo_auth_mw.models import Client, Message, QueuedMail
+from nipo_auth_mw.protocols import Account, AccountStateStore, EmailChangeStore, UserStore
+
+_NO_MAILBOX = (".invalid", "@invalid")
+"""The domain for users without a mailbox. No server ever receives mail for it (RFC 2606)."""
+
+
+class Composer:
+    """Makes the text of a queued mail. Its links start with `base_url`, never with a header of the request, so an
+    attacker cannot put another host into a mail."""
+
+    def __init__(
+        self,
+        config: AuthConfig,
+        pages: Renderer,
+        users: UserStore,
+        account_states: AccountStateStore,
+        email_changes: EmailChangeStore | None,
+        *,
+        reset_links: EmailLinks,
+        email_links: EmailLinks,
+        cancel_links: CancelLinks,
+    ) -> None:
+        self._url = config.base_url + config.prefix
+        self._pages = pages
+        self._users = users
+        self._account_states = account_states
+        self._email_changes = email_changes
+        self._reset_links = reset_links
+        self._email_links = email_links
+        self._cancel_links = cancel_links
+        self._links = {
+            "reset": self._reset_link,
+            "email_confirm": self._confirm_link,
+            "email_change_asked": self._cancel_link,
+        }
+
+    def compose(self, mail: QueuedMail) -> Message | None:
+        """The mail as it is sent now.
+
+        None if there is nothing to send any more: the account is deleted, the link would not work, or the recipient has
+        no mailbox. Raises `StoreUnavailable`.
+        """
+        account = self._users.get(mail.user_id)
+        # A link for a forgotten password goes to the stored sign-in address alone (CVE-2023-7028).
+        to = account.email if account is not None and mail.kind == "reset" else mail.to
+        if account is None or not _has_mailbox(to):
+            return None
+        link = self._links.get(mail.kind, self._forgot)(mail, account)
+        if link is None:
+            return None
+        facts = mail.facts
+        seconds = {"reset": self._reset_links, "email_confirm": self._email_links}.get(mail.kind)
+        return self._pages.mail(
+            mail.kind,
+            str(facts.get("language", "")),
+            to,
+            email=str(facts.get("email", "")) or account.email,
+            client=Client(str(facts.get("address", "")), str(facts.get("user_agent", ""))),
+            link=f"{self._url}/{link}",
+            seconds=int(seconds.lasts.total_seconds()) if seconds else int(facts.get("seconds", 0)),
+            about=str(facts.get("about", "")),
+        )
+
+    def _forgot(self, _mail: QueuedMail, _account: Account) -> str | None:
+        return "forgot"
+
+    def _reset_link(self, _mail: QueuedMail, account: Account) -> str | None:
+        if not gets_links(account):
+            return None
+        return f"reset/{self._reset_links.make(account, self._account_states.account_state(account.id))}"
+
+    def _confirm_link(self, mail: QueuedMail, account: Account) -> str | None:
+        """A link for the account as it was at the request: a later password change, or its owner's, ends it before it
+        is made."""
+        key, state = str(mail.facts["change"]), self._account_states.account_state(account.id)
+        if not gets_links(account) or not self._email_links.still_fits(str(mail.facts["stamp"]), account, state, key):
+            return None
+        return f"email/confirm/{self._email_links.make(account, state, key)}"
+
+    def _cancel_link(self, mail: QueuedMail, _account: Account) -> str | None:
+        changes = self._email_changes
+        if changes is None:
+            return None
+        nonce = str(mail.facts["nonce"])
+        token = self._cancel_links.make(nonce, lambda key: changes.find_email_change(key) is not None)
+        return None if token is None else f"email/cancel/{token}"
+
+
+def gets_links(account: Account) -> bool:
+    """Whether an account gets links by mail. A disabled one does not, since a link would not enable it."""
+    return bool(account.active)
+
+
+def _has_mailbox(to: str) -> bool:
+    if to.lower().endswith(_NO_MAILBOX):
+        return False
+    try:
+        addresses.accepted(to)
+    except EmailRejected:
+        # The host app's own table may hold a text that a mail server reads as two mailboxes.
+        return False
+    return True

@@ -1,0 +1,100 @@
+"""The mails on their way, in a database: `OutboxStore`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from nipo_auth_mw.models import QueuedMail
+from nipo_auth_mw.stores._connections import Connections
+from nipo_auth_mw.stores._schema import outbox
+from nipo_auth_mw.stores._statements import attributes_text, plain, replacing_insert, storable
+
+_COLUMNS: tuple[sa.Column[Any], ...] = tuple(outbox.columns)
+_SKIPS_LOCKED = (10, 6)
+"""The first MariaDB that skips locked rows. An older one waits for them, which is slower and as correct."""
+
+
+class SQLOutbox:
+    """The mails of `SQLStore`."""
+
+    _db: Connections
+
+    def add_mails(self, mails: Sequence[QueuedMail]) -> None:
+        """See `OutboxStore.add_mails`."""
+        rows = [_row(mail) for mail in mails]
+        if rows:
+            with self._db.writing() as connection:
+                connection.execute(replacing_insert(connection.dialect.name, outbox), rows)
+
+    def claim_mails(
+        self, realm: str, state: str, *, now: float, wait: float, lease: float, limit: int
+    ) -> Sequence[QueuedMail]:
+        """See `OutboxStore.claim_mails`."""
+        free = (
+            *(outbox.c.state == state, outbox.c.realm == realm),
+            sa.or_(outbox.c.due_at <= now, outbox.c.due_at > now + wait),
+            sa.or_(outbox.c.claimed_until <= now, outbox.c.claimed_until > now + lease),
+        )
+        # A look that finds nothing takes no lock.
+        if not self._db.read(sa.select(outbox.c.key).where(*free).limit(1)):
+            return ()
+        first = sa.select(*_COLUMNS).where(*free).order_by(outbox.c.due_at, outbox.c.key).limit(limit)
+        with self._db.writing() as connection:
+            rows = connection.execute(first.with_for_update(skip_locked=_skips_locked(connection))).all()
+            claimed = [replace(mail, claimed_until=now + lease, tries=mail.tries + 1) for mail in map(_mail, rows)]
+            if claimed:
+                values = {"claimed_until": now + lease, "tries": outbox.c.tries + 1}
+                keys = [mail.key for mail in claimed]
+                connection.execute(sa.update(outbox).where(outbox.c.key.in_(keys)).values(values))
+        return claimed
+
+    def change_mail(self, mail: QueuedMail) -> bool:
+        """See `OutboxStore.change_mail`."""
+        values = {"state": mail.state, "due_at": mail.due_at, "claimed_until": mail.claimed_until}
+        values |= {"reason": plain(mail.reason)}
+        return storable(mail.key) and self._db.change(sa.update(outbox).where(*_same(mail)).values(values))
+
+    def remove_mail(self, mail: QueuedMail) -> bool:
+        """See `OutboxStore.remove_mail`."""
+        return storable(mail.key) and self._db.change(sa.delete(outbox).where(*_same(mail)))
+
+    def mails(self, *, state: str | None = None, limit: int) -> Sequence[QueuedMail]:
+        """See `OutboxStore.mails`."""
+        found = sa.select(*_COLUMNS).order_by(outbox.c.queued_at, outbox.c.key).limit(max(limit, 0))
+        return [_mail(row) for row in self._db.read(found if state is None else found.where(outbox.c.state == state))]
+
+    def count_mails(self, state: str) -> int:
+        """See `OutboxStore.count_mails`."""
+        rows = self._db.read(sa.select(sa.func.count()).select_from(outbox).where(outbox.c.state == state))
+        return int(rows[0][0]) if rows else 0
+
+    def prune_mails(self, state: str, queued_before: float) -> None:
+        """See `OutboxStore.prune_mails`."""
+        self._db.change(sa.delete(outbox).where(outbox.c.state == state, outbox.c.queued_at < queued_before))
+
+
+def _same(mail: QueuedMail) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    return outbox.c.key == mail.key, outbox.c.tries == mail.tries
+
+
+def _skips_locked(connection: sa.Connection) -> bool:
+    version: Any = connection.dialect.server_version_info
+    return connection.dialect.name != "mariadb" or tuple(version[:2]) >= _SKIPS_LOCKED
+
+
+def _row(mail: QueuedMail) -> dict[str, Any]:
+    row = asdict(replace(mail, facts={}))
+    row["recipient"] = row.pop("to")
+    return {**row, "facts": attributes_text(mail.facts), "reason": plain(mail.reason)}
+
+
+def _mail(row: Any) -> QueuedMail:
+    *before, facts, queued_at, due_at, claimed_until, tries, reason = row
+    key, realm, state, kind, user_id, to = before
+    at = (queued_at, due_at, claimed_until)
+    return QueuedMail(key, realm, state, kind, user_id, to, json.loads(facts), *at, tries, reason)
