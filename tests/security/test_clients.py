@@ -247,6 +247,12 @@ def test_ru13_inertia_opens_sign_in_as_a_page():
     assert ask(auth, "POST", "/orders", **INERTIA).get("X-Inertia-Location") == "/-/auth/login"
 
 
+def test_ru13_turbo_opens_our_pages_as_pages_of_their_own():
+    """It follows the redirect by script, and would put the sign-in page into the app's page, or into a frame of it."""
+    answer = ask(middleware(), path="/-/auth/login", **PEOPLE["Turbo"])
+    assert '<meta name="turbo-visit-control" content="reload">' in answer.text
+
+
 @pytest.mark.parametrize("headers", [{}, {"HTTP_HX_REQUEST": "false"}, {"HTTP_X_INERTIA": ""}])
 def test_ru13_other_scripts_get_no_header_of_a_library(headers):
     answer = ask(middleware(), path="/row", HTTP_ACCEPT="*/*", HTTP_SEC_FETCH_MODE="cors", **headers)
