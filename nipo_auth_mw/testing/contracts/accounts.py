@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nipo_auth_mw.errors import EmailTaken
-from nipo_auth_mw.protocols import EmailStore, RoleHolders, StaffDirectory, Transactional, UserStore
+from nipo_auth_mw.protocols import EmailStore, HashSamples, RoleHolders, StaffDirectory, Transactional, UserStore
 from nipo_auth_mw.testing.contracts.base import ODD_TEXTS, RACERS, StoreContract, at_once
 
 TANAKA = "tanaka@example.com"
@@ -251,6 +251,19 @@ class StaffDirectoryContract(StoreContract):
     def test_search_reads_no_password_hash(self, store: Any) -> None:
         self.create(store)
         assert self.found(store, "argon2") == []
+
+    def test_a_hash_unlike_others_is_found(self, store: Any) -> None:
+        if not isinstance(store, HashSamples):
+            pytest.skip("the directory is no HashSamples")
+        foreign, dearer = "pbkdf2$100$x%_", HASH.replace("m=8", "m=64")
+        for number, stored in enumerate([HASH, HASH, dearer, foreign, "", None]):
+            self.create(store, f"person{number}@example.com", password_hash=stored)
+        assert store.hash_unlike([], start="$argon2") in {HASH, dearer}
+        assert store.hash_unlike([HASH[:30]], start="$argon2") == dearer
+        assert store.hash_unlike([HASH[:30], dearer[:30]], start="$argon2") is None
+        assert store.hash_unlike(["$argon2"], start="") == foreign
+        assert store.hash_unlike(["$argon2", foreign[:4]], start="") is None
+        assert store.hash_unlike(["%", "_"], start="pbkdf2%") is None
 
     def test_the_active_accounts_with_a_role(self, store: Any) -> None:
         if not isinstance(store, RoleHolders):
