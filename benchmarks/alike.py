@@ -210,6 +210,7 @@ class Shown:
 def shown(house: House, request: dict[str, Any], typed: str) -> Shown:
     """Send a request and collect its answer and its work."""
     assert house.spies is not None
+    house.auth._services.worker.flush(5)
     house.spies.look()
     answer = Answer()
     body = answer.of(house.auth, request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,6 +108,18 @@ class _Counters:
         """Record and count."""
         self._spies.counted("incr", key)
         return int(self._inner.incr(key, expiry, amount))
+
+    def read(self, lifetimes: Mapping[str, int]) -> Mapping[str, tuple[int, float]]:
+        """Record and read."""
+        self._spies.counted("read", " ".join(sorted(lifetimes)))
+        found: Mapping[str, tuple[int, float]] = self._inner.read(lifetimes)
+        return found
+
+    def remove(self, keys: Sequence[str]) -> Mapping[str, int]:
+        """Record and remove."""
+        self._spies.counted("remove", " ".join(sorted(keys)))
+        removed: Mapping[str, int] = self._inner.remove(keys)
+        return removed
 
     def get(self, key: str) -> int:
         """Record and read."""

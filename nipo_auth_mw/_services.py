@@ -22,9 +22,10 @@ from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.protocols import (
     AccountStateStore,
     AuditLog,
-    Counters,
+    BatchCounters,
     EmailChangeStore,
     EmailStore,
+    JoinedUserStore,
     SessionStore,
     StaffDirectory,
     UserStore,
@@ -35,11 +36,12 @@ from nipo_auth_mw.protocols import (
 class Services:
     """The objects that flows work with.
 
-    `directory`, `email_store` and `email_changes` are None if the store lacks the capability.
+    `joined_users`, `directory`, `email_store` and `email_changes` are None if the store lacks the capability.
     """
 
     config: AuthConfig
     users: UserStore
+    joined_users: JoinedUserStore | None
     directory: StaffDirectory | None
     email_store: EmailStore | None
     email_changes: EmailChangeStore | None
@@ -48,7 +50,7 @@ class Services:
     audit: AuditLog
     sessions: Sessions
     known_devices: KnownDevices
-    counters: Counters
+    counters: BatchCounters
     lockout: Lockout
     client_limit: ClientLimit
     quotas: Quotas

@@ -9,11 +9,18 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nipo_auth_mw.errors import ConfigError
+
+T = TypeVar("T")
+
+_COUNTER_SCHEMES = {
+    *("redis", "rediss", "redis+unix", "redis+sentinel", "redis+cluster"),
+    *("valkey", "valkeys", "valkey+unix", "valkey+sentinel", "valkey+cluster"),
+}
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{0,32}\Z")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?\Z")
@@ -25,6 +32,21 @@ _TAKEN = re.compile(
 )
 _PATH = re.compile(r"(?:/[^\x00-\x20\x7f/\\;?#%]+)+\Z")
 _HOW_TO_MAKE_A_KEY = "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+
+
+def members_of(protocol: type) -> list[str]:
+    """The names of a protocol's methods, also of those that it inherits."""
+    named = {name for base in protocol.__mro__ if getattr(base, "_is_protocol", False) for name in vars(base)}
+    return sorted(name for name in named if not name.startswith("_"))
+
+
+def offers(given: object, protocol: type[T]) -> TypeGuard[T]:
+    """Whether the object has the methods of a protocol.
+
+    `isinstance` asks otherwise from Python 3.12 on: it does not see the methods of an object that delegates to another
+    by `__getattr__`.
+    """
+    return all(getattr(given, name, None) is not None for name in members_of(protocol))
 
 
 def require(good: bool, name: str, problem: str, hint: str) -> None:
@@ -52,14 +74,14 @@ def require_bool(name: str, value: object) -> None:
 
 
 def require_storage(uri: object) -> None:
-    """Where the counters are: "store", "memory://", or an address of Redis."""
+    """Where the counters are: "store", "memory://", or an address of Redis or Valkey: one, by Sentinel, a Cluster."""
     name, hint = "lockout.storage", 'Use "store" or a "redis://" address.'
     require(isinstance(uri, str), name, "is not text", hint)
     scheme = str(uri).split("://")[0]
     if "memcached" in scheme:
         raise ConfigError(name, "memcached cannot release an attempt slot atomically", hint)
     require(
-        uri == "store" or uri == "memory://" or scheme in {"redis", "rediss", "redis+unix"},
+        uri == "store" or uri == "memory://" or scheme in _COUNTER_SCHEMES,
         name,
         f"{scheme!r} is not a known counter storage",
         hint,

@@ -27,6 +27,7 @@ from nipo_auth_mw._throttle.client_limit import ClientLimit
 from nipo_auth_mw._throttle.counters import CounterNames, open_counters
 from nipo_auth_mw._throttle.lockout import Lockout
 from nipo_auth_mw._throttle.quotas import Quotas
+from nipo_auth_mw._validation import members_of, offers
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.mailers._console import ConsoleMailer
@@ -36,6 +37,7 @@ from nipo_auth_mw.protocols import (
     Counters,
     EmailChangeStore,
     EmailStore,
+    JoinedUserStore,
     Listener,
     Mailer,
     OutboxStore,
@@ -63,12 +65,12 @@ def build(
     listeners: Sequence[Listener],
 ) -> Services:
     """Build all services. Raises `ConfigError` for a collaborator that is missing or lacks a method."""
-    users = _need(users, store, UserStore, "users")  # type: ignore[type-abstract]
-    session_store = _need(sessions, store, SessionStore, "sessions")  # type: ignore[type-abstract]
-    account_states = _need(sessions, store, AccountStateStore, "sessions")  # type: ignore[type-abstract]
-    audit_log = _need(audit, store, AuditLog, "audit")  # type: ignore[type-abstract]
+    users = _need(users, store, UserStore, "users")
+    session_store = _need(sessions, store, SessionStore, "sessions")
+    account_states = _need(sessions, store, AccountStateStore, "sessions")
+    audit_log = _need(audit, store, AuditLog, "audit")
     if mailer is not None:
-        mailer = _need(mailer, None, Mailer, "mailer")  # type: ignore[type-abstract]
+        mailer = _need(mailer, None, Mailer, "mailer")
     if isinstance(mailer, ConsoleMailer) and config.secure:
         raise ConfigError(
             "mailer", "ConsoleMailer would write password links into a log", "Use SMTPMailer, or a mailer of your own."
@@ -100,7 +102,7 @@ def build(
     def links(purpose: str, lasts: timedelta) -> EmailLinks:
         return EmailLinks(signed(purpose), SecurityStamps(keyed(f"{purpose} stamp")), users, account_states, lasts)
 
-    email_changes = session_store if isinstance(session_store, EmailChangeStore) else None
+    email_changes = session_store if offers(session_store, EmailChangeStore) else None
     reset_links, email_links = links("reset", RESET_LASTS), links("email confirm", EMAIL_LASTS)
     cancel_links = CancelLinks(signed("email cancel"), keyed("email cancel secret"))
     composer = Composer(
@@ -109,14 +111,16 @@ def build(
         email_links=email_links,
         cancel_links=cancel_links,
     )
-    kept = session_store if isinstance(session_store, OutboxStore) else None
+    kept = session_store if offers(session_store, OutboxStore) else None
     outbox = Outbox(mailer, kept, worker, composer.compose, realm=config.realm)
     log = EventLog(audit_log, listeners, [outbox, users, session_store], keyed("mask"), seals, then)
+    same: object = account_states
     return Services(
         config=config,
         users=users,
-        directory=users if isinstance(users, StaffDirectory) else None,
-        email_store=users if isinstance(users, EmailStore) else None,
+        joined_users=users if offers(users, JoinedUserStore) and users is same else None,
+        directory=users if offers(users, StaffDirectory) else None,
+        email_store=users if offers(users, EmailStore) else None,
         email_changes=email_changes,
         session_store=session_store,
         account_states=account_states,
@@ -154,9 +158,8 @@ def _need(given: object | None, store: object | None, protocol: type[T], field: 
         raise ConfigError(field, "is missing", hint)
     if isinstance(given, type):
         raise ConfigError(field, f"{given.__name__} is a class", f"Give an object of it: {given.__name__}(...).")
-    if not isinstance(given, protocol):
-        members = [name for name in protocol.__dict__ if not name.startswith("_")]
-        missing = [name for name in members if not hasattr(given, name)]
+    if not offers(given, protocol):
+        missing = [name for name in members_of(protocol) if getattr(given, name, None) is None]
         raise ConfigError(field, f"{type(given).__name__} lacks {', '.join(missing)}", hint)
     return given
 
@@ -164,4 +167,4 @@ def _need(given: object | None, store: object | None, protocol: type[T], field: 
 def _counters_of(*stores: object | None) -> Counters | None:
     """The attempt counters of the first store that has some."""
     found = (getattr(store, "counters", None) for store in stores)
-    return next((counters for counters in found if isinstance(counters, Counters)), None)
+    return next((counters for counters in found if offers(counters, Counters)), None)

@@ -39,6 +39,14 @@ class HashingFailed(AuthError):
     """
 
 
+class DatabaseUnavailable(StoreUnavailable):
+    """The database of an `SQLStore` cannot be used.
+
+    The message names the database, the code of the error and a hint, and quotes neither a row nor a password: logs may
+    show it. The messages of other stores are not shown.
+    """
+
+
 class MailerError(AuthError):
     """The mailer could not hand over a mail. The message quotes nothing of the mail.
 

@@ -26,7 +26,7 @@ from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.well_known import change_password_path
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.config import AuthConfig
-from nipo_auth_mw.errors import ConfigError, StoreUnavailable
+from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable, StoreUnavailable
 from nipo_auth_mw.models import Session
 from nipo_auth_mw.protocols import AuditLog, Listener, Mailer, PasswordHasher, SessionStore, UserStore
 
@@ -267,5 +267,7 @@ def _check_schema(*stores: Any) -> None:
             check()
         except StoreUnavailable as problem:
             _log.warning(
-                "at start (process %d): %s; requests with a session get a 503 until it answers", os.getpid(), problem
+                "at start (process %d): %s; requests with a session get a 503 until it answers",
+                os.getpid(),
+                problem if isinstance(problem, DatabaseUnavailable) else f"{store!r} cannot be reached",
             )

@@ -65,6 +65,10 @@ class AccountState:
     it until this moment (ASVS 5 6.4.1). None: the user need not change the password."""
     memo: str = field(init=False, repr=False, compare=False)
     """The administrators' text about the account; "" for none."""
+    unlocks: int = field(init=False, repr=False, compare=False)
+    """How often an administrator has lifted the locks of the account. Known devices count their failures anew then."""
+    clients: str = field(init=False, repr=False, compare=False)
+    """Digests of the browsers that signed in lately, separated by blanks, the last one at the end; "" for none."""
 
     def __post_init__(self) -> None:
         for name, value in self.attributes.items():
@@ -80,6 +84,8 @@ class AccountState:
         put(self, "notify_email", _text(attributes.get("notify_email")))
         put(self, "password_change_deadline", None if deadline is None else float(deadline))
         put(self, "memo", str(attributes.get("memo", "")))
+        put(self, "unlocks", int(attributes.get("unlocks", 0)))
+        put(self, "clients", str(attributes.get("clients", "")))
 
     def having(self, **changes: AttributeValue | None) -> AccountState:
         """A copy of the state with these attributes; None or "" removes an attribute."""

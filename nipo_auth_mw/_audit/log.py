@@ -10,6 +10,7 @@ from typing import Any
 from nipo_auth_mw._audit.events import EventType, Record, make_event
 from nipo_auth_mw._audit.seals import Seals
 from nipo_auth_mw._credentials.tokens import KeyedDigests
+from nipo_auth_mw._validation import offers
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import Event
 from nipo_auth_mw.protocols import AuditLog, Listener, Transactional
@@ -39,7 +40,7 @@ class EventLog:
         self._then = then
         self._listeners = tuple(listeners)
         unique = {id(store): store for store in [*stores, audit]}
-        self._stores = tuple(store for store in unique.values() if isinstance(store, Transactional))
+        self._stores = tuple(store for store in unique.values() if offers(store, Transactional))
         self._masks = masks
 
     def masked(self, typed: str) -> str:

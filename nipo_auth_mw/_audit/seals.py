@@ -19,6 +19,7 @@ from datetime import timedelta
 
 from nipo_auth_mw._audit.digests import Chain, Digests
 from nipo_auth_mw._credentials.tokens import KeyedDigests
+from nipo_auth_mw._validation import offers
 from nipo_auth_mw.models import Event, Seal
 from nipo_auth_mw.protocols import SealableLog
 
@@ -55,7 +56,7 @@ class Seals:
     """
 
     def __init__(self, log: object, rows: KeyedDigests, chains: KeyedDigests, retention: timedelta) -> None:
-        self._log = log if isinstance(log, SealableLog) else None
+        self._log = log if offers(log, SealableLog) else None
         self._digests = Digests(rows, chains)
         self._retention = retention.total_seconds()
         # The last seal that was seen to verify, and the finds that were logged. Both only save work.

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from nipo_auth_mw._validation import offers
 from nipo_auth_mw.protocols import HashSamples, StaffDirectory
 
 ARGON2 = "$argon2"
@@ -110,7 +111,7 @@ def _samples(users: object) -> Iterator[str]:
         while len(known) <= _MOST_FOREIGN and (found := users.hash_unlike(known, start="")):
             known.append(found[:_LOOKS])
             yield found
-    elif isinstance(users, StaffDirectory):
+    elif offers(users, StaffDirectory):
         after = None
         for _ in range(_MOST_PAGES):
             page = users.search("", after=after, limit=_AT_ONCE)

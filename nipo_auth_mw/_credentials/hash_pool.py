@@ -8,13 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar, TypeVarTuple
 
 from nipo_auth_mw._runtime.per_process import PerProcess
 
+_FEW_SECONDS = 3.0
 _AVERAGED_OVER = 8
 """Hashes over which the time of one is averaged."""
 
@@ -56,22 +57,30 @@ class HashPool:
                 state.waiting -= 1
 
     @contextmanager
-    def slot(self, deadline: float) -> Iterator[None]:
-        """Hold one slot for the block. Raises `Busy` if none is free by `deadline` (on `time.monotonic`)."""
+    def slot(self, deadline: float) -> Iterator[bool]:
+        """Hold one slot for the block, which gets whether the caller had to wait for it.
+
+        Raises `Busy` if none is free by `deadline` (on `time.monotonic`).
+        """
         state = self._state.get()
-        if not state.free_slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        waited = not state.free_slots.acquire(blocking=False)
+        if waited and not state.free_slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise Busy
         started = time.monotonic()
         try:
-            yield
+            yield waited
         finally:
             state.free_slots.release()
             took = time.monotonic() - started
             with state.lock:
                 state.average_in(took)
 
-    def run(self, call: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    def run(
+        self, call: Callable[[*Ts], T], *arguments: *Ts, every_few_seconds: Callable[[], object] | None = None
+    ) -> T:
         """Return or raise what `call` does, on one of the pool's threads. There are as many threads as slots.
+
+        The calling thread calls `every_few_seconds` while it waits: a hash takes long on a machine with other work.
 
         glibc keeps the memory of a hash for the thread that allocated it. On the server's own threads, each of them
         would come to keep 19 MiB. Under gevent, the call runs on one of gevent's real threads: on the hub's thread, a
@@ -79,13 +88,16 @@ class HashPool:
         """
         monkey: Any = sys.modules.get("gevent.monkey")
         if monkey is not None and monkey.is_module_patched("threading"):
-            threads: Any = sys.modules["gevent"].get_hub().threadpool
-            result: T = threads.apply(call, arguments)
+            gevent: Any = sys.modules["gevent"]
+            hashed: Any = gevent.get_hub().threadpool.spawn(call, *arguments)
+            while every_few_seconds and not hashed.wait(timeout=_FEW_SECONDS) and not hashed.ready():
+                every_few_seconds()
+            result: T = hashed.get()
             return result
-        if threading.current_thread() is threading.main_thread():
-            # A server that answers on the main thread has one request at a time, and one thread to keep memory for.
-            return call(*arguments)
-        return self._state.get().threads.submit(call, *arguments).result()
+        future = self._state.get().threads.submit(call, *arguments)
+        while every_few_seconds and not wait([future], _FEW_SECONDS).done:
+            every_few_seconds()
+        return future.result()
 
 
 class _PoolState:
@@ -105,9 +117,12 @@ class _PoolState:
 
 
 def _lower_priority() -> None:
-    """Give this thread the lowest priority, so that pages of signed-in users get the processor before hashes do."""
+    """Give this thread a lower priority, so that pages of signed-in users get the processor before hashes do.
+
+    Not the lowest: a flood of pages could then hold up every hash beyond the life of its attempt slot.
+    """
     if sys.platform == "linux":  # elsewhere, the call would change the whole process
-        os.setpriority(os.PRIO_PROCESS, 0, 19)
+        os.setpriority(os.PRIO_PROCESS, 0, 10)
 
 
 def cores(own: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nipo_auth_mw._audit.events import EventType, Record, one_line
-from nipo_auth_mw._flows.password_check import Attempt, record_attempt
+from nipo_auth_mw._audit.events import EventType, Record
+from nipo_auth_mw._flows.password_check import Attempt, settle
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import StoreUnavailable
@@ -14,8 +15,6 @@ from nipo_auth_mw.protocols import Account
 
 SIGNED_IN = EventType("signed_in")
 NEW_DEVICE = EventType("new_device")
-
-_LOOKS_BACK = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,45 +54,35 @@ def advance(services: Services, proofs: Proofs) -> SignedIn:
 def _open(services: Services, proofs: Proofs) -> SignedIn:
     """Open the session, record the sign-in, and notify the owner of a new device."""
     attempt, account, state = proofs.attempt, proofs.account, proofs.attempt.state
-    unknown = _is_new_device(services, proofs)
+    clients = services.known_devices.clients_with(attempt.client, account, state)
+    # Never for the first sign-in, nor in a browser whose device cookie knows the account.
+    unknown = bool(clients and state.clients) and not services.known_devices.seen_before(proofs.device_cookie, account)
     # An attacker can vary the User-Agent, so the mails are limited. The audit log records every new device.
     tells = unknown and services.quotas.allow_notification_to(account.id, "new device", an_hour=10, spaced=False)
 
-    def opened(record: Record) -> tuple[StoredSession, str]:
+    def opened(record: Record) -> tuple[StoredSession, str, Callable[[], None]]:
         if proofs.over is not None:
             services.sessions.end(proofs.over.stored, why="signed_in_again", record=record)
-        opened = services.sessions.open(account, state, attempt.client, persistent=proofs.remember, record=record)
-        typed, stored = attempt.typed.strip(), opened[0]
+        stored, cookie = services.sessions.open(account, state, attempt.client, persistent=proofs.remember)
+        typed = attempt.typed.strip()
         record(
             SIGNED_IN, subject=account, email=typed, client=attempt.client, session=stored, persistent=proofs.remember
         )
+        if unknown:
+            record(NEW_DEVICE, subject=account, email=typed, client=attempt.client, session=stored)
         if tells:
             services.notifications.new_device(account, state, attempt.client)
-        return opened
+        if clients:
+            # If another request has changed the state meanwhile, the next sign-in adds this client.
+            services.account_states.update_account_state(account.id, state.having(clients=clients), expected=state)
+        return stored, cookie, settle(services, attempt)
 
     try:
         with services.log.transaction() as record:
-            stored, cookie = opened(record)
+            stored, cookie, report = opened(record)
     except StoreUnavailable:
         # The audit log alone may be out of reach, which must not keep users out. A real outage raises again.
-        stored, cookie = opened(services.log.record)
-    if unknown:
-        record_attempt(services, NEW_DEVICE, attempt, session=stored)
+        stored, cookie, report = opened(services.log.record)
+    report()
     device = services.known_devices.remember(proofs.device_cookie, account, state) if proofs.remember else None
     return SignedIn(account, state, stored, cookie, device)
-
-
-def _is_new_device(services: Services, proofs: Proofs) -> bool:
-    """Whether to notify the owner of this sign-in: once for each device, and never for the first sign-in.
-
-    A browser without a device cookie is recognised by its User-Agent and client address.
-    """
-    if services.known_devices.seen_before(proofs.device_cookie, proofs.account):
-        return False
-    try:
-        before = services.audit.events(user_id=proofs.account.id, event=SIGNED_IN.name, limit=_LOOKS_BACK)
-    except StoreUnavailable:
-        return False
-    client = proofs.attempt.client
-    seen = [(one.user_agent, one.client_address) for one in before]
-    return bool(seen) and (one_line(client.user_agent), one_line(client.address, 64)) not in seen

@@ -7,7 +7,7 @@ from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._credentials.security_stamp import equivalent_hashes_with
 from nipo_auth_mw._flows.advance import Proofs, SignedIn, advance
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._flows.password_check import check_password, record_attempt
+from nipo_auth_mw._flows.password_check import check_password, record_attempt, release, settle
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import HashingFailed, StoreUnavailable
@@ -33,22 +33,26 @@ def sign_in(
     what a known one costs, and the answer names a disabled account only after the right password, so an attacker cannot
     find out which accounts exist (ASVS 5 6.3.8). Raises `StoreUnavailable` during an outage.
     """
-    checked = check_password(services, email, password, client=client, device_cookie=device_cookie)
+    checked = check_password(services, email, password, client=client, device_cookie=device_cookie, keep_slot=True)
     if isinstance(checked, Refused):
         return checked
     attempt, account = checked
-    if not account.active:
-        record_attempt(services, REFUSED_DISABLED, attempt)
-        return Refused("account_disabled")
-    _rehash(services, account, attempt.state, password)
-    return advance(services, Proofs(attempt, account, remember=remember, device_cookie=device_cookie, over=over))
+    try:
+        if not account.active:
+            settle(services, attempt)()
+            record_attempt(services, REFUSED_DISABLED, attempt)
+            return Refused("account_disabled")
+        _rehash(services, account, attempt.state, password)
+        return advance(services, Proofs(attempt, account, remember=remember, device_cookie=device_cookie, over=over))
+    except BaseException:
+        release(services, attempt)
+        raise
 
 
 def admit(services: Services, account: Account, *, client: Client, persistent: bool = True) -> str:
     """Open a session without a password, for test kits. Returns the value of the cookie."""
     state = services.account_states.account_state(account.id)
-    record = services.log.record
-    return services.sessions.open(account, state, client, persistent=persistent, record=record)[1]
+    return services.sessions.open(account, state, client, persistent=persistent)[1]
 
 
 def _rehash(services: Services, account: Account, state: AccountState, password: str) -> None:

@@ -7,6 +7,8 @@ attacker gets no second count of guesses (CVE-2025-64102).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from nipo_auth_mw._audit.events import EventType
@@ -16,7 +18,9 @@ from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
+from nipo_auth_mw._throttle.counters import Reading
 from nipo_auth_mw._throttle.lockout import Ended, Locked, NoSlot, Slot
+from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, Client, QueuedMail, StoredSession
 from nipo_auth_mw.protocols import Account
 
@@ -30,7 +34,10 @@ _WAIT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One address as typed, the account that signs in with it, and the subject whose attempt slots it uses."""
+    """One address as typed, the account that signs in with it, and the subject whose attempt slots it uses.
+
+    `slot` is the slot of a correct password that `settle` has not freed yet.
+    """
 
     typed: str
     email: str
@@ -39,6 +46,7 @@ class Attempt:
     client: Client
     device: str | None
     subject: str
+    slot: Slot | None = None
 
 
 def check_password(
@@ -49,10 +57,12 @@ def check_password(
     client: Client,
     device_cookie: str | None,
     owner: str | None = None,
+    keep_slot: bool = False,
 ) -> tuple[Attempt, Account] | Refused:
     """Reserve a slot, verify the password and record the result. Return the account if the password is correct.
 
-    With `owner` the account must have this id. If too many requests wait for the hash pool, the check is refused before
+    With `owner` the account must have this id. With `keep_slot` the caller ends with `settle`, in the transaction of
+    what the correct password leads to. If too many requests wait for the hash pool, the check is refused before
     the store is asked for anything. Raises `StoreUnavailable` during an outage.
     """
     try:
@@ -62,8 +72,10 @@ def check_password(
                 return SESSION_ENDED
             if attempt is None:
                 return _refuse_no_address(services, email, client)
-            account = _check(services, attempt, password)
-            return account if isinstance(account, Refused) else (attempt, account)
+            checked = _check(services, attempt, password)
+            if not isinstance(checked, Refused) and not keep_slot:
+                settle(services, checked[0])()
+            return checked
     except Busy:
         return BUSY
 
@@ -90,11 +102,14 @@ def attempt_of(services: Services, typed: str, client: Client, device_cookie: st
     email = addresses.canonical(typed)
     if email is None:
         return None
-    account = services.users.find_by_email(email)
-    state = services.account_states.account_state(account.id if account else "")
+    if services.joined_users is not None:
+        account, state = services.joined_users.find_by_email_with_state(email)
+    else:
+        account = services.users.find_by_email(email)
+        state = services.account_states.account_state(account.id if account else "")
     device = services.known_devices.known(device_cookie, account, state)
     lockout = services.lockout
-    subject = lockout.device(device, account.id) if device and account else lockout.address(email)
+    subject = lockout.device(device, account.id, state.unlocks) if device and account else lockout.address(email)
     return Attempt(typed, email, account, state, client, device, subject)
 
 
@@ -112,39 +127,62 @@ def record_attempt(
     services.log.record(kind, subject=attempt.account, email=typed, client=attempt.client, session=session, **details)
 
 
-def _check(services: Services, attempt: Attempt, password: str) -> Account | Refused:
+def settle(services: Services, attempt: Attempt) -> Callable[[], None]:
+    """Free the slot of a correct password and clear the count and the lock of its subject.
+
+    A known device clears its own count only: a sign-in there must not give an attacker a fresh count. Returns the
+    function that records a lock that ended; a caller inside a transaction calls it afterwards.
+    """
+    ended = services.lockout.succeed(attempt.slot) if attempt.slot else None
+    return lambda: _report_ended(services, attempt, ended)
+
+
+def release(services: Services, attempt: Attempt) -> None:
+    """Free the slot of a correct password that led to nothing, best effort: it is free by itself after ten seconds."""
+    with suppress(StoreUnavailable):
+        if attempt.slot is not None:
+            services.lockout.release(attempt.slot)
+
+
+def _check(services: Services, attempt: Attempt, password: str) -> tuple[Attempt, Account] | Refused:
     """Check the password against the attempt's account. Raises `Busy` if no slot of the hash pool is free in time."""
-    _report_ended(services, attempt, services.lockout.ended(attempt.subject))
-    if refused := _limited(services, attempt):
+    lockout, client_limit = services.lockout, services.client_limit
+    beside = {} if attempt.device else client_limit.names(attempt.client)
+    seen = lockout.look(attempt.subject, beside)
+    if ended := lockout.ended(attempt.subject, seen):
+        _report_ended(services, attempt, ended)
+        seen = lockout.look(attempt.subject, beside)
+    if refused := _limited(services, attempt, seen):
         return refused
     deadline = time.monotonic() + _WAIT
     try:
-        slot = services.lockout.reserve(attempt.subject, deadline)
+        slot = lockout.reserve(attempt.subject, deadline, seen)
     except NoSlot:
         return BUSY
     if isinstance(slot, Locked):
-        services.lockout.refuse(attempt.subject)
-        return Refused("locked", slot.retry_after, detail="" if slot.retry_after else "for_good")
+        return _refuse_locked(services, attempt, slot)
     if not services.password_rules.hashable(password):
         return _fail(services, attempt, slot)
     try:
-        with services.hashing.hash_pool.slot(deadline):
+        with services.hashing.hash_pool.slot(deadline) as waited:
             # Other requests may have reached the limit while this one waited.
-            if refused := _limited(services, attempt):
-                services.lockout.release(slot, checked=False)
+            if waited and (refused := _limited(services, attempt)):
+                lockout.release(slot, checked=False)
                 return refused
             account = attempt.account
-            right = services.hashing.verify(_usable_hash(attempt), password)
+            right = services.hashing.verify(
+                _usable_hash(attempt), password, every_few_seconds=lambda: lockout.outlast(slot)
+            )
     except BaseException:
         # No password was verified: the process is busy, the hasher failed, or the server ends this request.
-        services.lockout.release(slot, checked=False)
+        lockout.release(slot, checked=False)
         raise
+    if slot.lapsed:
+        # The process stood still, and another request may have verified a password with this slot since.
+        return BUSY
     if account is None or not right:
         return _fail(services, attempt, slot)
-    # A known device clears its own count only: a sign-in there must not give an attacker a fresh count.
-    _report_ended(services, attempt, services.lockout.clear(attempt.subject))
-    services.lockout.release(slot)
-    return account
+    return replace(attempt, slot=slot), account
 
 
 def _usable_hash(attempt: Attempt) -> str | None:
@@ -165,9 +203,9 @@ def _refuse_no_address(services: Services, typed: str, client: Client) -> Refuse
     return Refused("invalid_credentials")
 
 
-def _limited(services: Services, attempt: Attempt) -> Refused | None:
+def _limited(services: Services, attempt: Attempt, seen: Reading | None = None) -> Refused | None:
     """The refusal by the client limit, which does not apply to known devices."""
-    wait = None if attempt.device else services.client_limit.limited(attempt.client)
+    wait = None if attempt.device else services.client_limit.limited(attempt.client, seen)
     return Refused("too_many_attempts", wait) if wait else None
 
 
@@ -179,11 +217,27 @@ def _fail(services: Services, attempt: Attempt, slot: Slot) -> Refused:
     record_attempt(services, SIGN_IN_FAILED, attempt, reason="wrong_password")
     if lock is None:
         return Refused("invalid_credentials")
+    _tell_of_lock(services, attempt, lock)
+    return Refused("invalid_credentials", lock.retry_after, detail="lock_begun")
+
+
+def _refuse_locked(services: Services, attempt: Attempt, lock: Locked) -> Refused:
+    """Refuse an attempt without a check, and count it towards the lock that refused it."""
+    if lock.begun:
+        _tell_of_lock(services, attempt, lock)
+    elif lock.retry_after is not None:
+        services.lockout.refuse(attempt.subject)
+    return Refused("locked", lock.retry_after, detail="" if lock.retry_after else "for_good")
+
+
+def _tell_of_lock(services: Services, attempt: Attempt, lock: Locked) -> None:
+    """Record that a lock has begun, and notify the owner."""
     where, seconds = "device" if attempt.device else "address", lock.retry_after or 0
     record_attempt(services, LOCKED, attempt, seconds=seconds, of=where, counter=attempt.subject)
+    if attempt.device and attempt.account:
+        services.lockout.mark_device(attempt.account.id, lock)
     # The same row for every address, so that the answer takes the same time for addresses without an account.
     services.notifications.lock_begun(attempt.email, attempt.client, seconds=seconds)
-    return Refused("invalid_credentials", lock.retry_after, detail="lock_begun")
 
 
 def answer_lock(services: Services, begun: QueuedMail) -> None:

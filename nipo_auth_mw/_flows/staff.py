@@ -14,12 +14,12 @@ from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGED
 from nipo_auth_mw._flows.profile import PROFILE_CHANGED, allow_notify_email_mails, new_notify_email
 from nipo_auth_mw._flows.revocation import end_everything, lift_lock, lift_lock_soon
-from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, still_allowed, too_many_mails
+from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, keep_an_admin, still_allowed, too_many_mails
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.errors import LastAdmin, NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
+from nipo_auth_mw.errors import NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
 from nipo_auth_mw.models import AccountState, Client, User
-from nipo_auth_mw.protocols import Account, RoleHolders, StaffDirectory
+from nipo_auth_mw.protocols import Account, StaffDirectory
 
 ACCOUNT_CREATED = EventType("account_created")
 ACCOUNT_ENABLED = EventType("account_enabled")
@@ -29,13 +29,12 @@ ROLE_CHANGED = EventType("role_changed")
 
 CHANGE_WITHIN = timedelta(days=7)
 """How long a temporary password works (ASVS 5 6.4.1)."""
-_AT_ONCE, _ENOUGH = 500, 2
 _LONGEST_NAME, _LONGEST_MEMO = 100, 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An account as the staff pages show it. `locked` is True while wrong passwords lock its address."""
+    """An account as the staff pages show it. `locked`: wrong passwords lock its address or a known device."""
 
     user: User
     memo: str
@@ -136,7 +135,7 @@ def set_active(services: Services, user_id: str, active: bool, *, actor: Actor) 
     with services.log.transaction() as record:
         still_allowed(services, actor)
         if not active:
-            _keep_an_admin(services, account, actor)
+            keep_an_admin(services, account, actor)
         if not _directory(services).update(user_id, active=active):
             raise NoSuchAccount(user_id)
         record(ACCOUNT_ENABLED if active else ACCOUNT_DISABLED, subject=account, **_by(actor))
@@ -176,7 +175,7 @@ def set_role(services: Services, user_id: str, role: str, *, actor: Actor) -> No
     with services.log.transaction() as record:
         still_allowed(services, actor)
         if role != ADMIN:
-            _keep_an_admin(services, account, actor)
+            keep_an_admin(services, account, actor)
         _directory(services).update(user_id, role=role)
         record(ROLE_CHANGED, subject=account, **_by(actor), before=account.role, after=role)
 
@@ -221,7 +220,7 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
     account = _account(services, user_id, actor)
     with services.log.transaction() as record:
         still_allowed(services, actor)
-        _keep_an_admin(services, account, actor)
+        keep_an_admin(services, account, actor)
         if not _directory(services).delete(user_id):
             raise NoSuchAccount(user_id)
         _end(services, account, why="account_deleted", record=record, actor=actor)
@@ -230,9 +229,12 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
 
 
 def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
-    """Clear the count of wrong passwords and the lock of the account's address. Raises `NoSuchAccount`."""
+    """Clear the counts and the locks of the account's address and of its known devices. Raises `NoSuchAccount`."""
     still_allowed(services, actor)
-    lift_lock(services, _account(services, user_id, None), actor=actor.name, client=actor.client)
+    account = _account(services, user_id, None)
+    state = services.account_states.account_state(user_id)
+    change_account_state(services, user_id, unlocks=state.unlocks + 1)
+    lift_lock(services, account, actor=actor.name, client=actor.client)
 
 
 def find(services: Services, email: str) -> User | None:
@@ -266,6 +268,7 @@ def look_at(services: Services, user_id: str) -> Person:
     state = services.account_states.account_state(user_id)
     address = addresses.canonical(account.email)
     locked = address is not None and services.lockout.locked(services.lockout.address(address)) is not None
+    locked = locked or services.lockout.device_locked(user_id)
     return Person(_user(account, state), state.memo, state.password_change_deadline is not None, locked)
 
 
@@ -292,31 +295,6 @@ def _account(services: Services, user_id: str, actor: Actor | None) -> Account:
     if actor is not None and actor.client is not None and account.id == actor.name:
         raise NotOneself("administrators cannot do this to their own account")
     return account
-
-
-def _keep_an_admin(services: Services, account: Account, actor: Actor) -> None:
-    """Raise `LastAdmin` if the account is the last active administrator.
-
-    Call this in the transaction that makes the change: of two administrators who demote each other at once, one is
-    refused.
-    """
-    if actor.client is None:
-        return
-    directory = _directory(services)
-    # `account` was read before the transaction and may have become the last administrator since.
-    holders = directory.active_with_role(ADMIN) if isinstance(directory, RoleHolders) else _admins(directory)
-    if list(holders) == [account.id]:
-        raise LastAdmin("no active administrator would remain")
-
-
-def _admins(directory: StaffDirectory) -> list[str]:
-    """The ids of active administrators. The search stops once it has found two."""
-    found: list[str] = []
-    after = None
-    while len(found) < _ENOUGH and (page := directory.search("", after=after, limit=_AT_ONCE)):
-        found += [other.id for other in page if other.active and other.role == ADMIN]
-        after = page[-1].email
-    return found
 
 
 def _check_role(services: Services, role: str, actor: Actor) -> None:

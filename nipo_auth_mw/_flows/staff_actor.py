@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw.errors import NotAllowed
+from nipo_auth_mw._validation import offers
+from nipo_auth_mw.errors import LastAdmin, NotAllowed, NotSupported
 from nipo_auth_mw.models import Client
-from nipo_auth_mw.protocols import Account
+from nipo_auth_mw.protocols import Account, RoleHolders, StaffDirectory
 
 ADMIN = "admin"
 _MAILS_ABOUT, _MAILS_BY = 10, 30
+_AT_ONCE, _ENOUGH = 500, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +63,30 @@ def too_many_mails(
     if limit_actor and not quotas.allow_mails(actor.name, f"{what} by", mails, an_hour=_MAILS_BY):
         return TOO_MANY_CHANGES
     return None
+
+
+def keep_an_admin(services: Services, account: Account, actor: Actor) -> None:
+    """Raise `LastAdmin` if the account is the last active administrator.
+
+    Call this in the transaction that makes the change: of two administrators who demote each other at once, one is
+    refused.
+    """
+    if actor.client is None:
+        return
+    directory = services.directory
+    if directory is None:
+        raise NotSupported("the user store is not a StaffDirectory (create, update, delete, search)")
+    # `account` was read before the transaction and may have become the last administrator since.
+    holders = directory.active_with_role(ADMIN) if offers(directory, RoleHolders) else _admins(directory)
+    if list(holders) == [account.id]:
+        raise LastAdmin("no active administrator would remain")
+
+
+def _admins(directory: StaffDirectory) -> list[str]:
+    """The ids of active administrators. The search stops once it has found two."""
+    found: list[str] = []
+    after = None
+    while len(found) < _ENOUGH and (page := directory.search("", after=after, limit=_AT_ONCE)):
+        found += [other.id for other in page if other.active and other.role == ADMIN]
+        after = page[-1].email
+    return found

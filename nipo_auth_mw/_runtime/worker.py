@@ -8,6 +8,7 @@ import itertools
 import logging
 import threading
 import time
+import traceback
 import weakref
 from collections.abc import Callable
 
@@ -132,8 +133,10 @@ class _Jobs:
             job()
         except StoreUnavailable:
             _log.warning("the store cannot be reached, so a background job could not write its changes")
-        except BaseException:
-            _log.exception("a background job failed")
+        except BaseException as problem:
+            # Without its message: an exception of a host app's store may quote a field.
+            frames = "".join(traceback.format_tb(problem.__traceback__))
+            _log.error("a background job failed with %s\n%s", type(problem).__qualname__, frames)
         with self._change:
             self._current = None
             self._change.notify_all()

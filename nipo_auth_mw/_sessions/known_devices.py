@@ -14,11 +14,13 @@ import secrets
 
 from nipo_auth_mw._credentials.security_stamp import SecurityStamps
 from nipo_auth_mw._credentials.tokens import KeyedDigests, SignedTokens
-from nipo_auth_mw.models import Account, AccountState
+from nipo_auth_mw.models import Account, AccountState, Client
 from nipo_auth_mw.protocols import Account as AnyAccount
 
 _MAX_ACCOUNTS = 20
 _MARK_LENGTH = 16
+_MAX_CLIENTS = 20
+_CLIENT_LENGTH = 8
 
 
 class KnownDevices:
@@ -42,6 +44,16 @@ class KnownDevices:
         """Whether the account was known on this device at any time, whatever has changed since."""
         device_id, values = self._open(cookie)
         return self._mark(device_id, account) in values
+
+    def clients_with(self, client: Client, account: AnyAccount, state: AccountState) -> str | None:
+        """The account's list of clients with this one added; None if the list holds it.
+
+        A client is a User-Agent at an address. The list holds the last 20, as keyed digests: a sign-in compares with
+        the list and reads no history.
+        """
+        mark = self._marks.digest("client", account.id, client.user_agent, client.address)[:_CLIENT_LENGTH]
+        known = state.clients.split()
+        return None if mark in known else " ".join([*known, mark][-_MAX_CLIENTS:])
 
     def remember(self, cookie: str | None, account: AnyAccount, state: AccountState) -> str:
         """The cookie's value with this account added. A cookie holds 20 accounts; the oldest makes room."""

@@ -20,9 +20,10 @@ from nipo_auth_mw._audit.log import EventLog
 from nipo_auth_mw._credentials.security_stamp import SecurityStamps
 from nipo_auth_mw._credentials.tokens import SignedTokens
 from nipo_auth_mw._runtime.worker import Worker
+from nipo_auth_mw._validation import offers
 from nipo_auth_mw.config import SessionPolicy
 from nipo_auth_mw.models import AccountState, Client, Session, StoredSession, User
-from nipo_auth_mw.protocols import Account, JoinedSessionStore, SessionStore, UserStore
+from nipo_auth_mw.protocols import Account, JoinedSessionStore, SessionStore, SurplusSessions, UserStore
 
 SESSION_ENDED = EventType("session_ended")
 SESSION_EXPIRED = EventType("session_expired")
@@ -79,21 +80,22 @@ class Sessions:
         self._reauth_within = policy.reauth_within.total_seconds()
         shortest = min(self._idle, self._browser_idle)
         self._touch_every = min(policy.touch_every.total_seconds(), shortest / 2)
+        self._finds_surplus = store if offers(store, SurplusSessions) else None
         self._touched: dict[str, float] = {}
         # If one store keeps the sessions and the accounts, one round trip returns both.
         same: object = users
         self._look_up: LookUp = self._look_up_apart
-        if isinstance(store, JoinedSessionStore) and store is same:
+        if offers(store, JoinedSessionStore) and store is same:
             self._look_up = store.find_session_with_account
 
     def open(
-        self, account: Account, state: AccountState, client: Client, *, persistent: bool, record: Record
+        self, account: Account, state: AccountState, client: Client, *, persistent: bool
     ) -> tuple[StoredSession, str]:
         """Open a session under a new random secret; returns the stored session and the cookie's value.
 
         Never takes a secret from the client, which stops session fixation (ASVS 5 7.2.4). `account` and `state` must
         have been read *before* the password was verified: if the account changes in between, the session is invalid
-        from the start. An account has at most 100 sessions; the least recently seen ones end.
+        from the start. An account has at most 100 sessions; a moment later the least recently seen ones end.
         """
         now = time.time()
         secret = secrets.token_urlsafe(32)
@@ -109,9 +111,9 @@ class Sessions:
             user_agent=one_line(client.user_agent),
             confirmed_at=now,
         )
-        for surplus in self._store.sessions_of(account.id)[MAX_PER_ACCOUNT - 1 :]:
-            self.end(surplus, why="cap", record=record)
         self._store.open_session(stored)
+        # Off the request's way: a sign-in takes no longer for an account with many sessions.
+        self._worker.submit(lambda: self._end_surplus(account.id))
         return stored, self._signed.sign(secret)
 
     def find(self, cookie: str, *, prolong: bool = True) -> ActiveSession | None:
@@ -167,7 +169,7 @@ class Sessions:
         return self._store.confirm_session(stored.key, time.time())
 
     def renew(
-        self, old: StoredSession, account: Account, state: AccountState, client: Client, *, record: Record
+        self, old: StoredSession, account: Account, state: AccountState, client: Client
     ) -> tuple[StoredSession, str] | None:
         """Replace a session by one with a new secret and the account's current stamp (ASVS 5 7.2.4).
 
@@ -175,7 +177,7 @@ class Sessions:
         """
         if self._store.end_session(old.key) is None:
             return None
-        return self.open(account, state, client, persistent=old.persistent, record=record)
+        return self.open(account, state, client, persistent=old.persistent)
 
     def end(self, stored: StoredSession, *, why: str, record: Record, actor: str = "") -> bool:
         """End a session and record one event, however many requests do so at once. False if it had already ended."""
@@ -214,6 +216,15 @@ class Sessions:
     def overdue(self) -> int:
         """How many sessions a sweep would end, counted up to 500."""
         return len(self._late(time.time()))
+
+    def _end_surplus(self, user_id: str) -> None:
+        """End the least recently seen sessions above `MAX_PER_ACCOUNT`."""
+        if self._finds_surplus is not None:
+            found = self._finds_surplus.surplus_sessions(user_id, keep=MAX_PER_ACCOUNT)
+        else:
+            found = self._store.sessions_of(user_id)[MAX_PER_ACCOUNT:]
+        for surplus in found:
+            self.end(surplus, why="cap", record=self._log.record)
 
     def _late(self, now: float) -> Sequence[StoredSession]:
         """The expired sessions, at most one batch."""

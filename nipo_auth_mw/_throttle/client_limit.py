@@ -8,12 +8,11 @@ successful sign-in never clears it: otherwise an attacker with one account of th
 from __future__ import annotations
 
 import math
-import time
 
-from nipo_auth_mw._throttle.counters import CounterNames, outages
+from nipo_auth_mw._throttle.counters import CounterNames, Reading, outages
 from nipo_auth_mw.config import LockoutPolicy
 from nipo_auth_mw.models import Client
-from nipo_auth_mw.protocols import Counters
+from nipo_auth_mw.protocols import BatchCounters
 
 _TIMES_SHARED = 5
 
@@ -25,23 +24,27 @@ class ClientLimit:
     the caller then checks no password.
     """
 
-    def __init__(self, policy: LockoutPolicy, counters: Counters, names: CounterNames) -> None:
+    def __init__(self, policy: LockoutPolicy, counters: BatchCounters, names: CounterNames) -> None:
         self._failures = policy.client_failures
         self._window = int(policy.window.total_seconds())
         self._counters = counters
         self._names = names
 
-    def limited(self, client: Client) -> int | None:
+    def names(self, client: Client) -> dict[str, int]:
+        """The client's counter and its lifetime, to be read together with others."""
+        return {self._limit_of(client)[0]: self._window}
+
+    def limited(self, client: Client, seen: Reading | None = None) -> int | None:
         """Whole seconds until this client may try again, or None if it may try now.
 
-        Never more than the window, even if the clock was set back.
+        `seen` holds the client's counter; without it, the method reads the counter. Never more than the window, even if
+        the clock was set back.
         """
         key, most = self._limit_of(client)
         with outages():
-            if self._counters.get(key) < most:
-                return None
-            left = self._counters.get_expiry(key) - time.time()
-        return max(1, min(math.ceil(left), self._window))
+            counts = seen.counts if seen is not None else self._counters.read({key: self._window})
+        count, left = counts.get(key, (0, 0.0))
+        return max(1, math.ceil(left)) if count >= most else None
 
     def count_against(self, client: Client) -> bool:
         """Count one failure of this client. Returns True for the one failure that reaches the limit."""

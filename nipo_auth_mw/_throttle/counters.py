@@ -5,18 +5,33 @@ The only module that imports `limits`.
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 from nipo_auth_mw._credentials.tokens import KeyedDigests
+from nipo_auth_mw._validation import offers
 from nipo_auth_mw.config import LockoutPolicy
 from nipo_auth_mw.errors import ConfigError, StoreUnavailable
-from nipo_auth_mw.protocols import Counters
+from nipo_auth_mw.protocols import BatchCounters, Counters
 
 _SOCKET_TIMEOUT = 3
 """Seconds for each step of an exchange with Redis. A Redis that never answers must not hold up a sign-in for longer."""
+
+_REMOVAL_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Counters as they were at `at` on `time.monotonic`: the count and the seconds left, by name."""
+
+    counts: Mapping[str, tuple[int, float]]
+    at: float
 
 
 class CounterNames:
@@ -29,13 +44,17 @@ class CounterNames:
         """The name for a canonical address, whether it has an account or not."""
         return "a:" + self._keyed.digest("address", email)[:32]
 
-    def device(self, device_id: str, user_id: str) -> str:
-        """The name for one account on one known device."""
-        return "d:" + self._keyed.digest("device", device_id, user_id)[:32]
+    def device(self, device_id: str, user_id: str, unlocks: int) -> str:
+        """The name for one account on one known device, after so many times that an administrator lifted its locks."""
+        return "d:" + self._keyed.digest("device", device_id, user_id, str(unlocks))[:32]
 
     def account(self, user_id: str) -> str:
         """The name for one account."""
         return "m:" + self._keyed.digest("told", user_id)[:32]
+
+    def locked_device(self, user_id: str) -> str:
+        """The name of the mark that a known device of this account is locked."""
+        return f"{self.account(user_id)}:device"
 
     def client(self, client_address: str) -> str | None:
         """The name for a client: one IPv4 address, or one /64 network of IPv6, which a provider gives to one customer.
@@ -75,7 +94,73 @@ def _storage_error() -> type[Exception]:
     return StorageError
 
 
-def open_counters(policy: LockoutPolicy, own: Counters | None, *, memory_allowed: bool) -> Counters:
+class OneByOne:
+    """Gives a `limits` storage the methods of `BatchCounters`, with one exchange for each counter.
+
+    `open` opens the storage at the first use: the one of a cluster contacts it, and an app has to start without it.
+    """
+
+    def __init__(self, open: Callable[[], Counters]) -> None:
+        self._open = open
+        self._lock = threading.Lock()
+        self._opened: Counters | None = None
+
+    @property
+    def storage(self) -> Counters:
+        """The storage. Raises `StoreUnavailable` if it cannot be opened; the next use tries again."""
+        if self._opened is None:
+            with self._lock:
+                try:
+                    self._opened = self._opened or self._open()
+                except Exception:
+                    raise StoreUnavailable("the counters cannot be reached") from None
+        return self._opened
+
+    @property
+    def server(self) -> Any:
+        """The client of the server that keeps the counters; None for a storage without one."""
+        return getattr(self.storage, "storage", None)
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """See `Counters.incr`."""
+        return self.storage.incr(key, expiry, amount)
+
+    def get(self, key: str) -> int:
+        """See `Counters.get`."""
+        return self.storage.get(key)
+
+    def get_expiry(self, key: str) -> float:
+        """See `Counters.get_expiry`."""
+        return self.storage.get_expiry(key)
+
+    def clear(self, key: str) -> None:
+        """See `Counters.clear`."""
+        self.storage.clear(key)
+
+    def check(self) -> bool:
+        """See `Counters.check`."""
+        return self.storage.check()
+
+    def read(self, lifetimes: Mapping[str, int]) -> Mapping[str, tuple[int, float]]:
+        """See `BatchCounters.read`. Redis itself ends a counter, by its own clock."""
+        found = {}
+        for key, longest in lifetimes.items():
+            if count := self.get(key):
+                found[key] = count, min(longest, max(0.0, self.get_expiry(key) - time.time()))
+        return found
+
+    def remove(self, keys: Sequence[str]) -> Mapping[str, int]:
+        """See `BatchCounters.remove`. Of several callers, the one that counts first gets the counter."""
+        removed = {}
+        for key in keys:
+            if (count := self.get(key)) and self.incr(f"{key}:removed", _REMOVAL_SECONDS) == 1:
+                removed[key] = count
+                self.clear(key)
+                self.clear(f"{key}:removed")
+        return removed
+
+
+def open_counters(policy: LockoutPolicy, own: Counters | None, *, memory_allowed: bool) -> BatchCounters:
     """The counter storage that the policy names.
 
     `own` are the counters of the store. `memory_allowed` says that the store, too, lives in this process alone.
@@ -90,18 +175,31 @@ def open_counters(policy: LockoutPolicy, own: Counters | None, *, memory_allowed
                 "memory:// is not shared by processes, so each process would allow its own number of guesses",
                 'Use "store" or a "redis://" address. memory:// works with MemoryStore only.',
             )
-        return own
-    options = {"socket_timeout": _SOCKET_TIMEOUT, "socket_connect_timeout": _SOCKET_TIMEOUT}
+        return own if offers(own, BatchCounters) else OneByOne(lambda: own)
+    options: dict[str, Any] = {"socket_timeout": _SOCKET_TIMEOUT, "socket_connect_timeout": _SOCKET_TIMEOUT}
+    kind = policy.storage.partition("://")[0].rpartition("+")[2]
+    extra = "valkey" if policy.storage.startswith("valkey") else "redis"
+    if kind == "sentinel":
+        # A replica may not know yet that a slot is taken, and an attacker would get it again.
+        options |= {"use_replicas": False, "sentinel_kwargs": dict(options)}
     try:
         # Imported late for the same reason as the error class.
         from limits.storage import storage_from_string
 
-        return storage_from_string(policy.storage, wrap_exceptions=True, **options)  # type: ignore[return-value]
+        def opened() -> Counters:
+            storage: Any = storage_from_string(policy.storage, wrap_exceptions=True, **options)
+            return cast(Counters, storage)
+
+        if kind == "cluster":
+            importlib.import_module(extra)
+            return OneByOne(opened)
+        storage = opened()
+        return OneByOne(lambda: storage)
     except Exception as problem:
         raise ConfigError(
             "lockout.storage",
             f"the storage cannot be opened ({type(problem).__name__})",
-            "Install nipo_auth_mw[redis] and check the address.",
+            f"Install nipo_auth_mw[{extra}] and check the address.",
         ) from None
 
 
@@ -110,7 +208,7 @@ def server_time(counters: Counters) -> float | None:
 
     Raises `StoreUnavailable`.
     """
-    server: Any = getattr(counters, "storage", None)
+    server: Any = getattr(counters, "server", None)
     if not hasattr(server, "time"):
         return None
     with outages():

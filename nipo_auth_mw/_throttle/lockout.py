@@ -7,22 +7,25 @@ check at the same time (CVE-2019-5421, CVE-2024-4629). Correct passwords that ar
 and are not refused. ASVS 5 6.3.1; NIST SP 800-63B-4 3.2.2.
 
 Slot `i` is two counters. `p:i` says that a check is in progress: the request that raises it from 0 to 1 holds the slot,
-and the counter expires if the process dies. `f:i` says that a wrong password used the slot up. `fail` writes `f:i`
-before it releases `p:i`, and `reserve` reads `f:i` again once it holds `p:i`. So a slot is never used twice within the
-window.
+and the counter expires if the process dies. `f:i` says that a wrong password used the slot up. A failure writes `f:i`
+and lets `p:i` expire; only a check without a failure removes it. So a request that read both as 0 and then raises `p:i`
+to 1 knows that neither the slot nor the lock was taken since: whoever failed in between still holds some `p:i`.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from nipo_auth_mw._throttle.counters import CounterNames, outages
+from nipo_auth_mw._throttle.counters import CounterNames, Reading, outages
 from nipo_auth_mw.config import LockoutPolicy
-from nipo_auth_mw.protocols import Counters
+from nipo_auth_mw.protocols import BatchCounters
 
 _SLOT_EXPIRES = 10
+_TRUSTED_SECONDS = 2.0
+"""How old a reading may be when a slot is reserved. Far below `_SLOT_EXPIRES`, on which the reservation relies."""
 _RETRY_PAUSE = 0.005
 _YEARS = 400 * 86400
 _DAY = 86400
@@ -32,10 +35,12 @@ _DAY = 86400
 class Locked:
     """The subject is locked, so no password is verified.
 
-    `retry_after` is in whole seconds; None if only a password reset or an administrator ends the lock.
+    `retry_after` is in whole seconds; None if only a password reset or an administrator ends the lock. `begun` says
+    that this call started the lock.
     """
 
     retry_after: int | None
+    begun: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,23 @@ class Ended:
     refused: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Slot:
-    """The right to verify one password for `subject`. `reserved_at` is on `time.monotonic`."""
+    """The right to verify one password for `subject`. `reserved_at` is on `time.monotonic`.
+
+    `used_up` are the slots of earlier failures. `outlasts` says that the slot was used up before the check ended.
+    """
 
     subject: str
     number: int
     reserved_at: float
+    used_up: tuple[int, ...] = ()
+    outlasts: bool = field(default=False)
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether another request may hold the slot by now."""
+        return not self.outlasts and time.monotonic() - self.reserved_at >= _SLOT_EXPIRES - 1
 
 
 class NoSlot(Exception):
@@ -64,63 +79,79 @@ class Lockout:
     Every method raises `StoreUnavailable` if the counters cannot be reached; the caller then verifies no password.
     """
 
-    def __init__(self, policy: LockoutPolicy, counters: Counters, names: CounterNames) -> None:
+    def __init__(self, policy: LockoutPolicy, counters: BatchCounters, names: CounterNames) -> None:
         self._policy = policy
         self._counters = counters
         self._names = names
         self._window = int(policy.window.total_seconds())
+        self._max_duration = int((policy.max_duration or policy.duration).total_seconds())
+        self._doubles = self._max_duration > policy.duration.total_seconds()
+        self._numbers = range(policy.failures)
+        self._lifetimes = {"lock": self._max_duration, "refused": self._max_duration + _DAY}
+        self._lifetimes |= {f"f:{number}": self._window for number in self._numbers}
+        self._lifetimes |= {f"p:{number}": _SLOT_EXPIRES for number in self._numbers}
+        if self._doubles:
+            self._lifetimes["level"] = 2 * self._max_duration + _DAY
+        if policy.permanent_after is not None:
+            self._lifetimes["row"] = _YEARS
 
     def address(self, email: str) -> str:
         """The subject of an attempt on a canonical address."""
         return self._names.address(email)
 
-    def device(self, device_id: str, user_id: str) -> str:
-        """The subject of an attempt on an account from a known device."""
-        return self._names.device(device_id, user_id)
+    def device(self, device_id: str, user_id: str, unlocks: int) -> str:
+        """The subject of an attempt on an account from a known device, after so many unlocks of the account."""
+        return self._names.device(device_id, user_id, unlocks)
 
-    def locked(self, subject: str) -> Locked | None:
-        """The subject's lock, or None if it has none. A clock that was set back never lengthens a lock."""
+    def look(self, subject: str, beside: dict[str, int] | None = None) -> Reading:
+        """Read the subject's counters, and those of the names `beside` with their lifetimes, at once."""
+        at = time.monotonic()
+        names = {f"{subject}:{name}": lifetime for name, lifetime in self._lifetimes.items()}
         with outages():
-            if self._counters.get(f"{subject}:lock"):
-                left = math.ceil(self._counters.get_expiry(f"{subject}:lock") - time.time())
-                if left > self._max_duration:
-                    left = self._max_duration
-                    self._counters.clear(f"{subject}:lock")
-                    self._counters.incr(f"{subject}:lock", left)
-                return Locked(max(1, left))
-            limit = self._policy.permanent_after
-            if limit is not None and self._counters.get(f"{subject}:row") >= limit:
-                return Locked(None)
+            return Reading(self._counters.read(names | (beside or {})), at)
+
+    def locked(self, subject: str, seen: Reading | None = None) -> Locked | None:
+        """The subject's lock, or None if it has none. A clock that was set back never lengthens a lock."""
+        counts = (seen or self.look(subject)).counts
+        if lock := counts.get(f"{subject}:lock"):
+            return Locked(max(1, math.ceil(lock[1])))
+        limit = self._policy.permanent_after
+        if limit is not None and counts.get(f"{subject}:row", (0, 0))[0] >= limit:
+            return Locked(None)
         return None
 
-    def reserve(self, subject: str, deadline: float) -> Slot | Locked:
+    def reserve(self, subject: str, deadline: float, seen: Reading | None = None) -> Slot | Locked:
         """Reserve a slot, or return the lock that forbids it.
 
         Waits for a free slot until `deadline` (on `time.monotonic`), then raises `NoSlot`. The caller must end with
-        `fail` or `release`.
+        `fail`, `succeed` or `release`. If the slots are used up without a lock, since a process died or an outage came
+        between the two, this call starts the lock.
         """
+        seen = seen or self.look(subject)
         while True:
-            if locked := self.locked(subject):
+            if locked := self.locked(subject, seen) or self._catch_up(subject, seen):
                 return locked
-            if slot := self._reserve_one(subject):
+            if slot := self._reserve_one(subject, seen):
                 return slot
             if time.monotonic() + _RETRY_PAUSE >= deadline:
                 raise NoSlot
             time.sleep(_RETRY_PAUSE)
+            seen = self.look(subject)
 
-    def _reserve_one(self, subject: str) -> Slot | None:
+    def _reserve_one(self, subject: str, seen: Reading) -> Slot | None:
+        used_up = self._used_up(subject, seen)
         with outages():
-            for number in range(self._policy.failures):
-                reserved, failed = f"{subject}:p:{number}", f"{subject}:f:{number}"
-                if self._counters.get(failed) or self._counters.get(reserved):
+            for number in self._numbers:
+                reserved = f"{subject}:p:{number}"
+                if number in used_up or reserved in seen.counts:
                     continue
                 if self._counters.incr(reserved, _SLOT_EXPIRES) != 1:
                     continue
-                slot = Slot(subject, number, time.monotonic())
-                if self._counters.get(failed) or self._counters.get(f"{subject}:lock") or not self._count(subject):
-                    self.release(slot)
-                    continue
-                return slot
+                slot = Slot(subject, number, time.monotonic(), used_up)
+                if slot.reserved_at - seen.at < _TRUSTED_SECONDS and self._count(subject):
+                    return slot
+                self._counters.remove([reserved])
+                return None
         return None
 
     def _count(self, subject: str) -> bool:
@@ -134,6 +165,13 @@ class Lockout:
         self._counters.incr(f"{subject}:row", _YEARS, -1)
         return False
 
+    def outlast(self, slot: Slot) -> None:
+        """Use the slot up before its check has ended, because the check takes long and the reservation will expire."""
+        if not slot.outlasts:
+            with outages():
+                self._counters.incr(f"{slot.subject}:f:{slot.number}", self._window)
+            slot.outlasts = True
+
     def release(self, slot: Slot, *, checked: bool = True) -> None:
         """Free a slot without a failure. `checked=False` says that no password was verified, so none is counted.
 
@@ -142,90 +180,113 @@ class Lockout:
         with outages():
             if not checked and self._policy.permanent_after is not None:
                 self._counters.incr(f"{slot.subject}:row", _YEARS, -1)
-            if time.monotonic() - slot.reserved_at < _SLOT_EXPIRES - 1:
-                self._counters.clear(f"{slot.subject}:p:{slot.number}")
+            if keys := self._keys_of(slot):
+                self._counters.remove(keys)
+
+    def succeed(self, slot: Slot) -> Ended | None:
+        """Free the slot after a correct password, and clear the subject's count and lock. Returns a lock that ended.
+
+        Inside a transaction of the store, the counters of the store are part of it.
+        """
+        subject = slot.subject
+        keys = [f"{subject}:{name}" for name in self._lifetimes if not name.startswith("p:")]
+        keys += [f"{subject}:p:{number}" for number in slot.used_up if number != slot.number]
+        with outages():
+            return _ended(
+                subject, self._counters.remove([*keys, *(key for key in self._keys_of(slot) if ":p:" in key)])
+            )
 
     def fail(self, slot: Slot) -> Locked | None:
         """Record a wrong password and use the slot up. Returns the lock if this failure started one."""
-        subject = slot.subject
+        self.outlast(slot)
+        seen = self.look(slot.subject)
+        if len(self._used_up(slot.subject, seen)) < self._policy.failures:
+            return None
+        return self._lock(slot.subject, seen)
+
+    def mark_device(self, user_id: str, lock: Locked) -> None:
+        """Note that a known device of this account is locked: an administrator cannot name its subject."""
         with outages():
-            self._counters.incr(f"{subject}:f:{slot.number}", self._window)
-            started = None
-            if self._failed(subject) >= self._policy.failures:
-                started = self._lock(subject)
-            self.release(slot)
-        return started
+            self._counters.incr(self._names.locked_device(user_id), lock.retry_after or _YEARS)
 
-    def _failed(self, subject: str) -> int:
-        """How many slots wrong passwords have used up within the window."""
-        return sum(self._counters.get(f"{subject}:f:{n}") > 0 for n in range(self._policy.failures))
+    def device_locked(self, user_id: str) -> bool:
+        """Whether a known device of this account is locked. An unlock of the account lifts it."""
+        with outages():
+            return bool(self._counters.read({self._names.locked_device(user_id): _YEARS}))
 
-    def _lock(self, subject: str) -> Locked | None:
-        """Lock the subject. Of several requests that do so at once, one gets the lock and the others None."""
-        seconds = self._next_duration(subject)
-        # The lock is written before the slots are freed, so the subject is counted or locked at every moment.
-        first = self._counters.incr(f"{subject}:lock", seconds) == 1
-        if first:
-            self._counters.clear(f"{subject}:refused")
-            self._counters.incr(f"{subject}:refused", seconds + _DAY)
-            self._raise_level(subject)
-        self._clear_failed(subject)
-        return Locked(seconds) if first else None
-
-    @property
-    def _max_duration(self) -> int:
-        return int((self._policy.max_duration or self._policy.duration).total_seconds())
-
-    def _next_duration(self, subject: str) -> int:
-        """Seconds of the next lock: `duration`, doubled for each lock in a row up to `max_duration`."""
-        first = int(self._policy.duration.total_seconds())
-        if self._max_duration == first:
-            return first
-        level = min(self._counters.get(f"{subject}:level"), 30)
-        return min(first << level, self._max_duration)
-
-    def _raise_level(self, subject: str) -> None:
-        """Count one more lock in a row, if locks double. A row ends `2 * max_duration` + 1 day after its last."""
-        if self._max_duration > self._policy.duration.total_seconds():
-            level = self._counters.get(f"{subject}:level") + 1
-            self._counters.clear(f"{subject}:level")
-            self._counters.incr(f"{subject}:level", 2 * self._max_duration + _DAY, level)
-
-    def _clear_failed(self, subject: str) -> None:
-        for number in range(self._policy.failures):
-            if self._counters.get(f"{subject}:f:{number}"):
-                self._counters.clear(f"{subject}:f:{number}")
+    def unmark_devices(self, user_id: str) -> bool:
+        """Remove the mark; whether there was one."""
+        with outages():
+            return bool(self._counters.remove([self._names.locked_device(user_id)]))
 
     def clear(self, subject: str) -> Ended | None:
-        """Forget the failures and the lock, after a correct password, a password reset or an administrator's unlock.
-
-        Returns the lock that this ended, if any.
-        """
+        """Remove the count and the lock, for a password reset or an administrator. Returns a lock that ended."""
         with outages():
-            ended = self.ended(subject, by_hand=True)
-            for name in ("lock", "level", "row"):
-                if self._counters.get(f"{subject}:{name}"):
-                    self._counters.clear(f"{subject}:{name}")
-            self._clear_failed(subject)
-        return ended
+            return _ended(subject, self._counters.remove([f"{subject}:{name}" for name in self._lifetimes]))
 
     def refuse(self, subject: str) -> None:
         """Count an attempt that a lock refused. The audit log gets the sum, so that guesses cannot fill the disk."""
         with outages():
-            if self._counters.get(f"{subject}:refused"):
-                self._counters.incr(f"{subject}:refused", _DAY)
+            self._counters.incr(f"{subject}:refused", self._max_duration + _DAY)
 
-    def ended(self, subject: str, *, by_hand: bool = False) -> Ended | None:
-        """The lock that has ended and was not reported yet. Only one caller gets it.
-
-        `by_hand=True` also reports a lock that still stands, because the caller is about to clear it.
-        """
+    def ended(self, subject: str, seen: Reading | None = None) -> Ended | None:
+        """The lock that has ended and was not reported yet. Only one caller gets it."""
+        counts = (seen or self.look(subject)).counts
+        if f"{subject}:refused" not in counts or f"{subject}:lock" in counts:
+            return None
         with outages():
-            refused = self._counters.get(f"{subject}:refused")
-            if not refused or (not by_hand and self._counters.get(f"{subject}:lock")):
+            left_over = [f"{subject}:f:{number}" for number in self._numbers]
+            return _ended(subject, self._counters.remove([f"{subject}:refused", *left_over]))
+
+    def _used_up(self, subject: str, seen: Reading) -> tuple[int, ...]:
+        return tuple(number for number in self._numbers if f"{subject}:f:{number}" in seen.counts)
+
+    def _keys_of(self, slot: Slot) -> list[str]:
+        """The counters that this check alone has written."""
+        if slot.lapsed:
+            return []
+        kinds = ("p", "f") if slot.outlasts else ("p",)
+        return [f"{slot.subject}:{kind}:{slot.number}" for kind in kinds]
+
+    def _catch_up(self, subject: str, seen: Reading) -> Locked | None:
+        """Start the lock that is missing: all slots are used up, and no check is in progress that could start it."""
+        if len(self._used_up(subject, seen)) < self._policy.failures:
+            return None
+        if any(f"{subject}:p:{number}" in seen.counts for number in self._numbers):
+            return None
+        return self._lock(subject, seen)
+
+    def _lock(self, subject: str, seen: Reading) -> Locked | None:
+        """Lock the subject. Of several requests that do so at once, one gets the lock and the others None.
+
+        `refused` comes first, and `ended` frees the slots together with it. So an outage at any of these statements
+        leaves a lock or free slots, and a lock lasts once.
+        """
+        seconds = self._next_duration(subject, seen)
+        with outages():
+            if self._counters.incr(f"{subject}:refused", seconds + _DAY) != 1:
+                self._counters.incr(f"{subject}:refused", seconds + _DAY, -1)
                 return None
-            if self._counters.incr(f"{subject}:reported", _SLOT_EXPIRES) != 1:
-                return None
-            self._counters.clear(f"{subject}:refused")
-            self._counters.clear(f"{subject}:reported")
-        return Ended(refused - 1)
+            # The lock is written before the slots are freed, so the subject is counted or locked at every moment.
+            self._counters.incr(f"{subject}:lock", seconds)
+            self._raise_level(subject, seen)
+            self._counters.remove([f"{subject}:f:{number}" for number in self._numbers])
+        return Locked(seconds, begun=True)
+
+    def _next_duration(self, subject: str, seen: Reading) -> int:
+        """Seconds of the next lock: `duration`, doubled for each lock in a row up to `max_duration`."""
+        level = min(seen.counts.get(f"{subject}:level", (0, 0))[0], 30)
+        return min(int(self._policy.duration.total_seconds()) << level, self._max_duration)
+
+    def _raise_level(self, subject: str, seen: Reading) -> None:
+        """Count one more lock in a row, if locks double. A row ends `2 * max_duration` + 1 day after its last."""
+        if self._doubles:
+            level = seen.counts.get(f"{subject}:level", (0, 0))[0] + 1
+            self._counters.remove([f"{subject}:level"])
+            self._counters.incr(f"{subject}:level", 2 * self._max_duration + _DAY, level)
+
+
+def _ended(subject: str, removed: Mapping[str, int]) -> Ended | None:
+    """The lock that these removed counters were of. `refused` is one more than the attempts that the lock refused."""
+    refused = removed.get(f"{subject}:refused", 0)
+    return Ended(refused - 1) if refused else None

@@ -18,7 +18,7 @@ from nipo_auth_mw._web.origin import is_from_elsewhere, is_other_address, names_
 from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, is_navigation
 from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.routes import Route
-from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.errors import DatabaseUnavailable
 from nipo_auth_mw.models import User
 
 CROSS_SITE_REFUSED = EventType("cross_site_refused")
@@ -122,7 +122,7 @@ def unavailable(web: WebContext, environ: Environ, problem: Exception) -> Respon
     The log gets what this package says of an outage. Of any other error it gets the place and the type, never the
     message, which may quote a field.
     """
-    if isinstance(problem, StoreUnavailable):
+    if isinstance(problem, DatabaseUnavailable):
         _log.error("answered 503: %s", problem)
     else:
         frames = "".join(traceback.format_tb(problem.__traceback__))

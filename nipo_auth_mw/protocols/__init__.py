@@ -15,6 +15,8 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from nipo_auth_mw.models import AccountState, EmailChange, Event, Message, Seal, StoredSession
+from nipo_auth_mw.protocols._counters import BatchCounters as BatchCounters
+from nipo_auth_mw.protocols._counters import Counters as Counters
 from nipo_auth_mw.protocols._outbox import OutboxStore as OutboxStore
 
 
@@ -144,6 +146,14 @@ class SessionStore(Protocol):
 
 
 @runtime_checkable
+class SurplusSessions(Protocol):
+    """Optional: the session store finds the sessions that an account has too many of, without reading the others."""
+
+    def surplus_sessions(self, user_id: str, *, keep: int) -> Sequence[StoredSession]:
+        """The sessions of an account beyond the `keep` with the latest `seen_at`."""
+
+
+@runtime_checkable
 class AccountStateStore(Protocol):
     """The state beside an account (`models.AccountState`), by the account's id. The store need not know the account.
 
@@ -229,6 +239,14 @@ class JoinedSessionStore(Protocol):
 
 
 @runtime_checkable
+class JoinedUserStore(Protocol):
+    """Optional: one object is the user store and the store of account states, and reads both at once."""
+
+    def find_by_email_with_state(self, email: str) -> tuple[Account | None, AccountState]:
+        """As `UserStore.find_by_email`, with the account's state; `AccountState()` without an account."""
+
+
+@runtime_checkable
 class AuditLog(Protocol):
     """The append-only audit log of sign-ins, sign-outs and changes (ASVS 5 16.3)."""
 
@@ -295,30 +313,6 @@ class Mailer(Protocol):
     def send(self, message: Message) -> None:
         """Deliver one mail to `message.to` and to no other address. Raises `MailerError`; the outbox then tries again,
         unless the error is permanent, or unconfirmed: then the mail may have been delivered, and is not sent twice."""
-
-
-@runtime_checkable
-class Counters(Protocol):
-    """The counters of the lock-out and the rate limits (ASVS 5 6.3.1). Every synchronous `limits` storage has these
-    methods."""
-
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Add `amount` and return the sum, in one atomic step. No two callers get the same sum.
-
-        The first call starts the counter at 0 with a lifetime of `expiry` seconds, which later calls do not prolong.
-        """
-
-    def get(self, key: str) -> int:
-        """The count; 0 for a counter that does not exist or has expired."""
-
-    def get_expiry(self, key: str) -> float:
-        """The moment at which the counter expires, in seconds since 1970; the present moment without a counter."""
-
-    def clear(self, key: str) -> None:
-        """Remove one counter."""
-
-    def check(self) -> bool:
-        """Whether the storage answers."""
 
 
 @runtime_checkable

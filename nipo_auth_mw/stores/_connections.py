@@ -10,7 +10,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import sqlalchemy as sa
 
-from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.errors import DatabaseUnavailable, StoreUnavailable
 from nipo_auth_mw.stores._outages import Outages, is_contention, is_lost_preparation
 from nipo_auth_mw.stores._pool import ConnectionPool, PooledConnection, WriteLock
 from nipo_auth_mw.stores._setup import Setup
@@ -195,7 +195,7 @@ class Connections:
         current = self._transactions.pop(me)
         if current.lost:
             self._pool.discard(current)
-            return StoreUnavailable("the connection was lost, and with it the transaction")
+            return DatabaseUnavailable("the connection was lost, and with it the transaction")
         try:
             current.cursor.execute(how)
         except BaseException as problem:
@@ -249,11 +249,11 @@ def _count_changed(current: PooledConnection, sql: str, parameters: Sequence[obj
 
 def _refuse_if_lost(current: PooledConnection) -> None:
     if current.lost:
-        raise StoreUnavailable("the connection was lost, and with it the transaction")
+        raise DatabaseUnavailable("the connection was lost, and with it the transaction")
 
 
 def _refuse_after_failure(current: PooledConnection) -> None:
     """Some databases roll back at a failed statement; the later statements would then be committed alone."""
     _refuse_if_lost(current)
     if current.failed:
-        raise StoreUnavailable("a statement of this transaction failed, so it cannot be committed")
+        raise DatabaseUnavailable("a statement of this transaction failed, so it cannot be committed")

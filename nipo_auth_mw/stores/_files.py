@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.errors import DatabaseUnavailable, StoreUnavailable
 
 _OWNER_ONLY = 0o600
 _BESIDE = ("", "-wal", "-shm", "-journal")
@@ -25,7 +25,7 @@ def create_private(path: str) -> None:
     except FileExistsError:
         return
     except OSError as problem:
-        raise StoreUnavailable(f"the database file {path} cannot be created ({problem.strerror})") from None
+        raise DatabaseUnavailable(f"the database file {path} cannot be created ({problem.strerror})") from None
 
 
 def keep_private(path: str) -> None:

@@ -188,6 +188,10 @@ class MemoryStore(MemoryOutbox):
             found = [session for session in self._sessions.values() if session.user_id == user_id]
         return sorted(found, key=lambda session: session.seen_at, reverse=True)
 
+    def surplus_sessions(self, user_id: str, *, keep: int) -> Sequence[StoredSession]:
+        """See `SurplusSessions.surplus_sessions`."""
+        return self.sessions_of(user_id)[keep:]
+
     def expired_sessions(
         self, *, persistent_before: float, browser_before: float, created_before: float, limit: int
     ) -> Sequence[StoredSession]:

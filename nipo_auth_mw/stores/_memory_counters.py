@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping, Sequence
 
 _FIRST_PRUNING = 1024
 
 
 class MemoryCounters:
-    """Counters in a dict, with the methods of a `limits` storage; see `protocols.Counters`.
+    """Counters in a dict, with the methods of a `limits` storage; see `protocols.BatchCounters`.
 
     `incr` adds and reads under one lock, so no two callers get the same sum. The `MemoryStorage` of limits releases its
     lock before it reads the sum: two guesses of an attacker can then share one attempt slot. Starts no thread: `incr`
@@ -29,7 +30,7 @@ class MemoryCounters:
             count, expires = self._rows.get(key, (0, now))
             if expires <= now:
                 count, expires = 0, now + expiry
-            self._rows[key] = count + amount, expires
+            self._rows[key] = count + amount, min(expires, now + expiry)
             if len(self._rows) >= self._prune_at:
                 self._prune(now)
             return count + amount
@@ -59,6 +60,24 @@ class MemoryCounters:
         """Remove one counter."""
         with self._lock:
             self._rows.pop(key, None)
+
+    def read(self, lifetimes: Mapping[str, int]) -> Mapping[str, tuple[int, float]]:
+        """See `BatchCounters.read`."""
+        with self._lock:
+            now = time.time()
+            for key in lifetimes.keys() & self._rows.keys():
+                count, expires = self._rows[key]
+                if expires > now + lifetimes[key]:
+                    self._rows[key] = count, now + lifetimes[key]
+            found = {key: self._rows[key] for key in lifetimes.keys() & self._rows.keys()}
+        return {key: (count, expires - now) for key, (count, expires) in found.items() if expires > now}
+
+    def remove(self, keys: Sequence[str]) -> Mapping[str, int]:
+        """See `BatchCounters.remove`."""
+        with self._lock:
+            now = time.time()
+            removed = {key: self._rows.pop(key) for key in keys if key in self._rows}
+        return {key: count for key, (count, expires) in removed.items() if expires > now}
 
     def _prune(self, now: float) -> None:
         self._rows = {key: row for key, row in self._rows.items() if row[1] > now}

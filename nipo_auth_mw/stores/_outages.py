@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.errors import DatabaseUnavailable, StoreUnavailable
 
 _CONTENTION = {"40001", "40P01", "55P03", "57014", "1205", "1213", "SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT"}
 """Codes of statements that waited too long for other transactions: the server itself is in order."""
@@ -96,7 +96,7 @@ class Outages:
         name, code = type(_cause(problem)).__name__, code_of(problem)
         hint = _HINTS.get(code) or _HINTS.get(code.rpartition("_")[0]) or ("" if code else _hint_without_code(problem))
         reason = f"{name} {code}".rstrip()
-        return StoreUnavailable(f"the database {self.where} cannot be used ({reason}{hint and ': '}{hint})")
+        return DatabaseUnavailable(f"the database {self.where} cannot be used ({reason}{hint and ': '}{hint})")
 
 
 def _hint_without_code(problem: BaseException) -> str:

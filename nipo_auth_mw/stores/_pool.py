@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from nipo_auth_mw._runtime.per_process import PerProcess, at_fork
-from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.errors import DatabaseUnavailable
 
 WAIT_SECONDS = 2.0
 """How long a request waits for a connection that is lent to others."""
@@ -37,7 +37,7 @@ class WriteLock:
         """Hold the lock. Raises `StoreUnavailable` after 5 seconds of waiting."""
         lock = self._lock
         if not lock.acquire(timeout=_LOCK_SECONDS):
-            raise StoreUnavailable("the database is busy with other writers")
+            raise DatabaseUnavailable("the database is busy with other writers")
         try:
             yield
         finally:
@@ -49,16 +49,17 @@ class WriteLock:
 
 class PooledConnection:
     """One connection. `cursor` is the driver's, which spares the statements of every request SQLAlchemy's overhead.
-    `begin` is the statement that opens a transaction.
+    `begin` is the statement that opens a transaction; `embedded` says that the database is in this process.
 
     `failed`: a statement of its transaction failed, so the transaction can only be rolled back. `lost`: an outage broke
     the connection, so no later statement may use it.
     """
 
-    __slots__ = ("begin", "connection", "cursor", "failed", "generation", "lost", "opened_at", "pid")
+    __slots__ = ("begin", "connection", "cursor", "embedded", "failed", "generation", "lost", "opened_at", "pid")
 
-    def __init__(self, connection: sa.Connection, begin: str) -> None:
+    def __init__(self, connection: sa.Connection, begin: str, *, embedded: bool = False) -> None:
         self.connection = connection
+        self.embedded = embedded
         self.cursor: Any = connection.connection.cursor()
         self.begin = begin
         self.generation = 0
@@ -68,6 +69,10 @@ class PooledConnection:
 
     def close(self) -> None:
         """Close the connection in any state. The database rolls back an open transaction."""
+        if self.embedded:
+            # SQLite keeps a closed connection and its locks as long as a statement of it exists.
+            with suppress(Exception):
+                self.cursor.execute("ROLLBACK")
         with suppress(Exception):
             self.connection.invalidate()
             self.connection.close()
@@ -171,7 +176,7 @@ class ConnectionPool:
                         return self._idle.pop()
                     left = deadline - time.monotonic()
                     if left <= 0:
-                        raise StoreUnavailable(f"all {self.size} connections to the database are in use")
+                        raise DatabaseUnavailable(f"all {self.size} connections to the database are in use")
                     opened.changed.wait(left)
                 opened.count += 1
             finally:

@@ -85,7 +85,7 @@ email_change = _table(
 session = _table(
     "session",
     sa.Column("key", _key(128), primary_key=True),
-    sa.Column("user_id", _key(64), nullable=False, index=True),
+    sa.Column("user_id", _key(64), nullable=False),
     # `user_id` as a number, to join `account` by its key; NULL for a host app's id that is no number.
     sa.Column("account_id", sa.BigInteger),
     _text("stamp"),
@@ -97,6 +97,7 @@ session = _table(
     _text("user_agent"),
     sa.Column("confirmed_at", sa.Double, nullable=False, server_default="0"),
     sa.Index("ix_nipo_auth_session_idle", "persistent", "seen_at"),
+    sa.Index("ix_nipo_auth_session_of_user", "user_id", "seen_at"),
 )
 
 event = _table(
@@ -257,7 +258,7 @@ def _outbox(connection: sa.Connection) -> None:
     tables_for(connection.dialect.name).tables[outbox.name].create(connection, checkfirst=True)
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _complete, _attributes, _outbox)
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _complete, _attributes, _outbox, _complete)
 """Step n upgrades version n - 1 to n. Each step can run again after an interrupted run."""
 
 VERSION = len(STEPS)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from nipo_auth_mw.stores._pool import PooledConnection
+
+T = TypeVar("T")
 
 ANSWER_SECONDS = 3
 """After this many seconds a server ends a statement."""
@@ -41,7 +42,7 @@ class Setup:
             begin = {"sqlite": self._sqlite, "postgresql": self._postgresql}.get(self._backend, self._mariadb)(
                 connection
             )
-            return PooledConnection(connection, begin)
+            return PooledConnection(connection, begin, embedded=self._backend == "sqlite")
         except BaseException:
             connection.invalidate()
             connection.close()
@@ -65,7 +66,8 @@ class Setup:
         """
         driver: Any = connection.connection.dbapi_connection
         # libpq waits for an answer without a limit, and a frozen server still acknowledges what it receives.
-        driver.wait = partial(driver.wait, timeout=_SILENCE_SECONDS)
+        wait, outage = driver.wait, connection.dialect.loaded_dbapi.OperationalError
+        driver.wait = lambda steps, *given, **named: wait(_bounded(steps, outage), *given, **named)
         cursor = driver.cursor()
         cursor.execute("SELECT pg_backend_pid()")
         limits = {
@@ -87,6 +89,24 @@ class Setup:
         )
         connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         return "BEGIN"
+
+
+def _bounded(steps: Generator[Any, Any, T], outage: type[Exception]) -> Generator[Any, Any, T]:
+    """The steps of an exchange with PostgreSQL. Raises `outage` after five seconds without any readiness.
+
+    psycopg (3.2) resumes a step every tenth of a second with 0, so that it can look at the time.
+    """
+    ends = time.monotonic() + _SILENCE_SECONDS
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() >= ends:
+                raise outage("the server does not answer")
+            wanted = steps.send(ready)
+    except StopIteration as done:
+        result: T = done.value
+        return result
 
 
 class _Inode:

@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from nipo_auth_mw.errors import ConfigError, StoreUnavailable
+from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable
 from nipo_auth_mw.stores import _engines, _files, _schema
 from nipo_auth_mw.stores._connections import Connections
 from nipo_auth_mw.stores._outages import Outages
@@ -132,6 +132,6 @@ def _lock_schema(connection: sa.Connection) -> str:
         # MariaDB's CREATE TABLE commits, which ends every lock of the transaction.
         name = f"CONCAT(LEFT(DATABASE(), 40), '.{_LOCK_NAME}')"
         if connection.exec_driver_sql(f"SELECT GET_LOCK({name}, 5)").scalar() != 1:
-            raise StoreUnavailable("another process keeps the schema locked")
+            raise DatabaseUnavailable("another process keeps the schema locked")
         return f"DO RELEASE_LOCK({name})"
     return ""

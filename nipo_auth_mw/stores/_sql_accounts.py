@@ -8,14 +8,20 @@ from typing import Any
 import sqlalchemy as sa
 
 from nipo_auth_mw.errors import EmailTaken
-from nipo_auth_mw.models import Account
+from nipo_auth_mw.models import Account, AccountState
 from nipo_auth_mw.stores._connections import Connections
-from nipo_auth_mw.stores._schema import account
+from nipo_auth_mw.stores._schema import account, account_state
+from nipo_auth_mw.stores._sql_account_states import NO_STATE, STATE, state_of
 from nipo_auth_mw.stores._statements import number_of, plain, savepoint, storable
 
 _COLUMNS = tuple(account.c[name] for name in Account._fields)
 _BY_ID = sa.select(*_COLUMNS).where(account.c.id == sa.bindparam("id"))
 _BY_EMAIL = sa.select(*_COLUMNS).where(account.c.email == sa.bindparam("email"))
+_WITH_STATE = (
+    sa.select(*_COLUMNS, *STATE)
+    .select_from(account.outerjoin(account_state, account_state.c.user_id == sa.cast(account.c.id, sa.String(20))))
+    .where(account.c.email == sa.bindparam("email"))
+)
 # SQLite's LIKE refuses a pattern of more than 50,000 bytes; no address or name is this long.
 _LONGEST_SEARCH = 1000
 
@@ -40,6 +46,13 @@ class SQLAccounts:
         """See `UserStore.find_by_email`."""
         rows = self._db.look_up(_BY_EMAIL, email=email) if storable(email) else ()
         return _account(rows[0]) if rows else None
+
+    def find_by_email_with_state(self, email: str) -> tuple[Account | None, AccountState]:
+        """See `JoinedUserStore.find_by_email_with_state`."""
+        for row in self._db.look_up(_WITH_STATE, email=email) if storable(email) else ():
+            state = row[len(_COLUMNS) :]
+            return _account(row[: len(_COLUMNS)]), NO_STATE if state[0] is None else state_of(*state)
+        return None, NO_STATE
 
     def set_password_hash(self, user_id: str, new: str, *, expected: str | None) -> bool:
         """See `UserStore.set_password_hash`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import count
 
 import sqlalchemy as sa
@@ -15,11 +17,14 @@ from nipo_auth_mw.stores._statements import compiled, upsert
 
 _PRUNE_EVERY = 256
 _BATCH = 1000
+_CLOCK_TOLERANCE = 60.0
+"""Seconds by which the clocks of two machines may differ before a counter of one looks too long to the other."""
+_ROW = (counter.c.key, counter.c.amount, counter.c.expires_at)
 _CLEAR = sa.delete(counter).where(counter.c.key == sa.bindparam("of_key"))
 
 
 class SQLCounters:
-    """Counters in a table of the store, with the methods of a `limits` storage; see `protocols.Counters`.
+    """Counters in a table of the store, with the methods of a `limits` storage; see `protocols.BatchCounters`.
 
     `incr` is one atomic statement that returns the sum, so no two callers of any process get the same one. Counters use
     a connection of their own, outside `transaction()`: a rollback gives an attacker no guess back. With SQLite, which
@@ -36,6 +41,29 @@ class SQLCounters:
         self._incr = compiled(_increment(engine), engine)
         row = sa.select(counter.c.amount, counter.c.expires_at).where(counter.c.key == sa.bindparam("key"))
         self._get = compiled(row, engine)
+
+    def read(self, lifetimes: Mapping[str, int]) -> Mapping[str, tuple[int, float]]:
+        """See `BatchCounters.read`. One statement; a second one for each counter that a clock ahead of this one wrote.
+
+        Writes nothing for a counter that looks up to a minute too long: no two machines have the same time.
+        """
+        found: dict[str, tuple[int, float]] = {}
+        now = time.time()
+        for key, amount, expires_at in self._db.look_up(_rows_of(len(lifetimes)), **_numbered(lifetimes)):
+            left, longest = expires_at - now, lifetimes[key]
+            if left > longest + _CLOCK_TOLERANCE:
+                self._db.repeatable(_SHORTEN, of_key=key, former=expires_at, sooner=now + longest)
+            if left > 0:
+                found[key] = int(amount), min(left, longest)
+        return found
+
+    def remove(self, keys: Sequence[str]) -> Mapping[str, int]:
+        """See `BatchCounters.remove`. Inside `transaction()` it belongs to it, on every database."""
+        now = time.time()
+        db = self._store if self._store.in_transaction else self._connections
+        with db.write_lock():
+            rows = db.look_up(_removal_of(len(keys)), **_numbered(keys))
+        return {key: int(amount) for key, amount, expires_at in rows if expires_at > now}
 
     @property
     def _db(self) -> Connections:
@@ -107,15 +135,44 @@ class SQLCounters:
         return len(keys)
 
 
+_SHORTEN = (
+    sa.update(counter)
+    .where(counter.c.key == sa.bindparam("of_key"), counter.c.expires_at == sa.bindparam("former", type_=sa.Double()))
+    .values(expires_at=sa.bindparam("sooner", type_=sa.Double()))
+)
+
+
+def _numbered(keys: Iterable[str]) -> dict[str, str]:
+    return {f"key_{number}": key for number, key in enumerate(keys)}
+
+
+def _one_of(many: int) -> sa.ColumnElement[bool]:
+    return counter.c.key.in_([sa.bindparam(f"key_{number}") for number in range(many)])
+
+
+@cache
+def _rows_of(many: int) -> sa.ClauseElement:
+    """The statement that reads this many counters."""
+    return sa.select(*_ROW).where(_one_of(many))
+
+
+@cache
+def _removal_of(many: int) -> sa.ClauseElement:
+    """The statement that removes this many counters."""
+    return sa.delete(counter).where(_one_of(many)).returning(*_ROW)
+
+
 def _increment(engine: sa.Engine) -> sa.ClauseElement:
     amount = sa.bindparam("amount", type_=sa.BigInteger())
     now: sa.BindParameter[float] = sa.bindparam("now", type_=sa.Double())
     expires_at: sa.BindParameter[float] = sa.bindparam("expires_at", type_=sa.Double())
     over = counter.c.expires_at <= now
+    # A counter that a clock ahead of this one wrote lasts no longer than its lifetime, either.
+    new_expiry = sa.or_(over, counter.c.expires_at > expires_at)
     changes = (
         # MariaDB's later assignments read the results of earlier ones, so `amount` comes first.
         ("amount", sa.case((over, amount), else_=counter.c.amount + amount)),
-        ("expires_at", sa.case((over, expires_at), else_=counter.c.expires_at)),
+        ("expires_at", sa.case((new_expiry, expires_at), else_=counter.c.expires_at)),
     )
     first = {"key": sa.bindparam("key"), "amount": amount, "expires_at": expires_at}
     statement: sa.ClauseElement = upsert(engine, counter, first, changes).returning(counter.c.amount)

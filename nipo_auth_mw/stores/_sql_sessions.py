@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -24,6 +25,8 @@ _TOUCH = (
 _MARK_SENT = sa.update(session).where(_OF_KEY).values(sent_at=sa.bindparam("sent"))
 _END = sa.delete(session).where(_OF_KEY).returning(*_SESSION)
 _OF_USER = sa.select(*_SESSION).where(session.c.user_id == sa.bindparam("user_id")).order_by(session.c.seen_at.desc())
+_BEYOND = _OF_USER.limit(sa.bindparam("most")).offset(sa.bindparam("keep"))
+_MANY = 1_000_000
 _CONFIRM = sa.update(session).where(_OF_KEY).values(confirmed_at=sa.bindparam("confirmed"))
 
 
@@ -97,12 +100,17 @@ class SQLSessions:
 
     def sessions_of(self, user_id: str) -> Sequence[StoredSession]:
         """See `SessionStore.sessions_of`."""
+        return self._of_user(_OF_USER, user_id)
+
+    def surplus_sessions(self, user_id: str, *, keep: int) -> Sequence[StoredSession]:
+        """See `SurplusSessions.surplus_sessions`."""
+        return self._of_user(_BEYOND, user_id, keep=keep, most=_MANY)
+
+    def _of_user(self, statement: sa.Select[Any], user_id: str, **numbers: int) -> list[StoredSession]:
         if not storable(user_id):
             return []
-        return [
-            StoredSession._make((*row[:6], row[6] == 1, *row[7:]))
-            for row in self._db.look_up(_OF_USER, user_id=user_id)
-        ]
+        rows = self._db.look_up(statement, user_id=user_id, **numbers)
+        return [StoredSession._make((*row[:6], row[6] == 1, *row[7:])) for row in rows]
 
     def expired_sessions(
         self, *, persistent_before: float, browser_before: float, created_before: float, limit: int

@@ -382,7 +382,7 @@ def test_mails_that_an_account_causes_are_counted_for_it_alone(clock):
 def test_the_clock_is_the_one_of_the_counters_server_where_it_has_one():
     counters = door()._services.counters
     assert server_time(counters) is None
-    with mock.patch.object(counters, "storage", SimpleNamespace(time=lambda: (7, 250_000)), create=True):
+    with mock.patch.object(counters, "server", SimpleNamespace(time=lambda: (7, 250_000)), create=True):
         assert server_time(counters) == 7.25
 
 

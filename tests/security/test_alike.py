@@ -47,8 +47,8 @@ def test_en1_en2_a_wrong_password_costs_everybody_the_same(answers):
     assert one.status.startswith("401")
     assert one.done.hashes == ["verify"]
     assert one.done.history == ["sign_in_failed reason"]
-    assert len(one.done.statements) > 10
-    assert len(one.done.counters) > 5
+    assert len(one.done.statements) > 6
+    assert len(one.done.counters) > 2
 
 
 def test_ru19_a_dearer_hash_in_the_store_costs_everybody_the_same(answers):

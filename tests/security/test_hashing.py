@@ -314,7 +314,7 @@ def test_ru19_all_work_of_one_check_is_done_in_one_slot_of_the_pool(furnished: C
     one = furnished()
     pool, ran = one.auth._services.hashing.hash_pool, []
     run = pool.run
-    pool.run = lambda call, *given: ran.append(call) or run(call, *given)  # type: ignore[method-assign]
+    pool.run = lambda call, *given, **meanwhile: ran.append(call) or run(call, *given, **meanwhile)  # type: ignore[method-assign]
     one.work("nobody@example.com")
     assert len(ran) == 1
 

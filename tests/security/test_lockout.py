@@ -128,6 +128,7 @@ def test_lk5_it_locks_again_after_a_lock(door):
     with time_machine.travel(START, tick=False) as clock:
         for _ in range(3):
             assert refusals(auth, 5)[-1] == Refused("invalid_credentials", 300, detail="lock_begun")
+            assert attempt(auth, PASSWORD) == Refused("locked", 300)
             clock.shift(301)
     assert len(events(auth, "locked")) == 3
 

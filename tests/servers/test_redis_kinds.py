@@ -1,0 +1,95 @@
+"""Counters in Redis by Sentinel, in a Redis Cluster, and through Valkey's client: the lock holds in each."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from nipo_auth_mw import LockoutPolicy
+from nipo_auth_mw.testing import fast_hasher
+from tests._services import absent, needed
+from tests.kit import PASSWORD, WRONG, SpyHasher, browser, middleware, person, sign_in
+from tests.servers.conftest import free_port, wait_for
+
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+
+
+class Servers:
+    """Redis servers of one test in a folder of its own."""
+
+    def __init__(self, folder):
+        self.folder, self.running = folder, []
+
+    def start(self, *options, sentinel=""):
+        port = free_port()
+        command = ["redis-server"]
+        if sentinel:
+            (self.folder / f"{port}.conf").write_text(sentinel)
+            command += [str(self.folder / f"{port}.conf"), "--sentinel"]
+        command += ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.folder), *options]
+        self.running.append(subprocess.Popen(command, **QUIET))
+        wait_for(port, self.running[-1])
+        return port
+
+    def ask(self, port, *words):
+        return subprocess.run(["redis-cli", "-p", str(port), *words], capture_output=True, text=True).stdout
+
+    def stop(self):
+        for one in self.running:
+            one.kill()
+            one.communicate()
+
+
+@pytest.fixture
+def servers(tmp_path):
+    needed("redis")
+    if shutil.which("redis-server") is None or shutil.which("redis-cli") is None:
+        absent("redis-server is not installed")
+    servers = Servers(tmp_path)
+    yield servers
+    servers.stop()
+
+
+def alone(servers):
+    needed("valkey")
+    return f"valkey://127.0.0.1:{servers.start('--save', '', '--appendonly', 'no')}"
+
+
+def by_sentinel(servers):
+    """A primary and a replica that gets nothing: a slot that is read there would look free for ever."""
+    primary = servers.start("--save", "", "--appendonly", "no")
+    servers.start("--save", "", "--appendonly", "no", "--replicaof", "127.0.0.1", str(primary))
+    watched = f"sentinel monitor counters 127.0.0.1 {primary} 1\n"
+    return f"redis+sentinel://127.0.0.1:{servers.start(sentinel=watched)}/counters"
+
+
+def clustered(servers):
+    port = servers.start("--save", "", "--appendonly", "no", "--cluster-enabled", "yes")
+    servers.ask(port, "cluster", "addslotsrange", "0", "16383")
+    ends = time.monotonic() + 20
+    while "cluster_state:ok" not in servers.ask(port, "cluster", "info"):
+        assert time.monotonic() < ends
+    return f"redis+cluster://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("kind", [alone, by_sentinel, clustered])
+def test_the_lock_holds(servers, kind):
+    spy = SpyHasher(fast_hasher())
+    auth = middleware(hasher=spy, lockout=LockoutPolicy(storage=kind(servers)))
+    person(auth)
+    spy.verified.clear()
+    statuses = [sign_in(browser(auth), password=WRONG).status_int for _ in range(7)]
+    assert statuses == [401] * 5 + [429] * 2
+    assert len(spy.verified) == 5
+    assert sign_in(browser(auth), password=PASSWORD).status_int == 429
+    auth.accounts.unlock("1")
+    assert sign_in(browser(auth), password=PASSWORD).status_int == 303
+
+
+def test_an_app_starts_while_its_cluster_is_down(servers):
+    auth = middleware(lockout=LockoutPolicy(storage=f"redis+cluster://127.0.0.1:{free_port()}"))
+    person(auth)
+    assert sign_in(browser(auth)).status_int == 503
