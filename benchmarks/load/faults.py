@@ -50,14 +50,9 @@ def of(set_up: SetUp) -> list[Fault]:
     if set_up.nodes > 1:
         last = Fault("`kill -9` of one gunicorn of two", lambda house: house.nodes[-1].kill(), _launch_last)
         faults.insert(1, last)
-        faults += [
-            Fault(
-                f"clock of one gunicorn {AHEAD} s ahead", lambda house: house.step(AHEAD), lambda house: house.step(0)
-            ),
-            Fault(
-                f"clock of one gunicorn {AHEAD} s behind", lambda house: house.step(-AHEAD), lambda house: house.step(0)
-            ),
-        ]
+    whose = "clock" if set_up.store == "sqlite" else "clock of one machine of two"
+    for way, seconds in (("ahead", AHEAD), ("behind", -AHEAD)):
+        faults.append(Fault(f"{whose} {AHEAD} s {way}, then right", _step(seconds), _step(0)))
     if set_up.store == "sqlite":
         faults.append(
             Fault("disk of the SQLite file full", lambda house: house.disk.fill(), lambda house: house.disk.free())
@@ -103,6 +98,11 @@ def _reload_all(house: House) -> None:
 def _launch_last(house: House) -> None:
     """The same for one of them."""
     house.nodes[-1].launch()
+
+
+def _step(seconds: int) -> Callable[[House], None]:
+    """The clock of one machine is set."""
+    return lambda house: house.step(seconds)
 
 
 def _quick_mail(house: House) -> None:

@@ -17,7 +17,7 @@ from benchmarks.load.processes import Process, free_port
 from benchmarks.load.servers import Gunicorn, MailServer, Nginx, Postgres, Redis, SmallDisk
 
 CLOCK = "clock"
-"""The file with the offset of the clock of the last node."""
+"""The file with the offset of a clock."""
 
 
 class SetUp(NamedTuple):
@@ -77,7 +77,7 @@ class House:
         return {site.SETTINGS: json.dumps(self.settings | moved)}
 
     def step(self, seconds: int) -> None:
-        """Set the clock of the last node ahead of the others, at once."""
+        """Set the clock of one machine so many seconds ahead, at once."""
         # The node reads while this writes: the file must never be empty.
         new = self.folder / "clock-new"
         new.write_text(f"{seconds}")
@@ -119,8 +119,8 @@ def running(set_up: SetUp, folder: Path, accounts: int, *, bare: bool = False, *
         house.step(0)
         house.accounts = _accounts(house.environment(), accounts)
         for number in range(set_up.nodes):
-            # The clock of the last of several can be moved, so that it differs from the others.
-            environment = house.environment(clock=0 < number == set_up.nodes - 1)
+            # SQLite is on one machine, which has one clock. Other nodes stand for machines, of which the last is wrong.
+            environment = house.environment(clock=set_up.store == "sqlite" or number == set_up.nodes - 1)
             house.nodes.append(house.gunicorn(f"gunicorn{number}", "application()", environment))
             started(house.nodes[-1])
         started(Nginx(folder, "nginx", house.nodes, port))
