@@ -51,8 +51,11 @@ class Delivery:
         self.answer: Callable[[QueuedMail], None] = _refuse
         self.report: Callable[[QueuedMail], None] = lambda _: None
 
-    def run(self, state: str, *, everything: bool = False, until: float | None = None) -> set[float]:
-        """Work on the mails that are due; with `everything`, once on those that wait for another try too.
+    def run(
+        self, state: str, *, everything: bool = False, early: float = 0.0, until: float | None = None
+    ) -> set[float]:
+        """Work on the mails that are due now or in `early` seconds; with `everything`, once on those that wait for
+        another try too.
 
         Begins none after the monotonic time `until`. Returns the pauses after which mails are due again. Raises
         `StoreUnavailable`.
@@ -63,7 +66,7 @@ class Delivery:
         postponed: list[QueuedMail] = []
         pauses: set[float] = set()
         while claimed := self._rows().claim_mails(
-            self._realm, state, now=time.time(), wait=wait, lease=LEASE, limit=limit
+            self._realm, state, now=time.time() + early, wait=wait, lease=LEASE, limit=limit
         ):
             for mail in claimed:
                 problem = work(mail)
@@ -94,7 +97,9 @@ class Delivery:
             self.answer(mail)
         except Overtaken:
             return None
-        except Exception as problem:
+        except BaseException as problem:
+            if isinstance(problem, KeyboardInterrupt):
+                raise
             if not isinstance(problem, StoreUnavailable):
                 _log.exception("a request for a mail could not be answered")
             return self._again(mail, _reason(problem))
@@ -106,9 +111,9 @@ class Delivery:
         if (mail.key, mail.queued_at) not in leases.sent:
             try:
                 message = self._compose(mail)
-            except StoreUnavailable:
+            except (StoreUnavailable, KeyboardInterrupt):
                 raise
-            except Exception as problem:
+            except BaseException as problem:
                 _log.exception("a mail could not be composed")
                 return self._again(mail, f"could not be composed ({type(problem).__qualname__})")
             leases.sending = mail

@@ -227,13 +227,16 @@ class Outbox:
 
     def _run(self, state: str, *, everything: bool = False, until: float | None = None) -> None:
         """Work on the mails of one state, and come back for those that have to be tried again."""
+        early = 0.0
         if self._exit_until is not None:
-            everything, until = True, self._exit_until
+            # What is in the store and waits for another try is left to other processes: a server that ends its workers
+            # often must not use up the tries.
+            everything, early, until = not self.is_durable, _DELAY * 2, self._exit_until
         elif state == "asked" and until is None:
             # A flood of requests must not hold up the renewal of claims, which is on the same thread.
             until = time.monotonic() + _TURN
         try:
-            pauses = self._delivery.run(state, everything=everything, until=until)
+            pauses = self._delivery.run(state, everything=everything, early=early, until=until)
         except StoreUnavailable:
             _log.warning("the store cannot be reached, so mails wait")
             pauses = {_LOOK_EVERY}

@@ -34,14 +34,6 @@ class Quotas:
         with outages():
             return self._counters.incr(f"{key or 'c:unknown'}:{what}", _MINUTE) == 1
 
-    def allow_mail_to(self, email: str, what: str, *, an_hour: int) -> bool:
-        """Whether a mail that any visitor can cause may go to this canonical address now.
-
-        At most one a minute and `an_hour` in any hour. Addresses without an account have the same quota, so the answer
-        does not reveal whether an account exists.
-        """
-        return self._allow(f"{self._names.address(email)}:{what}", an_hour, spaced=True)
-
     def allow_notification_to(self, user_id: str, what: str, *, an_hour: int, spaced: bool = True) -> bool:
         """Whether a mail that this account's user causes may be sent now.
 

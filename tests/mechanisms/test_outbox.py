@@ -195,6 +195,33 @@ def test_ru10_nothing_is_told_of_what_was_rolled_back(store):
     assert [mail.to for mail in outbox._mailer.outbox] == ["a1@example.com"]
 
 
+def test_ru10_the_end_of_a_process_sends_what_is_new_and_uses_up_no_tries():
+    outbox = outbox_of(mailer := Failing(0), MemoryStore())
+    outbox.put(a_mail(0, due_at=time.time() + 600, tries=1))
+    outbox.put(a_mail(1, due_at=outbox.due_at()))
+    assert outbox._finish()
+    assert [mail.to for mail in mailer.outbox] == ["a1@example.com"]
+    assert [mail.tries for mail in outbox.rows.mails(limit=9)] == [1]
+
+
+@pytest.mark.parametrize("problem", [StoreUnavailable("away"), asyncio.CancelledError(), RuntimeError()])
+def test_ru11_whatever_a_store_raises_the_next_request_is_answered(problem):
+    answered = []
+
+    def answer(request):
+        if request.to == "a0@example.com" and request.tries == 1:
+            raise problem
+        answered.append(request.to)
+        outbox.rows.remove_mail(request)
+
+    outbox = outbox_of(Failing(0), MemoryStore())
+    outbox.serve(answer, lambda mail: None)
+    outbox.put(*[a_mail(n, state="asked", user_id="", due_at=time.time() + 60 + n) for n in range(2)])
+    assert not outbox.flush(10)
+    assert outbox.flush(10)
+    assert answered == ["a1@example.com", "a0@example.com"]
+
+
 class Struck(BaseException):
     """As gevent.Timeout: no Exception."""
 

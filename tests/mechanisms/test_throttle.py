@@ -283,12 +283,12 @@ def test_what_anybody_can_cause_is_written_once_a_minute_for_a_client_address(cl
 def test_ma5_mails_go_a_minute_apart_and_so_many_in_any_hour(clock):
     quotas = door()._services.quotas
 
-    def may(email="tanaka@example.com", what="reset"):
-        return quotas.allow_mail_to(email, what, an_hour=2)
+    def may(user_id="1", what="reset"):
+        return quotas.allow_notification_to(user_id, what, an_hour=2)
 
     assert [may(), may()] == [True, False]
     assert may(what="lock mail")
-    assert may(email="suzuki@example.com")
+    assert may(user_id="2")
     clock.shift(59)
     assert not may()
     clock.shift(1)

@@ -16,7 +16,7 @@ from nipo_auth_mw import LockoutPolicy
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import fast_hasher
 from tests.kit import WRONG, SpyHasher, echo, middleware, person
-from tests.security.tools import login, session_pair, signed_in, who
+from tests.security.tools import ask, login, session_pair, signed_in, who
 
 real_thread = monkey.get_original("threading", "get_ident")
 HUB = real_thread()
@@ -119,6 +119,33 @@ def in_flight(folder):
     return who(auth, cookie)
 
 
+class Striking:
+    """A host app's mailer that bounds itself by gevent.Timeout, raises one, and leaves another behind."""
+
+    def __init__(self):
+        self.tries, self.sent = 0, []
+
+    def send(self, message):
+        self.tries += 1
+        if self.tries == 1:
+            gevent.Timeout(0.05).start()
+            raise gevent.Timeout
+        self.sent.append(message.to)
+
+
+def a_mailer_with_time_outs(folder):
+    """Who gets a mail after time-outs in the mailer and in the background greenlet."""
+    store = SQLStore(f"sqlite:///{folder}/mails.db")
+    store.create_schema()
+    auth = middleware(store=store, hasher=fast_hasher(), mailer=(mailer := Striking()))
+    for number in range(3):
+        person(auth, f"p{number}@example.com")
+        ask(auth, "POST", "/-/auth/forgot", form={"email": f"p{number}@example.com"})
+        gevent.sleep(0.3)
+    left = not auth.flush_mail(10)
+    return {"sent": sorted(mailer.sent), "left": left, "tries": mailer.tries}
+
+
 if __name__ == "__main__":
-    parts = (while_the_heart_beats, guesses, right_ones, identities, in_flight)
+    parts = (while_the_heart_beats, guesses, right_ones, identities, in_flight, a_mailer_with_time_outs)
     print(json.dumps({part.__name__: part(sys.argv[1]) for part in parts}))

@@ -55,3 +55,11 @@ def test_ev4_greenlets_never_see_each_others_identity(met):
 
 def test_se9_a_request_in_flight_on_a_greenlet_revives_nothing(met):
     assert met["in_flight"] == ""
+
+
+def test_ru11_time_outs_of_a_mailer_end_no_background_greenlet(met):
+    assert met["a_mailer_with_time_outs"] == {
+        "sent": [f"p{n}@example.com" for n in range(3)],
+        "left": False,
+        "tries": 4,
+    }
