@@ -67,7 +67,7 @@ class Outbox:
         self._asked = itertools.count(1)
         self._too_many_asked = False
         self._exit_until: float | None = None
-        self._looking = PeriodicJob(worker, self._look, after=_LOOK_EVERY, every=_LOOK_EVERY)
+        self._looking = PeriodicJob(self._answering, self._look, after=_LOOK_EVERY, every=_LOOK_EVERY)
         worker.on_submit(self.trigger)
         self._renewing = PerProcess(lambda: PeriodicJob(self._answering, self._renew, after=LEASE / 4, every=LEASE / 4))
         if mailer is None:
@@ -245,8 +245,8 @@ class Outbox:
                 self._submit(state, pause)
 
     def _look(self) -> None:
-        for state in ("asked", "waiting"):
-            self._submit(state, 0.0)
+        self._submit("waiting", 0.0)
+        self._run("asked")
 
     def _renew(self) -> bool:
         return self._delivery.renew()

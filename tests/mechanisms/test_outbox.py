@@ -222,6 +222,18 @@ def test_ru11_whatever_a_store_raises_the_next_request_is_answered(problem):
     assert answered == ["a1@example.com", "a0@example.com"]
 
 
+def test_ru10_a_process_looks_for_what_others_left_behind_while_requests_arrive():
+    store, worker = MemoryStore(), Worker()
+    outbox = Outbox(Failing(0), store, worker, composed)
+    for number in range(2):
+        store.add_mails([a_mail(number)])
+        # What a request leaves to the background, such as "last seen", is the occasion.
+        worker.submit(lambda: None)
+        outbox._answering.flush(10)
+        outbox._sending.flush(10)
+    assert [mail.to for mail in outbox._mailer.outbox] == ["a0@example.com"], "once in ten seconds"
+
+
 class Struck(BaseException):
     """As gevent.Timeout: no Exception."""
 
