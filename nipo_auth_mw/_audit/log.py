@@ -18,6 +18,10 @@ from nipo_auth_mw.protocols import AuditLog, Listener, Transactional
 _log = logging.getLogger("nipo_auth_mw")
 
 
+class EventNotWritten(StoreUnavailable):
+    """An event of a transaction could not be written, so nothing of the transaction is."""
+
+
 class EventLog:
     """Records events, each with its digest, and calls the listeners.
 
@@ -69,13 +73,17 @@ class EventLog:
     def transaction(self) -> Iterator[Record]:
         """Write changes and their events in one transaction: all of them, or none (ASVS 5 2.3.3, 16.5.3).
 
-        The `with` statement gives the function that records. Listeners are called after the transaction.
+        The `with` statement gives the function that records. Listeners are called after the transaction. Raises
+        `EventNotWritten` if an event is what could not be written, and `StoreUnavailable` for any other outage.
         """
         done: list[Event] = []
 
         def record(kind: EventType, **facts: Any) -> None:
             event = make_event(kind, **facts)
-            self._append(event)
+            try:
+                self._append(event)
+            except StoreUnavailable:
+                raise EventNotWritten("the audit log cannot be reached") from None
             done.append(event)
 
         with ExitStack() as stack:

@@ -94,7 +94,11 @@ class HashPool:
                 every_few_seconds()
             result: T = hashed.get()
             return result
-        future = self._state.get().threads.submit(call, *arguments)
+        try:
+            future = self._state.get().threads.submit(call, *arguments)
+        except RuntimeError:
+            # The interpreter ends while a server still answers its last requests: it starts no threads any more.
+            return call(*arguments)
         while every_few_seconds and not wait([future], _FEW_SECONDS).done:
             every_few_seconds()
         return future.result()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nipo_auth_mw._audit.events import EventType, Record
+from nipo_auth_mw._audit.log import EventNotWritten
 from nipo_auth_mw._flows.password_check import Attempt, settle
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, StoredSession
 from nipo_auth_mw.protocols import Account
 
@@ -80,8 +80,9 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
     try:
         with services.log.transaction() as record:
             stored, cookie, report = opened(record)
-    except StoreUnavailable:
-        # The audit log alone may be out of reach, which must not keep users out. A real outage raises again.
+    except EventNotWritten:
+        # The audit log alone may be out of reach, which must not keep users out. A real outage raises again. After any
+        # other error, as of a COMMIT without an answer, the session may be open: a second try could open two.
         stored, cookie, report = opened(services.log.record)
     report()
     device = services.known_devices.remember(proofs.device_cookie, account, state) if proofs.remember else None

@@ -31,6 +31,9 @@ SESSION_EXPIRED = EventType("session_expired")
 MAX_PER_ACCOUNT = 100
 _SEND_AGAIN = 30 * 86400
 _CLOCK_TOLERANCE = 300
+_CLOCK_APART = 900
+"""Seconds by which a session may begin in the future, so that it survives a clock that was wrong by some minutes. By so
+much longer it may last."""
 _SWEEP_BATCH = 500
 
 Found = tuple[StoredSession, AccountState, Account | None]
@@ -140,7 +143,7 @@ class Sessions:
             stored = stored._replace(seen_at=max(stored.seen_at, touched))
         idle = self._idle if stored.persistent else self._browser_idle
         over = now >= stored.seen_at + idle or now >= stored.created_at + self._absolute
-        if over or stored.created_at > now + _CLOCK_TOLERANCE:
+        if over or stored.created_at > now + _CLOCK_APART:
             self._expire(stored)
             return None
         if account is None or not account.active or not self._stamps.fits(stored.stamp, account, state):

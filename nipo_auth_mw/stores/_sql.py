@@ -23,13 +23,10 @@ from nipo_auth_mw.stores._sql_counters import SQLCounters
 from nipo_auth_mw.stores._sql_email_changes import SQLEmailChanges
 from nipo_auth_mw.stores._sql_outbox import SQLOutbox
 from nipo_auth_mw.stores._sql_sessions import SQLSessions
+from nipo_auth_mw.stores._statements import SERVER_CLOCKS
 
 _FEWEST_CONNECTIONS = 2
 _LOCK_NAME = "nipo_auth_schema"
-_CLOCKS = {
-    "postgresql": "SELECT EXTRACT(EPOCH FROM clock_timestamp())",
-    "mariadb": "SELECT UNIX_TIMESTAMP(NOW(6))",
-}
 
 
 class SQLStore(SQLAccounts, SQLSessions, SQLAccountStates, SQLEmailChanges, SQLOutbox, SQLAudit):
@@ -109,8 +106,8 @@ class SQLStore(SQLAccounts, SQLSessions, SQLAccountStates, SQLEmailChanges, SQLO
 
     def now(self) -> float | None:
         """The clock of the database server, in seconds since 1970; None for an SQLite file, which has no clock."""
-        sql = _CLOCKS.get(self._db.engine.dialect.name)
-        return float(self._db.fetch(sql, ())[0][0]) if sql else None
+        clock = SERVER_CLOCKS.get(self._db.engine.dialect.name)
+        return float(self._db.fetch(f"SELECT {clock}", ())[0][0]) if clock else None
 
     def close(self) -> None:
         """Close all connections. The next use opens them again."""

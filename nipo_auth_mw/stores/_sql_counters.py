@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from itertools import count
+from typing import Any
 
 import sqlalchemy as sa
 
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.stores._connections import Connections
 from nipo_auth_mw.stores._schema import counter
-from nipo_auth_mw.stores._statements import compiled, upsert
+from nipo_auth_mw.stores._statements import clock_of, compiled, upsert
 
 _PRUNE_EVERY = 256
 _BATCH = 1000
 _CLOCK_TOLERANCE = 60.0
-"""Seconds by which the clocks of two machines may differ before a counter of one looks too long to the other."""
-_ROW = (counter.c.key, counter.c.amount, counter.c.expires_at)
+"""Seconds by which a counter may seem too long before it is shortened; only a clock that was set back is meant."""
 _CLEAR = sa.delete(counter).where(counter.c.key == sa.bindparam("of_key"))
 
 
@@ -30,6 +29,9 @@ class SQLCounters:
     a connection of their own, outside `transaction()`: a rollback gives an attacker no guess back. With SQLite, which
     has one writer, an `incr` inside a transaction belongs to it. When a connection breaks during `incr`, the store
     counts again, possibly twice: an attacker never gains a guess. Every method raises `StoreUnavailable` in an outage.
+
+    Counters end by the clock of the database's server. Machines whose own clocks differ would take one another's
+    attempt slots for expired. An SQLite file is on one machine, which has one clock.
     """
 
     def __init__(self, connections: Connections, store: Connections) -> None:
@@ -37,33 +39,28 @@ class SQLCounters:
         self._store = store
         self._calls = count(1)
         self._more_to_prune = False
-        engine = connections.engine
-        self._incr = compiled(_increment(engine), engine)
-        row = sa.select(counter.c.amount, counter.c.expires_at).where(counter.c.key == sa.bindparam("key"))
-        self._get = compiled(row, engine)
+        self._statements = _Statements(connections.engine)
+        self._incr = compiled(self._statements.increment, connections.engine)
 
     def read(self, lifetimes: Mapping[str, int]) -> Mapping[str, tuple[int, float]]:
-        """See `BatchCounters.read`. One statement; a second one for each counter that a clock ahead of this one wrote.
-
-        Writes nothing for a counter that looks up to a minute too long: no two machines have the same time.
-        """
+        """See `BatchCounters.read`. One statement, and one for each counter that a clock ahead wrote."""
         found: dict[str, tuple[int, float]] = {}
-        now = time.time()
-        for key, amount, expires_at in self._db.look_up(_rows_of(len(lifetimes)), **_numbered(lifetimes)):
-            left, longest = expires_at - now, lifetimes[key]
+        for key, amount, left, expires_at in self._rows(lifetimes):
+            longest = lifetimes[key]
             if left > longest + _CLOCK_TOLERANCE:
-                self._db.repeatable(_SHORTEN, of_key=key, former=expires_at, sooner=now + longest)
+                self._db.repeatable(
+                    self._statements.shorten, of_key=key, former=expires_at, lifetime=longest, now=time.time()
+                )
             if left > 0:
-                found[key] = int(amount), min(left, longest)
+                found[key] = int(amount), min(float(left), longest)
         return found
 
     def remove(self, keys: Sequence[str]) -> Mapping[str, int]:
         """See `BatchCounters.remove`. Inside `transaction()` it belongs to it, on every database."""
-        now = time.time()
         db = self._store if self._store.in_transaction else self._connections
         with db.write_lock():
-            rows = db.look_up(_removal_of(len(keys)), **_numbered(keys))
-        return {key: int(amount) for key, amount, expires_at in rows if expires_at > now}
+            rows = db.look_up(self._statements.removal_of(len(keys)), **_numbered(keys), now=time.time())
+        return {key: int(amount) for key, amount, left, _ in rows if left > 0}
 
     @property
     def _db(self) -> Connections:
@@ -73,8 +70,7 @@ class SQLCounters:
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add `amount` and return the sum. The first call starts the counter at 0 with a lifetime of `expiry` seconds,
         which later calls do not prolong. Raises ValueError for a key that the database cannot store."""
-        now = time.time()
-        values = self._incr.values(key=key, amount=amount, now=now, expires_at=now + expiry)
+        values = self._incr.values(key=key, amount=amount, now=time.time(), lifetime=expiry)
         db = self._db
         with db.write_lock():
             rows = db.fetch(self._incr.sql, values)
@@ -88,12 +84,11 @@ class SQLCounters:
 
     def get(self, key: str) -> int:
         """The count; 0 for a counter that does not exist or has expired."""
-        amount, expires_at = self._row(key)
-        return amount if expires_at > time.time() else 0
+        return next((int(amount) for _, amount, left, _ in self._rows([key]) if left > 0), 0)
 
     def get_expiry(self, key: str) -> float:
         """The moment at which the counter expires, in seconds since 1970; the present moment without a counter."""
-        return max(time.time(), self._row(key)[1])
+        return time.time() + next((max(0.0, float(left)) for _, _, left, _ in self._rows([key])), 0.0)
 
     def check(self) -> bool:
         """Whether the database answers."""
@@ -119,61 +114,65 @@ class SQLCounters:
             removed += batch
         return removed
 
-    def _row(self, key: str) -> tuple[int, float]:
-        for amount, expires_at in self._db.fetch(self._get.sql, (key,)):
-            return int(amount), expires_at
-        return 0, 0.0
+    def _rows(self, keys: Iterable[str]) -> Sequence[tuple[str, int, float, float]]:
+        """Key, count, seconds left and moment of expiry of the counters that have a row."""
+        named = _numbered(keys)
+        return self._db.look_up(self._statements.rows_of(len(named)), **named, now=time.time())
 
     def _prune(self) -> int:
-        expired = counter.c.expires_at <= time.time()
-        late = sa.select(counter.c.key).where(expired).order_by(counter.c.expires_at).limit(_BATCH)
-        keys = sorted(row.key for row in self._db.read(late))
+        now = time.time()
+        keys = sorted(row[0] for row in self._db.look_up(self._statements.expired, now=now, most=_BATCH, skip=0))
         if not keys:
             return 0
         with self._db.writing() as connection:
-            connection.execute(sa.delete(counter).where(counter.c.key.in_(keys), expired))
+            over = sa.and_(counter.c.key.in_(keys), self._statements.over)
+            connection.execute(sa.delete(counter).where(over), {"now": now})
         return len(keys)
 
 
-_SHORTEN = (
-    sa.update(counter)
-    .where(counter.c.key == sa.bindparam("of_key"), counter.c.expires_at == sa.bindparam("former", type_=sa.Double()))
-    .values(expires_at=sa.bindparam("sooner", type_=sa.Double()))
-)
+class _Statements:
+    """The statements for one database, with its clock."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        now = clock_of(engine)
+        self.over = counter.c.expires_at <= now
+        self._row = (counter.c.key, counter.c.amount, counter.c.expires_at - now, counter.c.expires_at)
+        self._many: dict[tuple[str, int], sa.ClauseElement] = {}
+        self.expired = (
+            sa.select(counter.c.key)
+            .where(self.over)
+            .order_by(counter.c.expires_at)
+            .limit(sa.bindparam("most"))
+            .offset(sa.bindparam("skip"))
+        )
+        former = counter.c.expires_at == sa.bindparam("former", type_=sa.Double())
+        expires_at = now + sa.bindparam("lifetime", type_=sa.Double())
+        self.shorten = (
+            sa.update(counter).where(counter.c.key == sa.bindparam("of_key"), former).values(expires_at=expires_at)
+        )
+        amount = sa.bindparam("amount", type_=sa.BigInteger())
+        # A counter that a clock ahead of this one wrote lasts no longer than its lifetime, either.
+        new_expiry = sa.or_(self.over, counter.c.expires_at > expires_at)
+        changes = (
+            # MariaDB's later assignments read the results of earlier ones, so `amount` comes first.
+            ("amount", sa.case((self.over, amount), else_=counter.c.amount + amount)),
+            ("expires_at", sa.case((new_expiry, expires_at), else_=counter.c.expires_at)),
+        )
+        first = {"key": sa.bindparam("key"), "amount": amount, "expires_at": expires_at}
+        self.increment: sa.ClauseElement = upsert(engine, counter, first, changes).returning(counter.c.amount)
+
+    def rows_of(self, many: int) -> sa.ClauseElement:
+        """The statement that reads this many counters."""
+        return self._many.setdefault(("read", many), sa.select(*self._row).where(_one_of(many)))
+
+    def removal_of(self, many: int) -> sa.ClauseElement:
+        """The statement that removes this many counters."""
+        return self._many.setdefault(("remove", many), sa.delete(counter).where(_one_of(many)).returning(*self._row))
 
 
-def _numbered(keys: Iterable[str]) -> dict[str, str]:
+def _numbered(keys: Iterable[str]) -> dict[str, Any]:
     return {f"key_{number}": key for number, key in enumerate(keys)}
 
 
 def _one_of(many: int) -> sa.ColumnElement[bool]:
     return counter.c.key.in_([sa.bindparam(f"key_{number}") for number in range(many)])
-
-
-@cache
-def _rows_of(many: int) -> sa.ClauseElement:
-    """The statement that reads this many counters."""
-    return sa.select(*_ROW).where(_one_of(many))
-
-
-@cache
-def _removal_of(many: int) -> sa.ClauseElement:
-    """The statement that removes this many counters."""
-    return sa.delete(counter).where(_one_of(many)).returning(*_ROW)
-
-
-def _increment(engine: sa.Engine) -> sa.ClauseElement:
-    amount = sa.bindparam("amount", type_=sa.BigInteger())
-    now: sa.BindParameter[float] = sa.bindparam("now", type_=sa.Double())
-    expires_at: sa.BindParameter[float] = sa.bindparam("expires_at", type_=sa.Double())
-    over = counter.c.expires_at <= now
-    # A counter that a clock ahead of this one wrote lasts no longer than its lifetime, either.
-    new_expiry = sa.or_(over, counter.c.expires_at > expires_at)
-    changes = (
-        # MariaDB's later assignments read the results of earlier ones, so `amount` comes first.
-        ("amount", sa.case((over, amount), else_=counter.c.amount + amount)),
-        ("expires_at", sa.case((new_expiry, expires_at), else_=counter.c.expires_at)),
-    )
-    first = {"key": sa.bindparam("key"), "amount": amount, "expires_at": expires_at}
-    statement: sa.ClauseElement = upsert(engine, counter, first, changes).returning(counter.c.amount)
-    return statement

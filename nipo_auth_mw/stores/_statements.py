@@ -13,6 +13,11 @@ import sqlalchemy as sa
 
 from nipo_auth_mw.models import AttributeValue
 
+SERVER_CLOCKS = {
+    "postgresql": "EXTRACT(EPOCH FROM clock_timestamp())::double precision",
+    # UTC, since an hour comes twice in other time zones; 0e0 makes it a double.
+    "mariadb": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000 + 0e0",
+}
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
@@ -29,6 +34,14 @@ class Query(NamedTuple):
 def compiled(statement: sa.ClauseElement, engine: sa.Engine) -> Query:
     made: Any = statement.compile(dialect=engine.dialect)
     return Query(str(made), tuple(made.positiontup))
+
+
+def clock_of(engine: sa.Engine) -> sa.ColumnElement[float]:
+    """Seconds since 1970 by the clock of the database's server. An SQLite file has none: there it is the parameter
+    `now`, which the process gives."""
+    if engine.dialect.name == "sqlite":
+        return sa.bindparam("now", type_=sa.Double())
+    return sa.literal_column(f"({SERVER_CLOCKS[engine.dialect.name]})", sa.Double())
 
 
 def upsert(engine: sa.Engine, table: sa.Table, values: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> Any:

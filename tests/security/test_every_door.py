@@ -147,7 +147,16 @@ VERB_DOORS: dict[str, Door] = {
         lambda house, _: house.cli("session", "end", house.user.id, "--all"), links=False, devices=False
     ),
 }
-VERBS_THAT_END_NOTHING = {"init", "user add", "user enable", "user unlock", "session sweep"}
+VERBS_THAT_END_NOTHING = {
+    "init",
+    "mail drop",
+    "mail retry",
+    "mail send",
+    "user add",
+    "user enable",
+    "user unlock",
+    "session sweep",
+}
 DOORS = {
     **{f"POST {name}": door for name, door in ROUTE_DOORS.items()},
     **{f"accounts.{name}": door for name, door in METHOD_DOORS.items()},

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
+from nipo_auth_mw._runtime.periodic import PeriodicJob
 from nipo_auth_mw.models import Event
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.stores import _schema as schema
@@ -483,7 +484,8 @@ def test_running_servers_seal_and_sweep_by_themselves(store: SQLStore) -> None:
     person(auth)
     auth._services.worker.flush(5)
     assert auth._services.seals.verify().unsealed == 0
-    sweeping = auth._services.worker._submit_callbacks[0].__self__
+    asked = [call.__self__ for call in auth._services.worker._submit_callbacks]
+    (sweeping,) = (job for job in asked if isinstance(job, PeriodicJob))
     sign_in(browser(auth))
     sweeping._not_before = 0.0
     with time_machine.travel(time.time() + timedelta(days=91).total_seconds(), tick=True):
