@@ -252,8 +252,9 @@ class QueuedMail:
     `state` is `asked` (a visitor's request for an address, before anything was looked up: `user_id` is "" and `to` the
     address), `waiting` (a mail to `to` about the account `user_id`) or `failed` (given up, for the reason `reason`).
     `realm` is that of the middleware, and `facts` are what the text needs, such as the client's language. The mail is
-    not tried before `due_at`, and by no other process before `claimed_until`. `tries` counts the claims. Times are
-    seconds since 1970 (UTC).
+    not tried for `due_in` seconds, and by no other process for `claimed_for` seconds, both counted by the store from
+    the moment at which it writes or reads the row. `tries` counts the claims. `queued_at` is in seconds since 1970
+    (UTC).
     """
 
     key: str
@@ -264,8 +265,8 @@ class QueuedMail:
     to: str
     facts: Mapping[str, str | int] = field(repr=False, hash=False)
     queued_at: float
-    due_at: float
-    claimed_until: float = 0.0
+    due_in: float
+    claimed_for: float = 0.0
     tries: int = 0
     reason: str = ""
 

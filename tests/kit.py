@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
+import time_machine
 from webtest import TestApp
 
 from nipo_auth_mw import AuthMiddleware
@@ -55,6 +59,28 @@ def events(auth: AuthMiddleware, *names: str) -> list[Any]:
     """The rows of the audit log, oldest first."""
     rows = list(reversed(auth._services.audit.events(limit=10_000)))
     return [row for row in rows if not names or row.event in names]
+
+
+class Elapsing:
+    """Time that passes as the test says. `wall` steps the time of day alone, as an administrator does."""
+
+    def __init__(self, wall: Any) -> None:
+        self.wall = wall
+        self.passed = 0.0
+
+    def shift(self, seconds: float) -> None:
+        self.passed += seconds
+        self.wall.shift(seconds)
+
+
+@contextmanager
+def elapsing(start: float) -> Iterator[Elapsing]:
+    """Both clocks of the machine: the time of day, which begins at `start`, and the time since the machine's start."""
+    real = time.monotonic
+    with time_machine.travel(start, tick=False) as wall, pytest.MonkeyPatch.context() as patched:
+        clock = Elapsing(wall)
+        patched.setattr(time, "monotonic", lambda: real() + clock.passed)
+        yield clock
 
 
 class SpyHasher:

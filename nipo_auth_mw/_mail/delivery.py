@@ -13,9 +13,9 @@ from nipo_auth_mw.models import Message, QueuedMail
 from nipo_auth_mw.protocols import Mailer, OutboxStore
 
 _log = logging.getLogger("nipo_auth_mw")
-PAUSES = (5.0, 30.0, 120.0, 600.0, 900.0)
+PAUSES = (1.0, 2.0, 5.0, 15.0, 30.0, 120.0, 600.0, 900.0)
 """Seconds after each failure; the last one repeats."""
-MAX_TRIES = 292
+MAX_TRIES = 295
 """About three days. The tries are counted, not the days: a clock that jumps ahead gives no mail up."""
 LEASE = 60.0
 """Seconds after which another process takes over the mail of a process that was killed."""
@@ -62,18 +62,16 @@ class Delivery:
         """
         self._forget()
         work, limit = (self._send, 1) if state == "waiting" else (self._answer, _AT_ONCE)
-        wait = 0.0 if everything else PAUSES[-1]
+        wait = 0.0 if everything else PAUSES[-1] + LEASE
         postponed: list[QueuedMail] = []
         pauses: set[float] = set()
-        while claimed := self._rows().claim_mails(
-            self._realm, state, now=time.time() + early, wait=wait, lease=LEASE, limit=limit
-        ):
+        while claimed := self._rows().claim_mails(self._realm, state, early=early, wait=wait, lease=LEASE, limit=limit):
             for mail in claimed:
                 problem = work(mail)
                 if problem is None:
                     continue
                 pauses.add(_pause(mail))
-                again = replace(mail, due_at=time.time() + _pause(mail), claimed_until=0.0, reason=problem)
+                again = replace(mail, due_in=_pause(mail), claimed_for=0.0, reason=problem)
                 if everything:
                     # It stays claimed until the end, so that this run does not find it again.
                     postponed.append(again)
@@ -87,9 +85,11 @@ class Delivery:
         return pauses
 
     def renew(self) -> bool:
-        """Prolong the claim on the mail that is being sent; False if there is none. Raises `StoreUnavailable`."""
-        mail = self._leases.get().sending
-        return mail is not None and self._rows().change_mail(replace(mail, claimed_until=time.time() + LEASE))
+        """Prolong the claims on the mails that are being sent; False if there is none. Raises `StoreUnavailable`."""
+        renewed = False
+        for mail in self._leases.get().sending.copy():
+            renewed = self._rows().change_mail(replace(mail, claimed_for=LEASE)) or renewed
+        return renewed
 
     def _answer(self, mail: QueuedMail) -> str | None:
         """Answer a request, or say why it has to be tried again."""
@@ -116,7 +116,7 @@ class Delivery:
             except BaseException as problem:
                 _log.exception("a mail could not be composed")
                 return self._again(mail, f"could not be composed ({type(problem).__qualname__})")
-            leases.sending = mail
+            leases.sending.add(mail)
             self._watch()
             try:
                 if message is not None:
@@ -125,17 +125,21 @@ class Delivery:
                 # BaseException: asyncio.CancelledError, gevent.Timeout and what else a host app's mailer raises.
                 return self._refused(mail, problem)
             finally:
-                leases.sending = None
+                leases.sending.discard(mail)
+        # This one first: if the process is killed before the row is gone, another process sends the mail again.
         leases.sent[mail.key, mail.queued_at] = mail
-        self._forget()
+        self._remove(mail)
         return None
 
     def _forget(self) -> None:
         """Remove what was sent. A mail that could not be removed, because of an outage, is not sent again here."""
-        sent = self._leases.get().sent
-        for name, mail in list(sent.items()):
-            self._rows().remove_mail(mail)
-            del sent[name]
+        for mail in list(self._leases.get().sent.values()):
+            self._remove(mail)
+
+    def _remove(self, mail: QueuedMail) -> None:
+        self._rows().remove_mail(mail)
+        # Another thread of the process may have removed it too.
+        self._leases.get().sent.pop((mail.key, mail.queued_at), None)
 
     def _refused(self, mail: QueuedMail, problem: BaseException) -> str | None:
         """Give the mail up, or say why it has to be tried again."""
@@ -147,7 +151,7 @@ class Delivery:
         if again is not None:
             _log.warning("a mail to %s could not be sent and will be tried again: %s", mail.to, reason)
         if isinstance(problem, KeyboardInterrupt):
-            self._rows().change_mail(replace(mail, claimed_until=0.0, reason=reason))
+            self._rows().change_mail(replace(mail, claimed_for=0.0, reason=reason))
             raise problem
         return again
 
@@ -158,17 +162,17 @@ class Delivery:
         return None
 
     def _give_up(self, mail: QueuedMail, reason: str) -> None:
-        failed = replace(mail, state="failed", claimed_until=0.0, reason=reason)
+        failed = replace(mail, state="failed", due_in=0.0, claimed_for=0.0, reason=reason)
         if self._rows().change_mail(failed):
             _log.error("gave up on a mail to %s after %d tries: %s", mail.to, mail.tries, reason)
             self.report(failed)
 
 
 class _Leases:
-    """What this process is about to do: the mail that it sends now, and sent ones that it could not remove yet."""
+    """What this process is about to do: the mails that it sends now, and sent ones that it could not remove yet."""
 
     def __init__(self) -> None:
-        self.sending: QueuedMail | None = None
+        self.sending: set[QueuedMail] = set()
         self.sent: dict[tuple[str, float], QueuedMail] = {}
 
 

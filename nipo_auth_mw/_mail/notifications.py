@@ -135,7 +135,7 @@ class Notifications:
         self, state: str, kind: str, user_id: str, to: str, facts: dict[str, str | int], key: str = ""
     ) -> QueuedMail:
         key = key or secrets.token_hex(16)
-        return QueuedMail(key, self._realm, state, kind, user_id, to, facts, time.time(), self._outbox.due_at())
+        return QueuedMail(key, self._realm, state, kind, user_id, to, facts, time.time(), self._outbox.due_in())
 
 
 def client_of(mail: QueuedMail) -> Client:

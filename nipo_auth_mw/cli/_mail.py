@@ -16,7 +16,6 @@ from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.models import QueuedMail
 
 _COLUMNS = ("key", "state", "kind", "to", "queued_at", "tries", "reason")
-_TIMES = ("queued_at", "due_at", "claimed_until")
 _AT_ONCE = 1000
 _EVERY = 5.0
 
@@ -77,9 +76,8 @@ def retry(context: Context, key: str | None, every: bool, as_json: bool) -> None
     """Queue mails again that were given up, by the keys that `mail list` shows. A server sends them."""
     with context.services() as services:
         chosen = _given_up(services, key, every)
-        now = time.time()
         again = [
-            replace(one, state="waiting" if one.user_id else "asked", due_at=now, claimed_until=0.0, tries=0)
+            replace(one, state="waiting" if one.user_id else "asked", due_in=0.0, claimed_for=0.0, tries=0)
             for one in chosen
         ]
         services.outbox.rows.add_mails(again)
@@ -109,5 +107,5 @@ def _given_up(services: Services, key: str | None, every: bool) -> Sequence[Queu
 def _row(one: QueuedMail) -> dict[str, Any]:
     """The mail as a dictionary for JSON, without its facts."""
     row = asdict(replace(one, facts={}))
-    times = {name: datetime.fromtimestamp(row[name], UTC).isoformat(timespec="seconds") for name in _TIMES}
-    return {name: value for name, value in {**row, **times}.items() if name != "facts"}
+    del row["facts"]
+    return {**row, "queued_at": datetime.fromtimestamp(one.queued_at, UTC).isoformat(timespec="seconds")}

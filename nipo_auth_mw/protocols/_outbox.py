@@ -14,24 +14,28 @@ class OutboxStore(Protocol):
 
     A mail is written in the transaction of what it tells of, and any process may send it. Without this capability each
     process keeps its mails in memory, and loses them when it is killed.
+
+    The store counts `due_in` and `claimed_for` by one clock for all its processes: that of the database's server, or
+    `time.monotonic()` where all processes are on one machine. The clocks of the processes move neither.
     """
 
     def add_mails(self, mails: Sequence[QueuedMail]) -> None:
         """Add the mails, in one atomic step. A mail takes the place of the one with the same key, in any state."""
 
     def claim_mails(
-        self, realm: str, state: str, *, now: float, wait: float, lease: float, limit: int
+        self, realm: str, state: str, *, early: float, wait: float, lease: float, limit: int
     ) -> Sequence[QueuedMail]:
-        """Claim at most `limit` mails of this realm and state, the earliest `due_at` first.
+        """Claim at most `limit` mails of this realm and state, the first due first.
 
-        A mail waits while `now` < `due_at` <= `now + wait`, and is claimed while `now` < `claimed_until` <= `now +
-        lease`; a later moment comes from a clock that was ahead, and holds up no mail. Sets `claimed_until` to `now +
-        lease` and adds one to `tries`, in one atomic step, and returns the mails as they are then. No two callers in
-        any processes get the same mail, and none waits for the other.
+        A mail waits while `early` < `due_in` <= `wait`, and is claimed while 0 < `claimed_for` <= `2 * lease`; a longer
+        time comes from a clock that was set back, or from before a restart of the machine, and holds up no mail. It is
+        twice the lease, since a caller that had to wait may see a claim that is younger than its own look at the clock.
+        Sets `claimed_for` to `lease` and adds one to `tries`, in one atomic step, and returns the mails as they are
+        then. No two callers in any processes get the same mail, and none waits for the other.
         """
 
     def change_mail(self, mail: QueuedMail) -> bool:
-        """Write `state`, `due_at`, `claimed_until` and `reason` if the stored `tries` equal `mail.tries`, in one atomic
+        """Write `state`, `due_in`, `claimed_for` and `reason` if the stored `tries` equal `mail.tries`, in one atomic
         step. False if they differ: another process has claimed the mail since, or it is gone."""
 
     def remove_mail(self, mail: QueuedMail) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -12,9 +13,11 @@ import sqlalchemy as sa
 from nipo_auth_mw.models import QueuedMail
 from nipo_auth_mw.stores._connections import Connections
 from nipo_auth_mw.stores._schema import outbox
-from nipo_auth_mw.stores._statements import attributes_text, plain, replacing_insert, storable
+from nipo_auth_mw.stores._statements import attributes_text, clock_of, plain, replacing_insert, storable
 
-_COLUMNS: tuple[sa.Column[Any], ...] = tuple(outbox.columns)
+_TIMES = (outbox.c.due_at, outbox.c.claimed_until)
+_COLUMNS: tuple[sa.Column[Any], ...] = tuple(column for column in outbox.columns if column not in set(_TIMES))
+_REMOVE = sa.delete(outbox).where(outbox.c.key == sa.bindparam("of_key"), outbox.c.tries == sa.bindparam("of_tries"))
 _SKIPS_LOCKED = (10, 6)
 """The first MariaDB that skips locked rows. An older one waits for them, which is slower and as correct."""
 
@@ -28,44 +31,47 @@ class SQLOutbox:
         """See `OutboxStore.add_mails`."""
         rows = [_row(mail) for mail in mails]
         if rows:
+            times = {"due_at": self._now + _of_row("due_in"), "claimed_until": self._now + _of_row("claimed_for")}
             with self._db.writing() as connection:
-                connection.execute(replacing_insert(connection.dialect.name, outbox), rows)
+                connection.execute(replacing_insert(connection.dialect.name, outbox).values(times), rows)
 
     def claim_mails(
-        self, realm: str, state: str, *, now: float, wait: float, lease: float, limit: int
+        self, realm: str, state: str, *, early: float, wait: float, lease: float, limit: int
     ) -> Sequence[QueuedMail]:
         """See `OutboxStore.claim_mails`."""
+        now = self._now
         free = (
             *(outbox.c.state == state, outbox.c.realm == realm),
-            sa.or_(outbox.c.due_at <= now, outbox.c.due_at > now + wait),
-            sa.or_(outbox.c.claimed_until <= now, outbox.c.claimed_until > now + lease),
+            sa.or_(outbox.c.due_at <= now + early, outbox.c.due_at > now + wait),
+            sa.or_(outbox.c.claimed_until <= now, outbox.c.claimed_until > now + 2 * lease),
         )
         # A look that finds nothing takes no lock.
         if not self._db.read(sa.select(outbox.c.key).where(*free).limit(1)):
             return ()
-        first = sa.select(*_COLUMNS).where(*free).order_by(outbox.c.due_at, outbox.c.key).limit(limit)
+        first = self._rows().where(*free).order_by(outbox.c.due_at, outbox.c.key).limit(limit)
         with self._db.writing() as connection:
             rows = connection.execute(first.with_for_update(skip_locked=_skips_locked(connection))).all()
-            claimed = [replace(mail, claimed_until=now + lease, tries=mail.tries + 1) for mail in map(_mail, rows)]
+            claimed = [replace(mail, claimed_for=lease, tries=mail.tries + 1) for mail in map(_mail, rows)]
             if claimed:
-                values = {"claimed_until": now + lease, "tries": outbox.c.tries + 1}
+                values = {"claimed_until": self._now + lease, "tries": outbox.c.tries + 1}
                 keys = [mail.key for mail in claimed]
                 connection.execute(sa.update(outbox).where(outbox.c.key.in_(keys)).values(values))
         return claimed
 
     def change_mail(self, mail: QueuedMail) -> bool:
         """See `OutboxStore.change_mail`."""
-        values = {"state": mail.state, "due_at": mail.due_at, "claimed_until": mail.claimed_until}
-        values |= {"reason": plain(mail.reason)}
-        return storable(mail.key) and self._db.change(sa.update(outbox).where(*_same(mail)).values(values))
+        times = {"due_at": self._now + mail.due_in, "claimed_until": self._now + mail.claimed_for}
+        change = sa.update(outbox).where(outbox.c.key == mail.key, outbox.c.tries == mail.tries)
+        change = change.values(state=mail.state, reason=plain(mail.reason), **times)
+        return storable(mail.key) and self._db.change(change)
 
     def remove_mail(self, mail: QueuedMail) -> bool:
         """See `OutboxStore.remove_mail`."""
-        return storable(mail.key) and self._db.change(sa.delete(outbox).where(*_same(mail)))
+        return storable(mail.key) and self._db.repeatable(_REMOVE, of_key=mail.key, of_tries=mail.tries)
 
     def mails(self, *, state: str | None = None, limit: int) -> Sequence[QueuedMail]:
         """See `OutboxStore.mails`."""
-        found = sa.select(*_COLUMNS).order_by(outbox.c.queued_at, outbox.c.key).limit(max(limit, 0))
+        found = self._rows().order_by(outbox.c.queued_at, outbox.c.key).limit(max(limit, 0))
         return [_mail(row) for row in self._db.read(found if state is None else found.where(outbox.c.state == state))]
 
     def count_mails(self, state: str) -> int:
@@ -77,9 +83,21 @@ class SQLOutbox:
         """See `OutboxStore.prune_mails`."""
         self._db.change(sa.delete(outbox).where(outbox.c.state == state, outbox.c.queued_at < queued_before))
 
+    @property
+    def _now(self) -> sa.ColumnElement[float]:
+        """The clock of the database's server. For an SQLite file it is that of its machine since the start: it is the
+        same in all processes, and no step of the time of day moves it."""
+        engine = self._db.engine
+        if engine.dialect.name == "sqlite":
+            return sa.literal(time.monotonic(), sa.Double())
+        return clock_of(engine)
 
-def _same(mail: QueuedMail) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    return outbox.c.key == mail.key, outbox.c.tries == mail.tries
+    def _rows(self) -> sa.Select[Any]:
+        return sa.select(*_COLUMNS, *[moment - self._now for moment in _TIMES])
+
+
+def _of_row(name: str) -> sa.BindParameter[float]:
+    return sa.bindparam(name, type_=sa.Double())
 
 
 def _skips_locked(connection: sa.Connection) -> bool:
@@ -94,7 +112,8 @@ def _row(mail: QueuedMail) -> dict[str, Any]:
 
 
 def _mail(row: Any) -> QueuedMail:
-    *before, facts, queued_at, due_at, claimed_until, tries, reason = row
-    key, realm, state, kind, user_id, to = before
-    at = (queued_at, due_at, claimed_until)
-    return QueuedMail(key, realm, state, kind, user_id, to, json.loads(facts), *at, tries, reason)
+    key, realm, state, kind, user_id, to, facts, queued_at, tries, reason, *times = row
+    due_in, claimed_for = (max(0.0, seconds) for seconds in times)
+    return QueuedMail(
+        key, realm, state, kind, user_id, to, json.loads(facts), queued_at, due_in, claimed_for, tries, reason
+    )

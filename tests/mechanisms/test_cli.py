@@ -297,7 +297,7 @@ def app(ready, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["reports_app:auth", "reports_app:app", "reports_app"])
 def test_mails_that_a_process_left_behind_are_sent_by_a_command(ready, app, name, monkeypatch):
-    monkeypatch.setattr(app.auth._services.outbox, "due_at", time.time)
+    monkeypatch.setattr(app.auth._services.outbox, "due_in", lambda: 0.0)
     browser(app.auth).post("/-/auth/forgot", {"email": "admin@example.com"})
     (waiting,) = json.loads(ready("mail", "list", "--json").stdout)
     assert (waiting["state"], waiting["to"]) == ("asked", "admin@example.com")

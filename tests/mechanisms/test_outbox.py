@@ -14,7 +14,6 @@ import types
 from contextlib import nullcontext
 
 import pytest
-import time_machine
 
 from nipo_auth_mw._mail import delivery
 from nipo_auth_mw._mail import outbox as outboxes
@@ -23,9 +22,9 @@ from nipo_auth_mw._runtime.worker import Worker
 from nipo_auth_mw.errors import ConfigError, MailerError, StoreUnavailable
 from nipo_auth_mw.mailers import ConsoleMailer
 from nipo_auth_mw.models import Message, QueuedMail
-from nipo_auth_mw.stores import MemoryStore
+from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer
-from tests.kit import browser, events, middleware, person
+from tests.kit import browser, elapsing, events, middleware, person
 
 
 class Failing(MemoryMailer):
@@ -66,7 +65,7 @@ def outbox_of(mailer, store=None):
 
 def a_mail(number=0, **other):
     given = {"realm": "", "state": "waiting", "kind": "new_device", "user_id": "1", "to": f"a{number}@example.com"}
-    given |= {"facts": {}, "queued_at": time.time(), "due_at": time.time()}
+    given |= {"facts": {}, "queued_at": time.time(), "due_in": 0.0}
     return QueuedMail(f"{number:032}", **(given | other))
 
 
@@ -136,21 +135,106 @@ def test_a_mail_is_tried_for_three_days_at_growing_pauses():
     assert sum(pauses[:-1]) == pytest.approx(3 * 86400, rel=0.01)
 
 
-def test_each_pause_is_kept_whatever_the_clock_did():
-    outbox = outbox_of(Failing(3), MemoryStore())
-    with time_machine.travel(1_800_000_000, tick=False) as clock:
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request, tmp_path):
+    store = MemoryStore()
+    if request.param == "sqlite":
+        store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+        store.create_schema()
+    yield store
+    if request.param == "sqlite":
+        store.close()
+
+
+STEPS = [0.0, 300.0, -300.0, 3 * 86400.0, -3 * 86400.0]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_ru6_each_pause_is_kept_whatever_the_clock_does(store, step, monkeypatch):
+    monkeypatch.setattr(Outbox, "_submit", lambda *_: None)
+    outbox = outbox_of(Failing(3), store)
+    run = lambda: outbox._delivery.run("waiting")  # noqa: E731
+    with elapsing(1_800_000_000) as clock:
         outbox.put(a_mail())
-        run = lambda: outbox._delivery.run("waiting")  # noqa: E731
-        assert run() == {5.0}
-        clock.shift(4.9)
-        assert run() == set()
-        clock.shift(0.2)
-        assert run() == {30.0}
-        clock.shift(-3 * 86400)
-        assert run() == {120.0}, "a clock that was ahead holds nothing up"
-        clock.shift(121)
-        assert run() == set()
+        for pause in delivery.PAUSES[:3]:
+            assert run() == {pause}
+            clock.wall.shift(step)
+            clock.shift(pause / 2)
+            assert run() == set()
+            clock.shift(pause)
+        run()
     assert len(outbox._mailer.outbox) == 1
+
+
+def test_ru6_a_mail_that_was_queued_by_a_clock_ahead_leaves_at_once(store, monkeypatch):
+    monkeypatch.setattr(Outbox, "_submit", lambda *_: None)
+    outbox = outbox_of(Failing(0), store)
+    with elapsing(1_800_000_000) as clock:
+        clock.wall.shift(300)
+        outbox.put(a_mail(due_in=outbox.due_in()))
+        clock.wall.shift(-300)
+        clock.shift(0.1)
+        outbox.deliver()
+    assert len(outbox._mailer.outbox) == 1
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_ru6_a_mail_that_is_being_sent_while_the_clock_is_set_is_not_doubled(store, step):
+    mine, other = outbox_of(Waiting(), store), outbox_of(Failing(0), store)
+    with elapsing(1_800_000_000) as clock:
+        mine.put(a_mail())
+        mine._submit("waiting", 0.0)
+        assert mine._mailer.begun.wait(10)
+        clock.wall.shift(step)
+        for outbox in (other, mine):
+            outbox._delivery.run("waiting")
+        assert mine._renew()
+        other._delivery.run("waiting")
+        mine._mailer.go.set()
+        assert mine.flush(10)
+    assert (len(mine._mailer.outbox), len(other._mailer.outbox)) == (1, 0)
+    assert store.mails(limit=9) == []
+
+
+def test_ru10_two_threads_remove_what_was_sent(store, monkeypatch):
+    """Both threads of a process, and a `flush_mail` of the host app, look for rows that could not be removed."""
+    outbox = outbox_of(MemoryMailer(), store)
+    remove = store.remove_mail
+
+    def away(mail):
+        raise StoreUnavailable("away")
+
+    def beside_another_thread(mail):
+        monkeypatch.setattr(store, "remove_mail", remove)
+        outbox._delivery._forget()
+        return remove(mail)
+
+    monkeypatch.setattr(store, "remove_mail", away)
+    outbox.put(a_mail())
+    monkeypatch.setattr(store, "remove_mail", beside_another_thread)
+    outbox.deliver()
+    assert len(outbox._mailer.outbox) == 1
+    assert store.mails(limit=9) == []
+
+
+def test_ru10_each_of_the_mails_that_two_threads_send_stays_claimed(store):
+    outbox = outbox_of(Waiting(), store)
+    outbox.put(a_mail(), a_mail(1))
+    outbox._submit("waiting", 0.0)
+    assert outbox._mailer.begun.wait(10)
+    outbox._mailer.begun.clear()
+    second = threading.Thread(target=outbox.deliver)
+    second.start()
+    assert outbox._mailer.begun.wait(10)
+    with elapsing(1_800_000_000) as clock:
+        clock.shift(delivery.LEASE - 1)
+        outbox._renew()
+        clock.shift(delivery.LEASE - 1)
+        assert store.claim_mails("", "waiting", early=0.0, wait=900.0, lease=60.0, limit=9) in ([], ())
+    outbox._mailer.go.set()
+    second.join(10)
+    assert outbox.flush(10)
+    assert len(outbox._mailer.outbox) == 2
 
 
 def test_mails_that_wait_in_memory_are_bounded(caplog):
@@ -197,8 +281,8 @@ def test_ru10_nothing_is_told_of_what_was_rolled_back(store):
 
 def test_ru10_the_end_of_a_process_sends_what_is_new_and_uses_up_no_tries():
     outbox = outbox_of(mailer := Failing(0), MemoryStore())
-    outbox.put(a_mail(0, due_at=time.time() + 600, tries=1))
-    outbox.put(a_mail(1, due_at=outbox.due_at()))
+    outbox.put(a_mail(0, due_in=600.0, tries=1))
+    outbox.put(a_mail(1, due_in=outbox.due_in()))
     assert outbox._finish()
     assert [mail.to for mail in mailer.outbox] == ["a1@example.com"]
     assert [mail.tries for mail in outbox.rows.mails(limit=9)] == [1]
@@ -216,7 +300,7 @@ def test_ru11_whatever_a_store_raises_the_next_request_is_answered(problem):
 
     outbox = outbox_of(Failing(0), MemoryStore())
     outbox.serve(answer, lambda mail: None)
-    outbox.put(*[a_mail(n, state="asked", user_id="", due_at=time.time() + 60 + n) for n in range(2)])
+    outbox.put(*[a_mail(n, state="asked", user_id="", due_in=60.0 + n) for n in range(2)])
     assert not outbox.flush(10)
     assert outbox.flush(10)
     assert answered == ["a1@example.com", "a0@example.com"]
@@ -241,8 +325,7 @@ class Struck(BaseException):
 @pytest.mark.parametrize("problem", [Struck(), asyncio.CancelledError(), SystemExit(), GeneratorExit()])
 def test_ru11_whatever_a_mailer_raises_the_next_mail_leaves_and_the_first_is_tried_again(problem):
     outbox = outbox_of(mailer := Failing(1, problem), MemoryStore())
-    due_at = time.time() + 60
-    outbox.put(a_mail(0, due_at=due_at), a_mail(1, due_at=due_at + 1))
+    outbox.put(a_mail(0, due_in=60.0), a_mail(1, due_in=61.0))
     assert not outbox.flush(10)
     assert [mail.to for mail in mailer.outbox] == ["a1@example.com"]
     assert outbox.flush(10)
@@ -258,7 +341,7 @@ def test_ru10_a_mail_whose_row_could_not_be_removed_is_not_sent_again(monkeypatc
         raise StoreUnavailable("away")
 
     monkeypatch.setattr(store, "remove_mail", away)
-    with time_machine.travel(1_800_000_000, tick=False) as clock:
+    with elapsing(1_800_000_000) as clock:
         outbox.put(a_mail())
         assert len(mailer.outbox) == 1
         clock.shift(delivery.LEASE + 1)
@@ -273,7 +356,7 @@ def test_ru10_a_mail_whose_row_could_not_be_removed_is_not_sent_again(monkeypatc
 def test_ru10_a_slow_mail_stays_claimed_by_its_process():
     store = MemoryStore()
     mine, other = (outbox_of(mailer, store) for mailer in (Waiting(), Failing(0)))
-    with time_machine.travel(1_800_000_000, tick=False) as clock:
+    with elapsing(1_800_000_000) as clock:
         mine.put(a_mail())
         mine._submit("waiting", 0.0)
         assert mine._mailer.begun.wait(10)
@@ -347,7 +430,7 @@ SERVER = """
         return Outbox(Slow(), None, Worker(), lambda mail: Message(mail.to, "", ""))
 
     def put(outbox, to):
-        outbox.put(QueuedMail(to, "", "waiting", "", "1", to, {}, time.time(), outbox.due_at()))
+        outbox.put(QueuedMail(to, "", "waiting", "", "1", to, {}, time.time(), outbox.due_in()))
 
     parent = os.getpid()
     outbox = outbox_of()
