@@ -146,7 +146,9 @@ class SMTPMailer:
             yield server
             with suppress(OSError, smtplib.SMTPException):
                 server.sock.settimeout(self._timeouts.quit)  # type: ignore[union-attr]
-                server.quit()
+                # RFC 5321, 4.1.1.10, asks to wait for the answer too. It does not say more than that of the data, and
+                # while the process waits it may be killed, and the mail be sent again.
+                server.putcmd("quit")
         finally:
             server.close()
 

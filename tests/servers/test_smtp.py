@@ -9,6 +9,7 @@ import smtplib
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -354,6 +355,24 @@ def test_ru9_a_mail_that_was_taken_is_sent_however_the_connection_ends(answer):
         SMTPMailer(f"smtp://127.0.0.1:{server.port}", sender=SENDER, timeout=0.2).send(
             Message("a@example.com", "x", "y")
         )
+    assert len(server.taken) == 1
+
+
+def test_ru10_nothing_is_waited_for_once_a_mail_was_taken():
+    quitting = threading.Event()
+
+    class Silent(Script):
+        def answer(self, stream, command):
+            if command == "QUIT":
+                quitting.set()
+                self.over.wait(30)
+            super().answer(stream, command)
+
+    with Silent() as server:
+        begun = time.monotonic()
+        SMTPMailer(f"smtp://127.0.0.1:{server.port}", sender=SENDER).send(Message("a@example.com", "x", "y"))
+        assert time.monotonic() - begun < SMTPMailer("smtp://localhost", sender=SENDER)._timeouts.quit
+        assert quitting.wait(10), "RFC 5321, 4.1.1.10: it is said in any case"
     assert len(server.taken) == 1
 
 
