@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from nipo_auth_mw._audit.events import EventType, Record
@@ -10,6 +11,8 @@ from nipo_auth_mw._audit.log import EventNotWritten
 from nipo_auth_mw._flows.password_check import Attempt, settle
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
+from nipo_auth_mw._throttle.counters import OneByOne
+from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, StoredSession
 from nipo_auth_mw.protocols import Account
 
@@ -60,6 +63,9 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
     # An attacker can vary the User-Agent, so the mails are limited. The audit log records every new device.
     tells = unknown and services.quotas.allow_notification_to(account.id, "new device", an_hour=10, spaced=False)
 
+    # A server of counters is asked after the transaction: a slow one must not hold up the other writers of the store.
+    settles_inside = not isinstance(services.counters, OneByOne)
+
     def opened(record: Record) -> tuple[StoredSession, str, Callable[[], None]]:
         if proofs.over is not None:
             services.sessions.end(proofs.over.stored, why="signed_in_again", record=record)
@@ -75,7 +81,12 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
         if clients:
             # If another request has changed the state meanwhile, the next sign-in adds this client.
             services.account_states.update_account_state(account.id, state.having(clients=clients), expected=state)
-        return stored, cookie, settle(services, attempt)
+        return stored, cookie, settle(services, attempt) if settles_inside else settle_later
+
+    def settle_later() -> None:
+        # The session is open, so an outage of the counters no longer refuses the sign-in.
+        with suppress(StoreUnavailable):
+            settle(services, attempt)()
 
     try:
         with services.log.transaction() as record:

@@ -229,3 +229,24 @@ def test_ru23_an_unlock_does_not_end_what_a_device_is_known_by(store):
     for _ in range(5):
         login(auth, password=WRONG)
     assert isinstance(attempt(auth, PASSWORD, device=device), SignedIn)
+
+
+def test_ru7_a_slow_server_of_counters_holds_up_no_writer_of_the_store(tmp_path):
+    """It is asked to clear the count after the transaction; then an outage of it undoes no sign-in."""
+    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    store.create_schema()
+    auth, _ = door(store)
+    own, seen = store.counters, []
+    counters = OneByOne(lambda: own)
+    for user in (auth._services.lockout, auth._services.client_limit, auth._services.quotas):
+        user._counters = counters
+    object.__setattr__(auth._services, "counters", counters)
+
+    def remove(keys):
+        seen.append(store._db.in_transaction)
+        raise StoreUnavailable("the counters cannot be reached")
+
+    counters.remove = remove
+    assert isinstance(attempt(auth, PASSWORD), SignedIn)
+    assert seen == [False]
+    store.close()
