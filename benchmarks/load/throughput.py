@@ -16,7 +16,10 @@ from benchmarks.load.ledger import Ledger
 from benchmarks.load.people import SHARES, VICTIMS, Crowd
 from benchmarks.load.processes import program
 
-HEAD = ("set-up", "bare, pages/s", "with, pages/s", "share", "mix: answers", "p50 / p99 / p99.9, ms", "failed", "wrong")
+HEAD = (
+    *("set-up", "bare, pages/s", "with, pages/s", "share"),
+    *("mix: answers", "pages, p50 / p99 / p99.9, ms", "with attackers", "failed", "wrong"),
+)
 PEOPLE = 12
 ROUNDS = 4
 SET_UPS = [
@@ -47,7 +50,9 @@ def measure(set_up: SetUp, seconds: float, rate: float) -> tuple[list[str], bool
     failed = [one for one in ledger.seen if one.failed]
     wrong = ledger.wrong + [promise.of for promise in ledger.lost]
     row = [str(set_up), f"{bare:.0f}", f"{ours:.0f}", f"{share:.2f}", str(len(ledger.seen))]
-    return [*row, report.milliseconds(ledger.seen), str(len(failed)), str(len(wrong))], not failed and not wrong
+    pages = [one for one in ledger.seen if one.kind in ("page", "visit")]
+    row += [report.milliseconds(pages), report.milliseconds(ledger.seen), str(len(failed)), str(len(wrong))]
+    return row, not failed and not wrong
 
 
 def _pages(house: House, crowd: Crowd, identity: str, seconds: float) -> float:
