@@ -13,8 +13,9 @@ from benchmarks.load.house import House, SetUp
 
 RECOVERY = 2.0
 """Seconds after the end of a fault within which requests may still fail."""
-AHEAD = 300
-"""Seconds by which a clock is stepped."""
+AHEAD = 120
+"""Seconds by which a clock is stepped, twice of which is the most that two clocks differ from one fault to the next. By
+design a session from more than five minutes ahead is ended."""
 LATE = 8
 """Seconds by which the mail server is late: more than the time-out of many senders."""
 
