@@ -37,10 +37,10 @@ def all_faults(given: argparse.Namespace) -> bool:
             print(f"skipped: {missing}")
             continue
         print(f"\n{table}\n")
+        for thing in found.things():
+            print(thing, flush=True)
         text += f"{set_up}:\n\n{table}\n\n"
         total.add(found)
-    for thing in total.things():
-        print(thing)
     print(total.verdict, flush=True)
     if given.write_docs:
         report.write("faults", f"{text}`{total.verdict}`")
