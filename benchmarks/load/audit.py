@@ -79,7 +79,9 @@ def of(house: House, ledger: Ledger, crowd: Crowd, windows: Sequence[Window]) ->
 
 
 def excused(seen: Seen, windows: Sequence[Window]) -> bool:
-    """Whether a request fell into a fault, or into the seconds after it."""
+    """Whether a request fell into a fault, or into the seconds after it. A guesser may be told that the server is busy."""
+    if seen.kind in ("guess", "spray") and seen.status == 503:
+        return True
     return any(seen.begun <= window.ended + RECOVERY and seen.ended >= window.begun for window in windows)
 
 

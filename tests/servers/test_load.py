@@ -91,6 +91,8 @@ def test_a_failure_within_two_seconds_of_a_fault_is_excused_and_no_later_one():
     assert audit.excused(seen(14, 1, 503), windows)
     assert audit.excused(seen(5, 6, 503), windows)
     assert not audit.excused(seen(14.1, 1, 503), windows)
+    assert audit.excused(seen(20, 1, 503)._replace(kind="guess"), windows)
+    assert not audit.excused(seen(20, 1, 500)._replace(kind="guess"), windows)
     assert not audit.excused(seen(5, 4, 503), windows)
 
 
