@@ -37,7 +37,7 @@ def all_faults(given: argparse.Namespace) -> bool:
             print(f"skipped: {missing}")
             continue
         print(f"\n{table}\n")
-        for thing in found.things():
+        for thing in [*found.things(), *(f"came twice, cut by a kill -9: {mail}" for mail in found.cut)]:
             print(thing, flush=True)
         text += f"{set_up}:\n\n{table}\n\n"
         total.add(found)

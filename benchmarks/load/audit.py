@@ -35,6 +35,8 @@ class Audit:
     wrong: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     """What `nipo-auth audit verify` and `nipo-auth check` found."""
+    cut: list[str] = field(default_factory=list)
+    """Mails that came twice because a `kill -9` fell between the mail server's yes and its sender: no fault."""
     slowest_mail: dict[str, float] = field(default_factory=dict)
     """Seconds from the answer to the mail, by fault: the longest."""
 
@@ -58,7 +60,7 @@ class Audit:
 
     def add(self, other: Audit) -> None:
         """Take in what was found at another site."""
-        for name in ("lost", "doubled", "over_admitted", "failed_outside", "wrong", "complaints"):
+        for name in ("lost", "doubled", "over_admitted", "failed_outside", "wrong", "complaints", "cut"):
             getattr(self, name).extend(getattr(other, name))
 
 
@@ -79,7 +81,7 @@ def of(house: House, ledger: Ledger, crowd: Crowd, windows: Sequence[Window]) ->
 
 
 def excused(seen: Seen, windows: Sequence[Window]) -> bool:
-    """Whether a request fell into a fault, or into the seconds after it. A guesser may be told that the server is busy."""
+    """Whether a request fell into a fault, or into the seconds after it. The server may be too busy for a guesser."""
     if seen.kind in ("guess", "spray") and seen.status == 503:
         return True
     return any(seen.begun <= window.ended + RECOVERY and seen.ended >= window.begun for window in windows)
@@ -112,14 +114,23 @@ def _mails(house: House, ledger: Ledger, windows: Sequence[Window], audit: Audit
     time.sleep(COPIES_WITHIN)
     came = Counter((mail["subject"], mail["to"]) for mail in house.mail.mails())
     audit.lost += [promise for promise in ledger.mails if not came[promise.what, promise.of]]
-    audit.doubled += [f"mail {key}" for key, times in came.items() if times > 1 and key[0] in (RESET, CHANGED)]
     offset = time.monotonic() - time.time()
-    arrived = {(mail["subject"], mail["to"]): mail["at"] + offset for mail in house.mail.mails()}
+    # The first copy of each: later ones come first here.
+    arrived = {(mail["subject"], mail["to"]): mail["at"] + offset for mail in reversed(house.mail.mails())}
+    for key, times in came.items():
+        if times > 1 and key[0] in (RESET, CHANGED):
+            (audit.cut if _cut(arrived[key], windows) else audit.doubled).append(f"mail {key}")
     for promise in ledger.mails:
         took = arrived.get((promise.what, promise.of), promise.at) - promise.at
         for window in windows:
             if window.begun <= promise.at <= window.ended:
                 audit.slowest_mail[window.fault] = max(took, audit.slowest_mail.get(window.fault, 0))
+
+
+def _cut(arrived: float, windows: Sequence[Window]) -> bool:
+    """Whether a mail was with the mail server in the moment of a `kill -9`, so that its sender never saw the answer."""
+    kills = [window.begun for window in windows if window.fault.startswith("`kill -9`")]
+    return any(abs(arrived - kill) < 1 for kill in kills)
 
 
 def _exported(house: House) -> list[dict[str, str]]:

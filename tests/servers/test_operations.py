@@ -54,9 +54,11 @@ def test_a_restored_copy_revives_sessions_and_the_documented_statement_ends_them
     restore(tmp_path)
     assert visit(site(), cookies) == 200
     site.stop()
-    (statement,) = re.findall(r"`(DELETE FROM \w+)`", PAGE)
+    statements = re.findall(r"`(DELETE FROM \w+)`", PAGE)
+    assert len(statements) == 2
     with closing(sqlite3.connect(tmp_path / "auth.db")) as database:
-        database.execute(statement)
+        for statement in statements:
+            database.execute(statement)
         database.commit()
     assert visit(site(), cookies) == 303
 
