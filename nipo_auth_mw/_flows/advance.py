@@ -96,5 +96,6 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
         # other error, as of a COMMIT without an answer, the session may be open: a second try could open two.
         stored, cookie, report = opened(services.log.record)
     report()
+    services.sessions.end_surplus_soon(account.id)
     device = services.known_devices.remember(proofs.device_cookie, account, state) if proofs.remember else None
     return SignedIn(account, state, stored, cookie, device)

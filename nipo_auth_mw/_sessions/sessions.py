@@ -98,7 +98,7 @@ class Sessions:
 
         Never takes a secret from the client, which stops session fixation (ASVS 5 7.2.4). `account` and `state` must
         have been read *before* the password was verified: if the account changes in between, the session is invalid
-        from the start. An account has at most 100 sessions; a moment later the least recently seen ones end.
+        from the start. The caller ends with `end_surplus_soon`: an account has at most 100 sessions.
         """
         now = time.time()
         secret = secrets.token_urlsafe(32)
@@ -115,8 +115,6 @@ class Sessions:
             confirmed_at=now,
         )
         self._store.open_session(stored)
-        # Off the request's way: a sign-in takes no longer for an account with many sessions.
-        self._worker.submit(lambda: self._end_surplus(account.id))
         return stored, self._signed.sign(secret)
 
     def find(self, cookie: str, *, prolong: bool = True) -> ActiveSession | None:
@@ -220,8 +218,12 @@ class Sessions:
         """How many sessions a sweep would end, counted up to 500."""
         return len(self._late(time.time()))
 
+    def end_surplus_soon(self, user_id: str) -> None:
+        """End the least recently seen sessions above `MAX_PER_ACCOUNT`, in the background: a sign-in takes no longer
+        for an account with many sessions. Call it after the transaction, since it may start a thread."""
+        self._worker.submit(lambda: self._end_surplus(user_id))
+
     def _end_surplus(self, user_id: str) -> None:
-        """End the least recently seen sessions above `MAX_PER_ACCOUNT`."""
         if self._finds_surplus is not None:
             found = self._finds_surplus.surplus_sessions(user_id, keep=MAX_PER_ACCOUNT)
         else:

@@ -29,22 +29,20 @@ class WriteLock:
     again, which is slower and less fair than this queue."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        at_fork(in_child=self._renew)
+        # Made at the first use: a server may replace threads with greenlets after the fork. A lock of threads would
+        # stop all greenlets of the process, also the one that holds it.
+        self._lock = PerProcess(threading.Lock)
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lock. Raises `StoreUnavailable` after 5 seconds of waiting."""
-        lock = self._lock
+        lock = self._lock.get()
         if not lock.acquire(timeout=_LOCK_SECONDS):
             raise DatabaseUnavailable("the database is busy with other writers")
         try:
             yield
         finally:
             lock.release()
-
-    def _renew(self) -> None:
-        self._lock = threading.Lock()
 
 
 class PooledConnection:

@@ -232,19 +232,6 @@ class TestCountersClock(contracts.CounterClockContract):
 
         return move
 
-    def test_ru6_a_clock_of_this_machine_moves_no_counter_of_a_server(self, sql_store: SQLStore, monkeypatch) -> None:
-        if sql_store._db.engine.dialect.name == "sqlite":
-            pytest.skip("an SQLite file has the clock of its machine")
-        real, counters = time.time, sql_store.counters
-        counters.incr("a", 10)
-        for apart in (-300.0, 300.0, 740 * 86400.0):
-            monkeypatch.setattr(time, "time", lambda apart=apart: real() + apart)
-            assert counters.read({"a": 10})["a"][0] == counters.get("a")
-            assert counters.incr("a", 10) > 1
-            assert 0 < counters.get_expiry("a") - time.time() <= 10
-        monkeypatch.undo()
-        assert sql_store.counters.remove(["a"]) == {"a": 4}
-
 
 class TestCounterRows:
     """How the counters share a table."""

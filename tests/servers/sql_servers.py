@@ -75,6 +75,17 @@ class TestServer:
             connection.rollback()
         assert sql_store.mark_session_sent("a" * 64, 2.0) is True
 
+    def test_ru6_a_clock_of_this_machine_moves_no_counter_of_a_server(self, sql_store: SQLStore, monkeypatch) -> None:
+        real, counters = time.time, sql_store.counters
+        counters.incr("a", 10)
+        for apart in (-300.0, 300.0, 740 * 86400.0):
+            monkeypatch.setattr(time, "time", lambda apart=apart: real() + apart)
+            assert counters.read({"a": 10})["a"][0] == counters.get("a")
+            assert counters.incr("a", 10) > 1
+            assert 0 < counters.get_expiry("a") - time.time() <= 10
+        monkeypatch.undo()
+        assert sql_store.counters.remove(["a"]) == {"a": 4}
+
     def test_what_does_not_fit_a_column_is_a_value_error(self, sql_store: SQLStore) -> None:
         with pytest.raises(ValueError, match="does not fit"):
             sql_store.create(email="x" * 300, password_hash=None, name="", role="staff", active=True)
