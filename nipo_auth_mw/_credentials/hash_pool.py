@@ -15,7 +15,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from nipo_auth_mw._runtime.per_process import PerProcess
 
-_FEW_SECONDS = 3.0
+_FEW_SECONDS = 2.0
 _AVERAGED_OVER = 8
 """Hashes over which the time of one is averaged."""
 

@@ -24,8 +24,9 @@ from nipo_auth_mw.config import LockoutPolicy
 from nipo_auth_mw.protocols import BatchCounters
 
 _SLOT_EXPIRES = 10
-_TRUSTED_SECONDS = 2.0
-"""How old a reading may be when a slot is reserved. Far below `_SLOT_EXPIRES`, on which the reservation relies."""
+_SHORTEST_EXPIRY = 3
+_TRUSTED_SECONDS = 1.0
+"""How old a reading may be when a slot is reserved. Below every reservation's length, on which `reserve` relies."""
 _RETRY_PAUSE = 0.005
 _YEARS = 400 * 86400
 _DAY = 86400
@@ -61,12 +62,13 @@ class Slot:
     number: int
     reserved_at: float
     used_up: tuple[int, ...] = ()
+    expires: int = _SLOT_EXPIRES
     outlasts: bool = field(default=False)
 
     @property
     def lapsed(self) -> bool:
         """Whether another request may hold the slot by now."""
-        return not self.outlasts and time.monotonic() - self.reserved_at >= _SLOT_EXPIRES - 1
+        return not self.outlasts and time.monotonic() - self.reserved_at >= self.expires * 0.9
 
 
 class NoSlot(Exception):
@@ -87,9 +89,11 @@ class Lockout:
         self._max_duration = int((policy.max_duration or policy.duration).total_seconds())
         self._doubles = self._max_duration > policy.duration.total_seconds()
         self._numbers = range(policy.failures)
+        # A failure keeps its reservation, which must not outlive a short lock by much.
+        self._slot_expires = min(_SLOT_EXPIRES, max(_SHORTEST_EXPIRY, int(policy.duration.total_seconds())))
         self._lifetimes = {"lock": self._max_duration, "refused": self._max_duration + _DAY}
         self._lifetimes |= {f"f:{number}": self._window for number in self._numbers}
-        self._lifetimes |= {f"p:{number}": _SLOT_EXPIRES for number in self._numbers}
+        self._lifetimes |= {f"p:{number}": self._slot_expires for number in self._numbers}
         if self._doubles:
             self._lifetimes["level"] = 2 * self._max_duration + _DAY
         if policy.permanent_after is not None:
@@ -145,9 +149,9 @@ class Lockout:
                 reserved = f"{subject}:p:{number}"
                 if number in used_up or reserved in seen.counts:
                     continue
-                if self._counters.incr(reserved, _SLOT_EXPIRES) != 1:
+                if self._counters.incr(reserved, self._slot_expires) != 1:
                     continue
-                slot = Slot(subject, number, time.monotonic(), used_up)
+                slot = Slot(subject, number, time.monotonic(), used_up, self._slot_expires)
                 if slot.reserved_at - seen.at < _TRUSTED_SECONDS and self._count(subject):
                     return slot
                 self._counters.remove([reserved])
