@@ -165,6 +165,8 @@ schema_version = _table("schema_version", sa.Column("version", sa.Integer, prima
 _OF_MARIADB = {
     "mariadb_engine": "InnoDB",
     "mariadb_charset": "utf8mb4",
+    # COMPACT, the default of some servers, has too short an index for an address.
+    "mariadb_row_format": "DYNAMIC",
     # The other collations ignore case or trailing blanks.
     "mariadb_collate": "utf8mb4_nopad_bin",
 }

@@ -62,3 +62,20 @@ def test_the_older_name_of_the_driver_works_too(url: str, sql_store: SQLStore) -
 
 def test_an_address_that_is_too_long_is_never_cut(url: str, sql_store: SQLStore) -> None:
     assert "STRICT_ALL_TABLES" in str(sql_store._db.fetch("SELECT @@sql_mode", ())[0][0])
+
+
+def test_ru4_tables_are_made_where_compact_rows_are_the_default(url: str, sql_store: SQLStore) -> None:
+    """A COMPACT row has no room for an index on an address of 254 characters."""
+    default = sql_store._db.fetch("SELECT @@global.innodb_default_row_format", ())[0][0]
+    engine = sa.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET GLOBAL innodb_default_row_format = 'compact'")
+        try:
+            connection.exec_driver_sql("DROP TABLE nipo_auth_outbox, nipo_auth_counter")
+            connection.exec_driver_sql("DELETE FROM nipo_auth_schema_version WHERE version > 3")
+            sql_store.create_schema()
+        finally:
+            connection.exec_driver_sql(f"SET GLOBAL innodb_default_row_format = '{default}'")
+        made = "SELECT DISTINCT row_format FROM information_schema.tables WHERE table_name IN (%s, %s) AND table_schema"
+        found = connection.exec_driver_sql(f"{made} = DATABASE()", ("nipo_auth_outbox", "nipo_auth_counter")).scalars()
+        assert [text.lower() for text in found] == ["dynamic"]
