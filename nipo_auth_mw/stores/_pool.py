@@ -209,10 +209,19 @@ class ConnectionPool:
             self.discard(current)
 
     def _before_fork(self) -> None:
+        """Close all connections, for up to a second also those that other threads have to give back first, and let no
+        thread open one until the fork is over."""
+        opened = self._opened.get()
+        if not opened.changed.acquire(timeout=_FORK_SECONDS):
+            return
+        self._held = opened.changed
+        self._waiting += 1
+        ends = time.monotonic() + _FORK_SECONDS
         self._close_idle()
-        changed = self._opened.get().changed
-        if changed.acquire(timeout=_FORK_SECONDS):
-            self._held = changed
+        while opened.count and (left := ends - time.monotonic()) > 0:
+            opened.changed.wait(left)
+            self._close_idle()
+        self._waiting -= 1
 
     def _after_fork(self) -> None:
         if self._held is not None:

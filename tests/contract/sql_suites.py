@@ -544,3 +544,13 @@ class TestThreads:
         pool._after_fork()
         assert len(pool) == 0
         assert sql_store.find_session("a" * 64) is not None
+
+    def test_ws6_a_fork_waits_for_a_connection_that_another_thread_has(self, sql_store: SQLStore) -> None:
+        pool = sql_store._db._pool
+        lent = pool.acquire(time.monotonic())
+        giving_back = threading.Timer(0.05, lambda: pool.release(lent))
+        giving_back.start()
+        pool._before_fork()
+        assert len(pool) == 0
+        pool._after_fork()
+        giving_back.join()
