@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,6 +35,7 @@ _PATH = re.compile(r"(?:/[^\x00-\x20\x7f/\\;?#%]+)+\Z")
 _HOW_TO_MAKE_A_KEY = "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 
+@lru_cache(maxsize=64)
 def members_of(protocol: type) -> list[str]:
     """The names of a protocol's methods, also of those that it inherits."""
     named = {name for base in protocol.__mro__ if getattr(base, "_is_protocol", False) for name in vars(base)}
@@ -46,7 +48,8 @@ def offers(given: object, protocol: type[T]) -> TypeGuard[T]:
     `isinstance` asks otherwise from Python 3.12 on: it does not see the methods of an object that delegates to another
     by `__getattr__`.
     """
-    return all(getattr(given, name, None) is not None for name in members_of(protocol))
+    asked: Any = protocol
+    return all(getattr(given, name, None) is not None for name in members_of(asked))
 
 
 def require(good: bool, name: str, problem: str, hint: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nipo_auth_mw._audit.log import EventLog
 from nipo_auth_mw._audit.seals import Seals
@@ -159,7 +159,8 @@ def _need(given: object | None, store: object | None, protocol: type[T], field: 
     if isinstance(given, type):
         raise ConfigError(field, f"{given.__name__} is a class", f"Give an object of it: {given.__name__}(...).")
     if not offers(given, protocol):
-        missing = [name for name in members_of(protocol) if getattr(given, name, None) is None]
+        asked: Any = protocol
+        missing = [name for name in members_of(asked) if getattr(given, name, None) is None]
         raise ConfigError(field, f"{type(given).__name__} lacks {', '.join(missing)}", hint)
     return given
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -129,6 +130,7 @@ def _lower_priority() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, 10)
 
 
+@lru_cache(maxsize=16)
 def cores(own: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> int:
     """The cores that this process may use: by its affinity, and by the CPU quota of its control groups, rounded up.
 
