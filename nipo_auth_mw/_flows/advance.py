@@ -70,6 +70,7 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
         if proofs.over is not None:
             services.sessions.end(proofs.over.stored, why="signed_in_again", record=record)
         stored, cookie = services.sessions.open(account, state, attempt.client, persistent=proofs.remember)
+        services.sessions.end_surplus(account.id, record=record)
         typed = attempt.typed.strip()
         record(
             SIGNED_IN, subject=account, email=typed, client=attempt.client, session=stored, persistent=proofs.remember
@@ -96,6 +97,5 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
         # other error, as of a COMMIT without an answer, the session may be open: a second try could open two.
         stored, cookie, report = opened(services.log.record)
     report()
-    services.sessions.end_surplus_soon(account.id)
     device = services.known_devices.remember(proofs.device_cookie, account, state) if proofs.remember else None
     return SignedIn(account, state, stored, cookie, device)

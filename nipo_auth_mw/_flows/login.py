@@ -53,7 +53,7 @@ def admit(services: Services, account: Account, *, client: Client, persistent: b
     """Open a session without a password, for test kits. Returns the value of the cookie."""
     state = services.account_states.account_state(account.id)
     cookie = services.sessions.open(account, state, client, persistent=persistent)[1]
-    services.sessions.end_surplus_soon(account.id)
+    services.sessions.end_surplus(account.id, record=services.log.record)
     return cookie
 
 

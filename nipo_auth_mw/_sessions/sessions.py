@@ -98,7 +98,7 @@ class Sessions:
 
         Never takes a secret from the client, which stops session fixation (ASVS 5 7.2.4). `account` and `state` must
         have been read *before* the password was verified: if the account changes in between, the session is invalid
-        from the start. The caller ends with `end_surplus_soon`: an account has at most 100 sessions.
+        from the start. The caller ends with `end_surplus`: an account has at most 100 sessions.
         """
         now = time.time()
         secret = secrets.token_urlsafe(32)
@@ -218,18 +218,14 @@ class Sessions:
         """How many sessions a sweep would end, counted up to 500."""
         return len(self._late(time.time()))
 
-    def end_surplus_soon(self, user_id: str) -> None:
-        """End the least recently seen sessions above `MAX_PER_ACCOUNT`, in the background: a sign-in takes no longer
-        for an account with many sessions. Call it after the transaction, since it may start a thread."""
-        self._worker.submit(lambda: self._end_surplus(user_id))
-
-    def _end_surplus(self, user_id: str) -> None:
+    def end_surplus(self, user_id: str, *, record: Record) -> None:
+        """End the least recently seen sessions above `MAX_PER_ACCOUNT`, in the transaction that opened one."""
         if self._finds_surplus is not None:
             found = self._finds_surplus.surplus_sessions(user_id, keep=MAX_PER_ACCOUNT)
         else:
             found = self._store.sessions_of(user_id)[MAX_PER_ACCOUNT:]
         for surplus in found:
-            self.end(surplus, why="cap", record=self._log.record)
+            self.end(surplus, why="cap", record=record)
 
     def _late(self, now: float) -> Sequence[StoredSession]:
         """The expired sessions, at most one batch."""

@@ -255,7 +255,6 @@ def test_se16_the_101st_session_ends_the_longest_unseen(auth, clock):
     for _ in range(101):
         cookies.append(enter(auth).session)
         clock.shift(1)
-    auth._services.worker.flush(5)
     assert [alive(auth, cookie) for cookie in cookies] == [False] + [True] * 100
     (row,) = events(auth, "session_ended")
     assert row.details["why"] == "cap"
