@@ -256,7 +256,7 @@ class Seals:
         """
         if self._log is None:
             return []
-        # What a seal of an unknown key says of numbers is not believed, but for the rows that it names.
+        # What a seal of an unknown key says of numbers is not believed, except for the rows that it names.
         of_entries = max((number for number, _ in last.entries), default=0) if last else 0
         after = max(0, (last.last if last and last == self._good else of_entries) - _LATE)
         sealed, unreadable = self._covered(after)

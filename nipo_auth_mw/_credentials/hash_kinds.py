@@ -101,7 +101,7 @@ class HashKinds:
 
 def _samples(users: object) -> Iterator[str]:
     """Stored hashes, at least one of each kind: asked for, or else found in the first 10,000 accounts."""
-    if isinstance(users, HashSamples):
+    if offers(users, HashSamples):
         known: list[str] = []
         while len(known) < _MOST_KINDS and (found := users.hash_unlike(known, start=ARGON2)):
             kind = kind_of(found)

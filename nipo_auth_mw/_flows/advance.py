@@ -11,7 +11,6 @@ from nipo_auth_mw._audit.log import EventNotWritten
 from nipo_auth_mw._flows.password_check import Attempt, settle
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw._throttle.counters import OneByOne
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, StoredSession
 from nipo_auth_mw.protocols import Account
@@ -64,7 +63,7 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
     tells = unknown and services.quotas.allow_notification_to(account.id, "new device", an_hour=10, spaced=False)
 
     # A server of counters is asked after the transaction: a slow one must not hold up the other writers of the store.
-    settles_inside = not isinstance(services.counters, OneByOne)
+    settles_inside = services.lockout.in_store
 
     def opened(record: Record) -> tuple[StoredSession, str, Callable[[], None]]:
         if proofs.over is not None:

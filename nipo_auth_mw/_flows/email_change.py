@@ -125,10 +125,10 @@ def cancel_change(services: Services, token: str, *, client: Client) -> EmailCha
 
     The former address signs in again, whatever the user changed later, and every session ends. The link needs no
     sign-in, since an attacker who took the account over may have changed the password (ASVS 5 6.3.7, 7.5.1). It undoes
-    no decision of somebody else: if the present address does not come from the user's own changes, the link is void and
-    the present owner is told. Otherwise a former user could take back an account that was given to a successor. Of
-    several requests at once one succeeds. Refuses with `email_taken` if another account has the former address
-    meanwhile. Raises `StoreUnavailable`: then nothing has changed.
+    no decision of an administrator or the host app: if the present address does not come from the user's own changes,
+    the link is void and the present owner is told. Otherwise a former user could take back an account that was given to
+    a successor. Of several requests at once one succeeds. Refuses with `email_taken` if another account has the former
+    address meanwhile. Raises `StoreUnavailable`: then nothing has changed.
     """
     change = _cancellable(services, token)
     account = services.users.get(change.user_id) if change else None
@@ -238,7 +238,10 @@ def _led_on(changes: Sequence[EmailChange], start: str) -> tuple[set[str], list[
 
 
 def _void(services: Services, change: EmailChange, client: Client) -> None:
-    """Make a cancel link void that would undo somebody else's decision, and tell the present owner once."""
+    """Make a cancel link void, and tell the present owner once.
+
+    The link would undo a decision of an administrator or the host app.
+    """
     record_refused_link(services, client)
     account = services.users.get(change.user_id)
     if _stores(services)[1].cancel_email_change(change.key) is not None and account is not None:

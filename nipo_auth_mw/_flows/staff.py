@@ -14,12 +14,12 @@ from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGED
 from nipo_auth_mw._flows.profile import PROFILE_CHANGED, allow_notify_email_mails, new_notify_email
 from nipo_auth_mw._flows.revocation import end_everything, lift_lock, lift_lock_soon
-from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, keep_an_admin, still_allowed, too_many_mails
+from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, directory_of, keep_an_admin, still_allowed, too_many_mails
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
 from nipo_auth_mw.models import AccountState, Client, User
-from nipo_auth_mw.protocols import Account, StaffDirectory
+from nipo_auth_mw.protocols import Account
 
 ACCOUNT_CREATED = EventType("account_created")
 ACCOUNT_ENABLED = EventType("account_enabled")
@@ -61,7 +61,7 @@ def create_account(
     Raises `EmailTaken`, `EmailRejected`, `PasswordRejected`, `UnknownRole`, `NotSupported`, and `ValueError` for a
     language that is not configured.
     """
-    directory = _directory(services)
+    directory = directory_of(services)
     address = addresses.accepted(email)
     notify = addresses.accepted(notify_email) if notify_email else None
     _check_role(services, role, actor)
@@ -136,7 +136,7 @@ def set_active(services: Services, user_id: str, active: bool, *, actor: Actor) 
         still_allowed(services, actor)
         if not active:
             keep_an_admin(services, account, actor)
-        if not _directory(services).update(user_id, active=active):
+        if not directory_of(services).update(user_id, active=active):
             raise NoSuchAccount(user_id)
         record(ACCOUNT_ENABLED if active else ACCOUNT_DISABLED, subject=account, **_by(actor))
         _end(services, account, why="account_disabled", record=record, actor=actor)
@@ -176,7 +176,7 @@ def set_role(services: Services, user_id: str, role: str, *, actor: Actor) -> No
         still_allowed(services, actor)
         if role != ADMIN:
             keep_an_admin(services, account, actor)
-        _directory(services).update(user_id, role=role)
+        directory_of(services).update(user_id, role=role)
         record(ROLE_CHANGED, subject=account, **_by(actor), before=account.role, after=role)
 
 
@@ -203,7 +203,7 @@ def change_profile(
     with services.log.transaction() as record:
         still_allowed(services, actor)
         if renamed:
-            _directory(services).update(user_id, name=str(name)[:_LONGEST_NAME])
+            directory_of(services).update(user_id, name=str(name)[:_LONGEST_NAME])
         after = change_account_state(services, user_id, **changes) if changes else before
         what = [*(["name"] if renamed else []), *changes]
         record(PROFILE_CHANGED, subject=account, **_by(actor), what=" ".join(what))
@@ -221,7 +221,7 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
     with services.log.transaction() as record:
         still_allowed(services, actor)
         keep_an_admin(services, account, actor)
-        if not _directory(services).delete(user_id):
+        if not directory_of(services).delete(user_id):
             raise NoSuchAccount(user_id)
         _end(services, account, why="account_deleted", record=record, actor=actor)
         remove_attributes(services, user_id)
@@ -252,14 +252,14 @@ def get(services: Services, user_id: str) -> User | None:
 
 def search(services: Services, text: str, *, after: str | None, limit: int) -> list[User]:
     """Up to `limit` accounts whose address or name contains `text`, by address, after the address `after`."""
-    found = _directory(services).search(text, after=after, limit=limit)
+    found = directory_of(services).search(text, after=after, limit=limit)
     return [user_of(services, account) for account in found]
 
 
 def listed(services: Services, text: str, *, after: str | None, limit: int) -> list[User]:
     """As `search`, without the account states, which costs one statement for a page of any length."""
     nothing = AccountState()
-    return [_user(account, nothing) for account in _directory(services).search(text, after=after, limit=limit)]
+    return [_user(account, nothing) for account in directory_of(services).search(text, after=after, limit=limit)]
 
 
 def look_at(services: Services, user_id: str) -> Person:
@@ -308,13 +308,6 @@ def _end(services: Services, account: Account, *, why: str, record: Record, acto
     end_everything(services, account, why=why, record=record, actor=actor.name)
     if services.email_changes is not None:
         services.email_changes.void_email_changes(account.id)
-
-
-def _directory(services: Services) -> StaffDirectory:
-    """The directory of the user store. Raises `NotSupported` if the store has none."""
-    if services.directory is None:
-        raise NotSupported("the user store is not a StaffDirectory (create, update, delete, search)")
-    return services.directory
 
 
 def _by(actor: Actor) -> dict[str, Any]:

@@ -65,6 +65,13 @@ def too_many_mails(
     return None
 
 
+def directory_of(services: Services) -> StaffDirectory:
+    """The directory of the user store. Raises `NotSupported` if the store has none."""
+    if services.directory is None:
+        raise NotSupported("the user store is not a StaffDirectory (create, update, delete, search)")
+    return services.directory
+
+
 def keep_an_admin(services: Services, account: Account, actor: Actor) -> None:
     """Raise `LastAdmin` if the account is the last active administrator.
 
@@ -73,9 +80,7 @@ def keep_an_admin(services: Services, account: Account, actor: Actor) -> None:
     """
     if actor.client is None:
         return
-    directory = services.directory
-    if directory is None:
-        raise NotSupported("the user store is not a StaffDirectory (create, update, delete, search)")
+    directory = directory_of(services)
     # `account` was read before the transaction and may have become the last administrator since.
     holders = directory.active_with_role(ADMIN) if offers(directory, RoleHolders) else _admins(directory)
     if list(holders) == [account.id]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from nipo_auth_mw._runtime.failures import without_message
 from nipo_auth_mw._runtime.per_process import PerProcess
 from nipo_auth_mw.errors import MailerError, StoreUnavailable
 from nipo_auth_mw.models import Message, QueuedMail
@@ -97,11 +98,11 @@ class Delivery:
             self.answer(mail)
         except Overtaken:
             return None
+        except KeyboardInterrupt:
+            raise
         except BaseException as problem:
-            if isinstance(problem, KeyboardInterrupt):
-                raise
             if not isinstance(problem, StoreUnavailable):
-                _log.exception("a request for a mail could not be answered")
+                _log.error("a request for a mail could not be answered: %s", without_message(problem))
             return self._again(mail, _reason(problem))
         return None
 
@@ -114,7 +115,7 @@ class Delivery:
             except (StoreUnavailable, KeyboardInterrupt):
                 raise
             except BaseException as problem:
-                _log.exception("a mail could not be composed")
+                _log.error("a mail could not be composed: %s", without_message(problem))
                 return self._again(mail, f"could not be composed ({type(problem).__qualname__})")
             leases.sending.add(mail)
             self._watch()

@@ -105,8 +105,8 @@ class Notifications:
         self._tell("email_change_cancelled", to, account, state, client, about=old)
 
     def email_cancel_refused(self, account: Account, state: AccountState, client: Client) -> None:
-        """A link that cancels a change of the sign-in address was used after somebody else had changed the account.
-        Nothing has changed. Goes to the present owner, without the device that used the link."""
+        """A link that cancels a change of the sign-in address was used after an administrator or the host app
+        had changed it. Nothing has changed. Goes to the present owner, without the device that used the link."""
         self._tell("email_cancel_refused", _both(account, state), account, state, _without_device(client))
 
     def _ask(self, kind: str, email: str, client: Client, **facts: str | int) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from nipo_auth_mw._mail.at_exit import call_at_exit, warn_without_threads
@@ -177,7 +178,7 @@ class Outbox:
             return True
         until = time.monotonic() + timeout
         for state, worker in (("asked", self._answering), ("waiting", self._sending)):
-            worker.submit(lambda state=state: self._run(state, everything=True, until=until))  # type: ignore[misc]
+            worker.submit(partial(self._run, state, everything=True, until=until))
             worker.flush(until - time.monotonic())
         try:
             return not any(self.rows.count_mails(state) for state in ("asked", "waiting"))

@@ -8,10 +8,10 @@ import itertools
 import logging
 import threading
 import time
-import traceback
 import weakref
 from collections.abc import Callable
 
+from nipo_auth_mw._runtime.failures import without_message
 from nipo_auth_mw._runtime.per_process import PerProcess
 from nipo_auth_mw.errors import StoreUnavailable
 
@@ -135,8 +135,7 @@ class _Jobs:
             _log.warning("the store cannot be reached, so a background job could not write its changes")
         except BaseException as problem:
             # Without its message: an exception of a host app's store may quote a field.
-            frames = "".join(traceback.format_tb(problem.__traceback__))
-            _log.error("a background job failed with %s\n%s", type(problem).__qualname__, frames)
+            _log.error("a background job failed with %s", without_message(problem))
         with self._change:
             self._current = None
             self._change.notify_all()

@@ -9,7 +9,7 @@ and are not refused. ASVS 5 6.3.1; NIST SP 800-63B-4 3.2.2.
 Slot `i` is two counters. `p:i` says that a check is in progress: the request that raises it from 0 to 1 holds the slot,
 and the counter expires if the process dies. `f:i` says that a wrong password used the slot up. A failure writes `f:i`
 and lets `p:i` expire; only a check without a failure removes it. So a request that read both as 0 and then raises `p:i`
-to 1 knows that neither the slot nor the lock was taken since: whoever failed in between still holds some `p:i`.
+to 1 knows that neither the slot nor the lock was taken since: a request that failed in between still holds some `p:i`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nipo_auth_mw._throttle.counters import CounterNames, Reading, outages
+from nipo_auth_mw._throttle.counters import CounterNames, OneByOne, Reading, outages
 from nipo_auth_mw.config import LockoutPolicy
 from nipo_auth_mw.protocols import BatchCounters
 
@@ -63,7 +63,7 @@ class Slot:
     reserved_at: float
     used_up: tuple[int, ...] = ()
     expires: int = _SLOT_EXPIRES
-    outlasts: bool = field(default=False)
+    outlasts: bool = False
 
     @property
     def lapsed(self) -> bool:
@@ -98,6 +98,11 @@ class Lockout:
             self._lifetimes["level"] = 2 * self._max_duration + _DAY
         if policy.permanent_after is not None:
             self._lifetimes["row"] = _YEARS
+
+    @property
+    def in_store(self) -> bool:
+        """Whether a transaction of the store holds the counters too."""
+        return not isinstance(self._counters, OneByOne)
 
     def address(self, email: str) -> str:
         """The subject of an attempt on a canonical address."""
@@ -196,9 +201,7 @@ class Lockout:
         keys = [f"{subject}:{name}" for name in self._lifetimes if not name.startswith("p:")]
         keys += [f"{subject}:p:{number}" for number in slot.used_up if number != slot.number]
         with outages():
-            return _ended(
-                subject, self._counters.remove([*keys, *(key for key in self._keys_of(slot) if ":p:" in key)])
-            )
+            return _ended(subject, self._counters.remove(list(dict.fromkeys([*keys, *self._keys_of(slot)]))))
 
     def fail(self, slot: Slot) -> Locked | None:
         """Record a wrong password and use the slot up. Returns the lock if this failure started one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from nipo_auth_mw._validation import header_key
 from nipo_auth_mw._web.client_address import client_address, is_private, read
 from nipo_auth_mw.config import AuthConfig
 
@@ -75,7 +76,7 @@ class DeploymentWarnings:
         """Warn if a proxy hides the client addresses: all visitors would count as one client."""
         trusted = self._config.trusted_proxies
         address = client_address(environ)
-        named = [name for name in _FORWARDING if _key(name) in environ]
+        named = [name for name in _FORWARDING if header_key(name) in environ]
         entries = len(str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")) if named[:1] == [_FORWARDING[0]] else 0
         if trusted and entries < trusted:
             self._warn(
@@ -103,8 +104,3 @@ class DeploymentWarnings:
                 address,
                 named[0],
             )
-
-
-def _key(header: str) -> str:
-    """The key of a header in environ."""
-    return "HTTP_" + header.upper().replace("-", "_")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 
 from werkzeug.wrappers import Response
 
@@ -11,6 +10,7 @@ from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
+from nipo_auth_mw._runtime.failures import without_message
 from nipo_auth_mw._web import challenges, routes
 from nipo_auth_mw._web.body import BadRequest
 from nipo_auth_mw._web.context import WebContext
@@ -125,8 +125,7 @@ def unavailable(web: WebContext, environ: Environ, problem: Exception) -> Respon
     if isinstance(problem, DatabaseUnavailable):
         _log.error("answered 503: %s", problem)
     else:
-        frames = "".join(traceback.format_tb(problem.__traceback__))
-        _log.error("answered 503 after %s\n%s", type(problem).__qualname__, frames)
+        _log.error("answered 503 after %s", without_message(problem))
     request = web.request(environ)
     as_json = None if environ.get("PATH_INFO", "").startswith(web.config.prefix + "/") else not is_navigation(environ)
     return web.answers.refuse(request, Refused("unavailable", _UNAVAILABLE_FOR), as_json=as_json)

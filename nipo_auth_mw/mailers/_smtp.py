@@ -126,12 +126,12 @@ class SMTPMailer:
     def _connected(self) -> Iterator[smtplib.SMTP]:
         """A connection that is ready for a mail. Its end never fails, since the mail may have been taken."""
         if self._tls_at_once:
-            server: smtplib.SMTP = _SMTPS(timeout=self._timeouts.connect, context=self._tls)
+            server: _SMTP | _SMTPS = _SMTPS(timeout=self._timeouts.connect, context=self._tls)
         else:
             server = _SMTP(timeout=self._timeouts.connect)
         # smtplib's private attributes: `connect` waits for the greeting, and STARTTLS checks the name of the host.
-        server._greeting_timeout = self._timeouts.command  # type: ignore[attr-defined]
-        server._host = self._host  # type: ignore[attr-defined]
+        server._greeting_timeout = self._timeouts.command
+        server._host = self._host
         try:
             code, _ = server.connect(self._host, self._port)
             if code != 220:
@@ -145,7 +145,7 @@ class SMTPMailer:
                 server.login(*self._login)
             yield server
             with suppress(OSError, smtplib.SMTPException):
-                server.sock.settimeout(self._timeouts.quit)  # type: ignore[union-attr]
+                _socket(server).settimeout(self._timeouts.quit)
                 # RFC 5321, 4.1.1.10, asks to wait for the answer too. It does not say more than that of the data, and
                 # while the process waits it may be killed, and the mail be sent again.
                 server.putcmd("quit")
@@ -154,13 +154,13 @@ class SMTPMailer:
 
     def _check_private(self, server: smtplib.SMTP) -> None:
         """Raise `MailerError` if the host has a public address: a mail with a link must not cross the Internet."""
-        peer = server.sock.getpeername()[0].partition("%")[0]  # type: ignore[union-attr]
+        peer = _socket(server).getpeername()[0].partition("%")[0]
         if ipaddress.ip_address(peer).is_global:
             raise MailerError(f"{self._host} has the public address {peer}, so nothing is sent without TLS")
 
     def _hand_over(self, server: smtplib.SMTP, to: str, data: bytes) -> None:
         """Send the mail. Until its last line no server has taken it; from then on only an answer tells."""
-        connection: Any = server.sock
+        connection = _socket(server)
         _expect("sender", 2, server.mail(self.sender))
         _expect("recipient", 2, server.rcpt(f"<{to}>"))
         connection.settimeout(self._timeouts.data)
@@ -198,9 +198,11 @@ class _GreetedLate:
     """Gives the greeting a time-out of its own: `smtplib` waits for it as long as for the connection."""
 
     _greeting_timeout: float
+    _host: str
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        connection: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        library: Any = super()
+        connection: socket.socket = library._get_socket(host, port, timeout)
         connection.settimeout(self._greeting_timeout)
         return connection
 
@@ -209,6 +211,13 @@ class _SMTP(_GreetedLate, smtplib.SMTP): ...
 
 
 class _SMTPS(_GreetedLate, smtplib.SMTP_SSL): ...
+
+
+def _socket(server: smtplib.SMTP) -> socket.socket:
+    """The socket of a connection. Raises `SMTPServerDisconnected` if the connection was lost."""
+    if server.sock is None:
+        raise smtplib.SMTPServerDisconnected
+    return server.sock
 
 
 def _expect(what: str, hundreds: int, answer: tuple[int, bytes]) -> None:

@@ -45,8 +45,10 @@ def test_no_page_has_a_fault_that_axe_finds_or_needs_to_be_scrolled_sideways(
         page.emulate_media(color_scheme="dark")
         faults += [(state, "dark", *each) for each in page.evaluate(FAULTS, {"runOnly": ["color-contrast"]})]
         page.emulate_media(color_scheme="light")
-        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
-            faults.append((state, "scrolls sideways"))
+        for size in ("200%", ""):
+            page.evaluate("size => document.documentElement.style.fontSize = size", size)
+            if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                faults.append((state, "scrolls sideways", size))
     assert faults == []
     assert len(seen) == amount, seen
 

@@ -240,7 +240,6 @@ def test_ru7_a_slow_server_of_counters_holds_up_no_writer_of_the_store(tmp_path)
     counters = OneByOne(lambda: own)
     for user in (auth._services.lockout, auth._services.client_limit, auth._services.quotas):
         user._counters = counters
-    object.__setattr__(auth._services, "counters", counters)
 
     def remove(keys):
         seen.append(store._db.in_transaction)
