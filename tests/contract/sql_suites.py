@@ -539,7 +539,7 @@ class TestThreads:
     def test_a_fork_closes_idle_connections_and_the_parent_goes_on(self, sql_store: SQLStore) -> None:
         sql_store.open_session(a_session())
         pool = sql_store._db._pool
-        assert len(pool) == 1
+        assert len(pool) >= 1
         pool._before_fork()
         pool._after_fork()
         assert len(pool) == 0
