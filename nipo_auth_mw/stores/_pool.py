@@ -55,10 +55,10 @@ class PooledConnection:
 
     __slots__ = ("begin", "connection", "cursor", "embedded", "failed", "generation", "lost", "opened_at", "pid")
 
-    def __init__(self, connection: sa.Connection, begin: str, *, embedded: bool = False) -> None:
+    def __init__(self, connection: sa.Connection, cursor: Any, begin: str, *, embedded: bool = False) -> None:
         self.connection = connection
         self.embedded = embedded
-        self.cursor: Any = connection.connection.cursor()
+        self.cursor = cursor
         self.begin = begin
         self.generation = 0
         self.opened_at = time.monotonic()

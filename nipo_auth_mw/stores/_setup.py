@@ -42,7 +42,11 @@ class Setup:
             begin = {"sqlite": self._sqlite, "postgresql": self._postgresql}.get(self._backend, self._mariadb)(
                 connection
             )
-            return PooledConnection(connection, begin, embedded=self._backend == "sqlite")
+            # Binary results spare PostgreSQL and the driver a text for each number. They rule out several statements at
+            # once, which a pooler needs.
+            binary = {"binary": True} if self._backend == "postgresql" and ";" not in begin else {}
+            cursor = connection.connection.cursor(**binary)
+            return PooledConnection(connection, cursor, begin, embedded=self._backend == "sqlite")
         except BaseException:
             connection.invalidate()
             connection.close()
