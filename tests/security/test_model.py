@@ -87,6 +87,7 @@ class House(RuleBasedStateMachine):
         self.sessions: dict[str, Session] = {}
         self.given: dict[str, None] = {}
         self.counts: dict[object, Count] = {}
+        self.changes: dict[str, list[float]] = {}
         self.made = 0
 
     def teardown(self) -> None:
@@ -241,12 +242,16 @@ class House(RuleBasedStateMachine):
         if session is None:
             return
         one, new = self.people[session.who], self.new_password()
+        self.changes[one.id] = [at for at in self.changes.get(one.id, []) if at + 60 * MINUTE > self.now]
+        if len(self.changes[one.id]) == 4:
+            return  # an account changes its password four times an hour
         was_known = device.known.get(session.who) == one.state
         expected = self.checked(device, session.who, right)
         given = {"current_password": one.password if right else WRONG, "password": new}
         status = self.send(device, door, "/-/auth/account/password", given)
         assert status == {"locked": 429, "wrong": 403, "right": 303}[expected]
         if expected == "right":
+            self.changes[one.id].append(self.now)
             self.password_is(session.who, new)
             self.opened(device, session.who, session.persistent)
             if was_known and not session.persistent:
