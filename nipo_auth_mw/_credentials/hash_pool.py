@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,6 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from nipo_auth_mw._runtime.per_process import PerProcess
 
-_FEW_SECONDS = 2.0
 _AVERAGED_OVER = 8
 """Hashes over which the time of one is averaged."""
 
@@ -76,12 +75,8 @@ class HashPool:
             with state.lock:
                 state.average_in(took)
 
-    def run(
-        self, call: Callable[[*Ts], T], *arguments: *Ts, every_few_seconds: Callable[[], object] | None = None
-    ) -> T:
+    def run(self, call: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """Return or raise what `call` does, on one of the pool's threads. There are as many threads as slots.
-
-        The calling thread calls `every_few_seconds` while it waits: a hash takes long on a machine with other work.
 
         glibc keeps the memory of a hash for the thread that allocated it. On the server's own threads, each of them
         would come to keep 19 MiB. Under gevent, the call runs on one of gevent's real threads: on the hub's thread, a
@@ -91,8 +86,6 @@ class HashPool:
         if monkey is not None and monkey.is_module_patched("threading"):
             gevent: Any = sys.modules["gevent"]
             hashed: Any = gevent.get_hub().threadpool.spawn(call, *arguments)
-            while every_few_seconds and not hashed.wait(timeout=_FEW_SECONDS) and not hashed.ready():
-                every_few_seconds()
             result: T = hashed.get()
             return result
         try:
@@ -100,8 +93,6 @@ class HashPool:
         except RuntimeError:
             # The interpreter ends while a server still answers its last requests: it starts no threads any more.
             return call(*arguments)
-        while every_few_seconds and not wait([future], _FEW_SECONDS).done:
-            every_few_seconds()
         return future.result()
 
 
@@ -124,7 +115,7 @@ class _PoolState:
 def _lower_priority() -> None:
     """Give this thread a lower priority, so that pages of signed-in users get the processor before hashes do.
 
-    Not the lowest: a flood of pages could then hold up every hash beyond the life of its attempt slot.
+    Not the lowest: a flood of pages could then hold up every hash beyond the patience of its user.
     """
     if sys.platform == "linux":  # elsewhere, the call would change the whole process
         os.setpriority(os.PRIO_PROCESS, 0, 10)

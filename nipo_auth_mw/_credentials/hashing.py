@@ -62,18 +62,16 @@ class PasswordHashing:
         self._kinds = HashKinds(_kind_of_today(self._dummy_hash))
         self._learning = PerProcess(_Learning)
 
-    def verify(
-        self, stored: str | None, password: str, *, every_few_seconds: Callable[[], object] | None = None
-    ) -> bool:
+    def verify(self, stored: str | None, password: str) -> bool:
         """Whether the stored hash is of this password. The caller holds a slot of `hash_pool`.
 
         Asks the hasher once: about the stored hash, or about a dummy hash if there is none (None) or if argon2 could
         not read it. A wrong password is then compared with a specimen of every other kind of hash in the store, so the
-        time does not reveal whether an account exists. The calling thread calls `every_few_seconds` meanwhile. Raises
-        `HashingFailed` if the hasher fails in any way except a mismatch: then the password is neither right nor wrong.
+        time does not reveal whether an account exists. Raises `HashingFailed` if the hasher fails in any way except a
+        mismatch: then the password is neither right nor wrong.
         """
         self._learn()
-        return self._guarded(self._compare, stored, normalized(password), every_few_seconds=every_few_seconds)
+        return self._guarded(self._compare, stored, normalized(password))
 
     def hash(self, password: str) -> str:
         """A new hash with today's parameters and a salt of its own.
@@ -93,12 +91,10 @@ class PasswordHashing:
         except Exception as problem:
             raise _failed(problem) from None
 
-    def _guarded(
-        self, call: Callable[[*Ts], T], *arguments: *Ts, every_few_seconds: Callable[[], object] | None = None
-    ) -> T:
+    def _guarded(self, call: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """Run `call` on the hash pool. Raises `HashingFailed` for whatever it raises."""
         try:
-            return self.hash_pool.run(call, *arguments, every_few_seconds=every_few_seconds)
+            return self.hash_pool.run(call, *arguments)
         except StoreUnavailable:
             raise
         except Exception as problem:

@@ -138,7 +138,7 @@ def settle(services: Services, attempt: Attempt) -> Callable[[], None]:
 
 
 def release(services: Services, attempt: Attempt) -> None:
-    """Free the slot of a correct password that led to nothing, best effort: it is free by itself after ten seconds."""
+    """Free the slot of a correct password that led to nothing, best effort: after an outage it is used up."""
     with suppress(StoreUnavailable):
         if attempt.slot is not None:
             services.lockout.release(attempt.slot)
@@ -170,9 +170,7 @@ def _check(services: Services, attempt: Attempt, password: str) -> tuple[Attempt
                 lockout.release(slot, checked=False)
                 return refused
             account = attempt.account
-            right = services.hashing.verify(
-                _usable_hash(attempt), password, every_few_seconds=lambda: lockout.outlast(slot)
-            )
+            right = services.hashing.verify(_usable_hash(attempt), password)
     except BaseException:
         # No password was verified: the process is busy, the hasher failed, or the server ends this request.
         lockout.release(slot, checked=False)

@@ -1,15 +1,19 @@
 """Attempt slots, and the lock after repeated failures.
 
 A *subject* is an address, or one account on a known device. Each subject has `failures` attempt slots. A check of a
-password reserves a slot *before* it verifies; a wrong password uses the slot up for the length of the window. So an
-unlocked subject never gets more than `failures` wrong passwords verified, however many threads, processes and machines
-check at the same time (CVE-2019-5421, CVE-2024-4629). Correct passwords that arrive in parallel wait for one another
-and are not refused. ASVS 5 6.3.1; NIST SP 800-63B-4 3.2.2.
+password reserves a slot *before* it verifies, for the length of the window; only a check without a failure frees it. So
+an unlocked subject never gets more than `failures` wrong passwords verified, however many threads, processes and
+machines check at the same time, also if they die, freeze or lose the counters in between (CVE-2019-5421,
+CVE-2024-4629). Correct passwords that arrive in parallel wait for one another and are not refused. ASVS 5 6.3.1; NIST
+SP 800-63B-4 3.2.2.
 
-Slot `i` is two counters. `p:i` says that a check is in progress: the request that raises it from 0 to 1 holds the slot,
-and the counter expires if the process dies. `f:i` says that a wrong password used the slot up. A failure writes `f:i`
-and lets `p:i` expire; only a check without a failure removes it. So a request that read both as 0 and then raises `p:i`
-to 1 knows that neither the slot nor the lock was taken since: a request that failed in between still holds some `p:i`.
+Slot `i` is one counter, `s:i`. The request that raises it from 0 to 1 holds the slot, and a wrong password raises it to
+`_USED_UP` and more. A slot that was reserved ten seconds ago and is not used up belongs to a request that died or could
+not record its result: it counts as used up.
+
+The lock is one counter, too: the request that raises it from 0 to 1 begins the lock. The counter outlives the lock by a
+day, so that the first request after the lock reports it, and then frees the slots. So a request that read no lock and a
+free slot, and then raises `s:i` to 1, knows that no lock began in between: the slot would still be taken.
 """
 
 from __future__ import annotations
@@ -23,10 +27,12 @@ from nipo_auth_mw._throttle.counters import CounterNames, OneByOne, Reading, out
 from nipo_auth_mw.config import LockoutPolicy
 from nipo_auth_mw.protocols import BatchCounters
 
-_SLOT_EXPIRES = 10
-_SHORTEST_EXPIRY = 3
+_CHECK_SECONDS = 10
+"""A slot that was reserved longer ago is used up, whatever became of its check."""
+_USED_UP = 1_000_000
+"""More than the requests that raise the same free counter at once, of which the first one gets the slot."""
 _TRUSTED_SECONDS = 1.0
-"""How old a reading may be when a slot is reserved. Below every reservation's length, on which `reserve` relies."""
+"""How old a reading may be when a slot is reserved. No window is shorter, on which `reserve` relies."""
 _RETRY_PAUSE = 0.005
 _YEARS = 400 * 86400
 _DAY = 86400
@@ -55,20 +61,24 @@ class Ended:
 class Slot:
     """The right to verify one password for `subject`. `reserved_at` is on `time.monotonic`.
 
-    `used_up` are the slots of earlier failures. `outlasts` says that the slot was used up before the check ended.
+    `used_up` are the slots of earlier failures. `lasts` is the window in seconds.
     """
 
     subject: str
     number: int
     reserved_at: float
+    lasts: int
     used_up: tuple[int, ...] = ()
-    expires: int = _SLOT_EXPIRES
-    outlasts: bool = False
+
+    @property
+    def key(self) -> str:
+        """The name of the slot's counter."""
+        return _key(self.subject, self.number)
 
     @property
     def lapsed(self) -> bool:
-        """Whether another request may hold the slot by now."""
-        return not self.outlasts and time.monotonic() - self.reserved_at >= self.expires * 0.9
+        """Whether another request may hold the slot by now: the process stood still for nearly the whole window."""
+        return time.monotonic() - self.reserved_at >= self.lasts * 0.9
 
 
 class NoSlot(Exception):
@@ -89,11 +99,8 @@ class Lockout:
         self._max_duration = int((policy.max_duration or policy.duration).total_seconds())
         self._doubles = self._max_duration > policy.duration.total_seconds()
         self._numbers = range(policy.failures)
-        # A failure keeps its reservation, which must not outlive a short lock by much.
-        self._slot_expires = min(_SLOT_EXPIRES, max(_SHORTEST_EXPIRY, int(policy.duration.total_seconds())))
-        self._lifetimes = {"lock": self._max_duration, "refused": self._max_duration + _DAY}
-        self._lifetimes |= {f"f:{number}": self._window for number in self._numbers}
-        self._lifetimes |= {f"p:{number}": self._slot_expires for number in self._numbers}
+        self._lifetimes = {"lock": self._max_duration + _DAY, "refused": self._max_duration + _DAY}
+        self._lifetimes |= {f"s:{number}": self._window for number in self._numbers}
         if self._doubles:
             self._lifetimes["level"] = 2 * self._max_duration + _DAY
         if policy.permanent_after is not None:
@@ -122,8 +129,9 @@ class Lockout:
     def locked(self, subject: str, seen: Reading | None = None) -> Locked | None:
         """The subject's lock, or None if it has none. A clock that was set back never lengthens a lock."""
         counts = (seen or self.look(subject)).counts
-        if lock := counts.get(f"{subject}:lock"):
-            return Locked(max(1, math.ceil(lock[1])))
+        _, left = counts.get(f"{subject}:lock", (0, 0.0))
+        if left > _DAY:
+            return Locked(math.ceil(left - _DAY))
         limit = self._policy.permanent_after
         if limit is not None and counts.get(f"{subject}:row", (0, 0))[0] >= limit:
             return Locked(None)
@@ -133,33 +141,33 @@ class Lockout:
         """Reserve a slot, or return the lock that forbids it.
 
         Waits for a free slot until `deadline` (on `time.monotonic`), then raises `NoSlot`. The caller must end with
-        `fail`, `succeed` or `release`. If the slots are used up without a lock, since a process died or an outage came
-        between the two, this call starts the lock.
+        `fail`, `succeed` or `release`. If the slots stay used up without a lock, since a process died or an outage came
+        between the two, this call starts the lock. It waits before: a request that frees the slots of an ended lock
+        may be halfway.
         """
         seen = seen or self.look(subject)
         while True:
-            if locked := self.locked(subject, seen) or self._catch_up(subject, seen):
+            if locked := self.locked(subject, seen):
                 return locked
             if slot := self._reserve_one(subject, seen):
                 return slot
             if time.monotonic() + _RETRY_PAUSE >= deadline:
+                if locked := self._lock_if_used_up(subject, seen):
+                    return locked
                 raise NoSlot
             time.sleep(_RETRY_PAUSE)
             seen = self.look(subject)
 
     def _reserve_one(self, subject: str, seen: Reading) -> Slot | None:
-        used_up = self._used_up(subject, seen)
         with outages():
             for number in self._numbers:
-                reserved = f"{subject}:p:{number}"
-                if number in used_up or reserved in seen.counts:
+                key = _key(subject, number)
+                if key in seen.counts or self._counters.incr(key, self._window) != 1:
                     continue
-                if self._counters.incr(reserved, self._slot_expires) != 1:
-                    continue
-                slot = Slot(subject, number, time.monotonic(), used_up, self._slot_expires)
+                slot = Slot(subject, number, time.monotonic(), self._window, self._used_up(subject, seen))
                 if slot.reserved_at - seen.at < _TRUSTED_SECONDS and self._count(subject):
                     return slot
-                self._counters.remove([reserved])
+                self._counters.remove([key])
                 return None
         return None
 
@@ -174,23 +182,13 @@ class Lockout:
         self._counters.incr(f"{subject}:row", _YEARS, -1)
         return False
 
-    def outlast(self, slot: Slot) -> None:
-        """Use the slot up before its check has ended, because the check takes long and the reservation will expire."""
-        if not slot.outlasts:
-            with outages():
-                self._counters.incr(f"{slot.subject}:f:{slot.number}", self._window)
-            slot.outlasts = True
-
     def release(self, slot: Slot, *, checked: bool = True) -> None:
-        """Free a slot without a failure. `checked=False` says that no password was verified, so none is counted.
-
-        A slot that was held too long is left to expire: another request may have reserved it since.
-        """
+        """Free a slot without a failure. `checked=False` says that no password was verified, so none is counted."""
         with outages():
             if not checked and self._policy.permanent_after is not None:
                 self._counters.incr(f"{slot.subject}:row", _YEARS, -1)
-            if keys := self._keys_of(slot):
-                self._counters.remove(keys)
+            if not slot.lapsed:
+                self._counters.remove([slot.key])
 
     def succeed(self, slot: Slot) -> Ended | None:
         """Free the slot after a correct password, and clear the subject's count and lock. Returns a lock that ended.
@@ -198,18 +196,18 @@ class Lockout:
         Inside a transaction of the store, the counters of the store are part of it.
         """
         subject = slot.subject
-        keys = [f"{subject}:{name}" for name in self._lifetimes if not name.startswith("p:")]
-        keys += [f"{subject}:p:{number}" for number in slot.used_up if number != slot.number]
+        keys = [f"{subject}:{name}" for name in self._lifetimes if not name.startswith("s:")]
+        keys += [_key(subject, number) for number in slot.used_up]
+        if not slot.lapsed:
+            keys.append(slot.key)
         with outages():
-            return _ended(subject, self._counters.remove(list(dict.fromkeys([*keys, *self._keys_of(slot)]))))
+            return _ended(subject, self._counters.remove(keys))
 
     def fail(self, slot: Slot) -> Locked | None:
         """Record a wrong password and use the slot up. Returns the lock if this failure started one."""
-        self.outlast(slot)
-        seen = self.look(slot.subject)
-        if len(self._used_up(slot.subject, seen)) < self._policy.failures:
-            return None
-        return self._lock(slot.subject, seen)
+        with outages():
+            self._counters.incr(slot.key, self._window, _USED_UP)
+        return self._lock_if_used_up(slot.subject, self.look(slot.subject))
 
     def mark_device(self, user_id: str, lock: Locked) -> None:
         """Note that a known device of this account is locked: an administrator cannot name its subject."""
@@ -238,46 +236,39 @@ class Lockout:
 
     def ended(self, subject: str, seen: Reading | None = None) -> Ended | None:
         """The lock that has ended and was not reported yet. Only one caller gets it."""
-        counts = (seen or self.look(subject)).counts
-        if f"{subject}:refused" not in counts or f"{subject}:lock" in counts:
+        seen = seen or self.look(subject)
+        if f"{subject}:lock" not in seen.counts or self.locked(subject, seen):
             return None
         with outages():
-            left_over = [f"{subject}:f:{number}" for number in self._numbers]
-            return _ended(subject, self._counters.remove([f"{subject}:refused", *left_over]))
+            if not self._counters.remove([f"{subject}:lock"]):
+                return None
+            # Only the caller that got the lock frees the slots: another one could free a slot that was reserved since.
+            removed = self._counters.remove([f"{subject}:refused", *self._slots(subject)])
+        return Ended(removed.get(f"{subject}:refused", 0))
+
+    def _slots(self, subject: str) -> list[str]:
+        return [_key(subject, number) for number in self._numbers]
 
     def _used_up(self, subject: str, seen: Reading) -> tuple[int, ...]:
-        return tuple(number for number in self._numbers if f"{subject}:f:{number}" in seen.counts)
+        """The slots of failures, and those whose check must have ended: a count that is young enough is in progress."""
+        young = self._window - _CHECK_SECONDS
+        counts = (seen.counts.get(key, (0, 0.0)) for key in self._slots(subject))
+        return tuple(
+            number for number, (count, left) in enumerate(counts) if count >= _USED_UP or (count and left < young)
+        )
 
-    def _keys_of(self, slot: Slot) -> list[str]:
-        """The counters that this check alone has written."""
-        if slot.lapsed:
-            return []
-        kinds = ("p", "f") if slot.outlasts else ("p",)
-        return [f"{slot.subject}:{kind}:{slot.number}" for kind in kinds]
-
-    def _catch_up(self, subject: str, seen: Reading) -> Locked | None:
-        """Start the lock that is missing: all slots are used up, and no check is in progress that could start it."""
-        if len(self._used_up(subject, seen)) < self._policy.failures:
-            return None
-        if any(f"{subject}:p:{number}" in seen.counts for number in self._numbers):
-            return None
-        return self._lock(subject, seen)
+    def _lock_if_used_up(self, subject: str, seen: Reading) -> Locked | None:
+        """Start the lock if all slots are used up."""
+        return self._lock(subject, seen) if len(self._used_up(subject, seen)) >= self._policy.failures else None
 
     def _lock(self, subject: str, seen: Reading) -> Locked | None:
-        """Lock the subject. Of several requests that do so at once, one gets the lock and the others None.
-
-        `refused` comes first, and `ended` frees the slots together with it. So an outage at any of these statements
-        leaves a lock or free slots, and a lock lasts once.
-        """
+        """Lock the subject. Of several requests that do so at once, one gets the lock and the others None."""
         seconds = self._next_duration(subject, seen)
         with outages():
-            if self._counters.incr(f"{subject}:refused", seconds + _DAY) != 1:
-                self._counters.incr(f"{subject}:refused", seconds + _DAY, -1)
+            if self._counters.incr(f"{subject}:lock", seconds + _DAY) != 1:
+                self._counters.incr(f"{subject}:lock", self._max_duration + _DAY, -1)
                 return None
-            # The lock is written before the slots are freed, so the subject is counted or locked at every moment.
-            self._counters.incr(f"{subject}:lock", seconds)
             self._raise_level(subject, seen)
-            self._counters.remove([f"{subject}:f:{number}" for number in self._numbers])
         return Locked(seconds, begun=True)
 
     def _next_duration(self, subject: str, seen: Reading) -> int:
@@ -293,7 +284,10 @@ class Lockout:
             self._counters.incr(f"{subject}:level", 2 * self._max_duration + _DAY, level)
 
 
+def _key(subject: str, number: int) -> str:
+    return f"{subject}:s:{number}"
+
+
 def _ended(subject: str, removed: Mapping[str, int]) -> Ended | None:
-    """The lock that these removed counters were of. `refused` is one more than the attempts that the lock refused."""
-    refused = removed.get(f"{subject}:refused", 0)
-    return Ended(refused - 1) if refused else None
+    """The lock that these removed counters were of."""
+    return Ended(removed.get(f"{subject}:refused", 0)) if f"{subject}:lock" in removed else None

@@ -216,15 +216,34 @@ def test_every_place_is_given_to_one_at_a_time(clock):
         lockout.reserve(subject, 0)
 
 
-def test_whoever_took_too_long_frees_no_place_that_is_somebody_elses_by_now(clock):
+def test_a_check_that_took_the_whole_window_frees_no_slot_that_another_may_have_by_now(clock):
     auth = door(failures=1)
     lockout, subject = lockout_of(auth)
-    place = lockout.reserve(subject, 0)
-    lockout.release(replace(place, reserved_at=place.reserved_at - 9))
+    slot = lockout.reserve(subject, 0)
+    lockout.release(replace(slot, reserved_at=slot.reserved_at - 900 * 0.9))
     with pytest.raises(NoSlot):
         lockout.reserve(subject, 0)
-    lockout.release(replace(place, reserved_at=place.reserved_at - 8))
+    lockout.release(replace(slot, reserved_at=slot.reserved_at - 900 * 0.8))
     assert lockout.reserve(subject, 0)
+
+
+def test_lk7_a_request_that_read_before_a_lock_gets_no_slot_of_it(clock):
+    auth = door()
+    lockout, subject = lockout_of(auth)
+    seen = lockout.look(subject)
+    lock(auth)
+    assert lockout._reserve_one(subject, seen) is None
+
+
+def test_lk5_two_attempts_at_once_after_a_lock_start_no_other(clock):
+    auth = door()
+    lockout, subject = lockout_of(auth)
+    lock(auth)
+    clock.shift(5 * MINUTE + SECOND)
+    late = lockout.look(subject)
+    assert lockout.ended(subject, late).refused == 0
+    assert lockout.ended(subject, late) is None
+    assert lockout.reserve(subject, time.monotonic() + 10, late).number == 0
 
 
 def test_no_place_is_given_while_a_lock_stands(clock):

@@ -367,12 +367,22 @@ def test_lk8_ten_parallel_right_passwords_all_get_in(door):
     assert [type(answer) for answer in answers] == [SignedIn] * 10
 
 
-def test_a_place_whose_holder_died_is_free_again_after_ten_seconds(door, monkeypatch):
+def test_lk7_a_check_that_died_counts_as_a_wrong_password(door, monkeypatch):
+    """Its password may have been verified: an attacker who ends processes would get more guesses otherwise."""
     monkeypatch.setattr(password_check, "_WAIT", 0.2)
-    auth, _ = door(failures=1)
+    auth, spy = door()
     lockout = auth._services.lockout
     with time_machine.travel(START, tick=False) as clock:
         lockout.reserve(lockout.address("tanaka@example.com"), 0)
+        clock.shift(11)
+        refusals(auth, 3)
+        assert isinstance(attempt(auth, PASSWORD), SignedIn), "one more may be checked, and clears the count"
+        for _ in range(5):
+            lockout.reserve(lockout.address("tanaka@example.com"), 0)
         assert attempt(auth, PASSWORD) == Refused("busy", 1)
         clock.shift(11)
+        spy.verified.clear()
+        assert attempt(auth).code == "locked"
+        assert spy.verified == []
+        clock.shift(301)
         assert isinstance(attempt(auth, PASSWORD), SignedIn)
