@@ -39,7 +39,7 @@ ARGUMENTS = {
     ("mail", "send"): [],
     ("user", "delete"): [WHO, "--yes"],
 }
-ENCODINGS = ["latin-1", "ascii", "cp932", "cp1252", "utf-8"]
+ENCODINGS = ["ascii", "latin-1", "cp932", "cp1252", "utf-8"]
 
 
 def commands(group, path=()):
@@ -71,10 +71,14 @@ def run(store, encoding, *arguments):
     return code, *(one.sink.getvalue().decode(encoding, "replace") for one in (out, err))
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_every_command_bears_a_terminal_that_cannot_print_a_name(tmp_path, encoding):
+# ASCII can print the least. Each other encoding is tried with one command of each kind of output.
+SOME = [("init",), ("user", "add"), ("user", "list"), ("audit", "export")]
+
+
+@pytest.mark.parametrize(("encoding", "tried"), [("ascii", [*ARGUMENTS]), *((one, SOME) for one in ENCODINGS[1:])])
+def test_every_command_bears_a_terminal_that_cannot_print_a_name(tmp_path, encoding, tried):
     store = f"sqlite:///{tmp_path / 'auth.db'}"
-    for command in ARGUMENTS:
+    for command in tried:
         for more in ([], ["--json"]) if command not in {("user", "add"), ("user", "delete")} else ([],):
             code, out, err = run(store, encoding, *command, *ARGUMENTS[command], *more)
             # `check` finds that base_url is not set in this shell, and `mail send` no mailer.

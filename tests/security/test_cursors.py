@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
 
+from nipo_auth_mw.stores import MemoryStore, SQLStore
 from tests.kit import middleware, person
 from tests.security.corpora.texts import MARKUP
 from tests.security.tools import ask, signed_in
@@ -42,16 +44,21 @@ ODD += [
 ODD += ["2", "17", "id:2", "tanaka@example.com", "TANAKA@example.com", "{}", "[]", "null", "true", "../../1", "１:２"]
 
 
-@pytest.fixture
-def auth(each_store):
-    auth = middleware(store=each_store)
+@pytest.fixture(scope="module", params=["memory", "sqlite"])
+def auth(request, tmp_path_factory, empty_database):
+    """One for all tests, which only read the lists."""
+    path = shutil.copy(empty_database, tmp_path_factory.mktemp("cursors") / "auth.db")
+    store = MemoryStore() if request.param == "memory" else SQLStore(f"sqlite:///{path}")
+    auth = middleware(store=store)
     person(auth, role="admin")
+    person(auth, "suzuki@example.com")
     for n in range(120):
         auth.accounts.create(email=f"n{n:03}@example.com", password=None)
-    return auth
+    yield auth
+    getattr(store, "close", bool)()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cookie(auth):
     return signed_in(auth)
 
@@ -105,7 +112,6 @@ def test_ak4_filters_show_rows_of_this_list_only_whatever_they_hold(auth, cookie
 @pytest.mark.parametrize("name", LISTS)
 def test_ak4_a_user_without_the_role_gets_no_row_by_any_cursor(auth, cookie, name):
     _, own = whole(auth, cookie, name)
-    person(auth, "suzuki@example.com")
     stranger = signed_in(auth, "suzuki@example.com")
     for after in (*own, *ODD):
         for who, status in ((stranger, 403), ("", 401)):
@@ -146,9 +152,9 @@ def test_ak4_a_cursor_changes_no_statement(store, name):
 
 
 def test_ak4_the_id_of_anothers_session_ends_none(auth, cookie):
-    suzuki = person(auth, "suzuki@example.com")
+    suzuki = auth.accounts.find("suzuki@example.com")
     signed_in(auth, "suzuki@example.com")
-    (stored,) = auth._services.session_store.sessions_of(suzuki.id)
+    stored, *_ = auth._services.session_store.sessions_of(suzuki.id)
     page = json.loads(ask(auth, path="/-/auth/account", cookie=cookie, HTTP_ACCEPT="application/json").body)
     own = page["sessions"][0]["id"]
     for session in (stored.key, stored.key[:12], own[:-1], own + "0", own.upper() + "x", "", *ODD):
