@@ -110,7 +110,7 @@ class ConnectionPool:
         self._opened = PerProcess(_Opened)
         self._inherited: list[object] = []
         self._held: threading.Condition | None = None
-        at_fork(before=self._before_fork, in_parent=self._after_fork, in_child=self._in_child)
+        at_fork(self)
 
     def __len__(self) -> int:
         """The connections that are open now, lent ones included."""
@@ -208,7 +208,7 @@ class ConnectionPool:
                 return
             self.discard(current)
 
-    def _before_fork(self) -> None:
+    def before_fork(self) -> None:
         """Close all connections, for up to a second also those that other threads have to give back first, and let no
         thread open one until the fork is over."""
         opened = self._opened.get()
@@ -223,12 +223,14 @@ class ConnectionPool:
             self._close_idle()
         self._waiting -= 1
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """See `ForkHooks`."""
         if self._held is not None:
             self._held.release()
             self._held = None
 
-    def _in_child(self) -> None:
+    def in_child(self) -> None:
+        """See `ForkHooks`."""
         self._inherited.extend(self._idle)
         self._idle = []
         self._waiting = 0

@@ -540,8 +540,8 @@ class TestThreads:
         sql_store.open_session(a_session())
         pool = sql_store._db._pool
         assert len(pool) >= 1
-        pool._before_fork()
-        pool._after_fork()
+        pool.before_fork()
+        pool.after_fork()
         assert len(pool) == 0
         assert sql_store.find_session("a" * 64) is not None
 
@@ -550,7 +550,7 @@ class TestThreads:
         lent = pool.acquire(time.monotonic())
         giving_back = threading.Timer(0.05, lambda: pool.release(lent))
         giving_back.start()
-        pool._before_fork()
+        pool.before_fork()
         assert len(pool) == 0
-        pool._after_fork()
+        pool.after_fork()
         giving_back.join()
