@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nipo_auth_mw.stores import SQLStore
 from tests import _once
 from tests._services import address_of, needed
 from tests.security import requirements
@@ -17,6 +18,16 @@ HERE = Path(__file__).parent
 FOLDERS = {"browser": "browser", "servers": "services"}
 
 pytest.register_assert_rewrite("nipo_auth_mw.testing.contracts", "tests.contract.sql_suites", "tests.contract.races")
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """An SQLite file that has the tables and nothing in them."""
+    path = tmp_path_factory.mktemp("schema") / "auth.db"
+    made = SQLStore(f"sqlite:///{path}")
+    made.create_schema()
+    made.close()
+    return path
 
 
 @pytest.fixture

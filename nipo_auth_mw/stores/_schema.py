@@ -275,6 +275,12 @@ def version_of(connection: sa.Connection) -> int:
 
 def upgrade(connection: sa.Connection) -> None:
     """Run the missing steps. The caller holds a lock against other processes that upgrade."""
-    for version in range(version_of(connection) + 1, VERSION + 1):
+    reached = version_of(connection)
+    if not reached and not set(sa.inspect(connection).get_table_names()).intersection(_metadata.tables):
+        # An empty database gets the tables of today at once.
+        tables_for(connection.dialect.name).create_all(connection, checkfirst=False)
+        connection.execute(schema_version.insert(), [{"version": version} for version in range(1, VERSION + 1)])
+        return
+    for version in range(reached + 1, VERSION + 1):
         STEPS[version - 1](connection)
         connection.execute(schema_version.insert().values(version=version))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 from nipo_auth_mw.errors import ConfigError, StoreUnavailable
 from nipo_auth_mw.models import Event
@@ -32,9 +34,9 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def sql_store(url: str) -> Iterator[SQLStore]:
+def sql_store(url: str, empty_database: Path) -> Iterator[SQLStore]:
+    shutil.copy(empty_database, make_url(url).database or "")
     store = SQLStore(url)
-    store.create_schema()
     yield store
     store.close()
 

@@ -103,8 +103,8 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_inline(pages: Renderer, lan
         assert not re.search(r"https?:|//", html), name
 
 
-@pytest.mark.parametrize("text", XSS)
-@pytest.mark.parametrize("language", LANGUAGES)
+# Languages differ in their texts alone, so each needs one of these.
+@pytest.mark.parametrize(("language", "text"), [*(("en", text) for text in XSS), *zip(LANGUAGES, XSS, strict=False)])
 def test_what_people_type_stays_text(language: str, text: str) -> None:
     site = text.replace("\u2028", "").replace("\u202e", "")
     pages = Renderer(config(site_name=site))

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryStore
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory) -> Path:
-    """An SQLite file that has the tables and nothing in them."""
-    path = tmp_path_factory.mktemp("schema") / "auth.db"
-    made = SQLStore(f"sqlite:///{path}")
-    made.create_schema()
-    made.close()
-    return path
 
 
 @pytest.fixture

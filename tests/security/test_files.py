@@ -21,9 +21,10 @@ from tests.kit import browser, middleware, person, sign_in
 FILES = ("auth.db", "auth.db-wal", "auth.db-shm")
 
 
-@pytest.fixture(params=[0o000, 0o022, 0o077], ids=lambda mask: f"umask {mask:03o}", autouse=True)
+@pytest.fixture(autouse=True)
 def umask(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = os.umask(request.param)
+    """Takes no right from a new file, unless the test says otherwise."""
+    before = os.umask(getattr(request, "param", 0o000))
     yield
     os.umask(before)
 
@@ -87,6 +88,11 @@ def test_ru27_a_file_and_those_beside_it_are_the_owners(
     used(store)
     assert modes(tmp_path) == dict.fromkeys(FILES, 0o600)
     store.close()
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077], ids="{:03o}".format, indirect=True)
+def test_ru27_so_they_are_with_any_umask(tmp_path: Path) -> None:
+    test_ru27_a_file_and_those_beside_it_are_the_owners(tmp_path, plain, "url")
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
