@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs import make_changelog, make_reference, operator_texts
+from tests.each import each
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "changelog.d").glob("*.md")]
@@ -30,7 +31,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+@each("page", PAGES)
 def test_every_link_leads_somewhere(page):
     for link in _LINK.findall(page.read_text("utf-8")):
         path, _, anchor = link.partition("#")

@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 
 from nipo_auth_mw._web.guard import Guard
+from tests.each import each
 from tests.kit import browser, events, middleware, person, seen, sign_in
 from tests.security.tools import ask, signed_in
 
@@ -193,10 +194,7 @@ ODD_SPELLINGS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("path", "open_"),
-    [(path, True) for path in OPEN] + [(path, False) for path in (*CLOSED, *ODD_SPELLINGS)],
-)
+@each("path, open_", [(path, True) for path in OPEN] + [(path, False) for path in (*CLOSED, *ODD_SPELLINGS)])
 def test_a_rule_is_one_path_or_a_subtree_and_the_longer_match_wins(path, open_):
     answer = browser(middleware(**RULES)).get(path, expect_errors=True)
     assert (answer.status_int == 200) is open_

@@ -10,6 +10,7 @@ import pytest
 from nipo_auth_mw import AuthConfig, AuthMiddleware, ConfigError, LockoutPolicy, PasswordPolicy, SessionPolicy
 from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer, in_memory
+from tests.each import each
 from tests.kit import SpyHasher, echo, middleware
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -97,7 +98,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value"), BAD)
+@each("field, value", BAD)
 def test_a_bad_value_names_its_field_and_a_hint(field, value):
     with pytest.raises(ConfigError) as refused:
         AuthConfig(**{**GOOD, field: value})

@@ -14,6 +14,7 @@ import time_machine
 
 from nipo_auth_mw import AuthConfig, ConfigError
 from nipo_auth_mw.testing import MemoryMailer, link_in
+from tests.each import each
 from tests.kit import PASSWORD, middleware, person
 from tests.security.corpora.cookies import BROKEN_NEIGHBOURS, FOREIGN
 from tests.security.tools import HTTPS, Inner, ask, login, rows, session_pair, signed_in, who
@@ -127,7 +128,7 @@ def test_ck7_a_broken_pair_costs_no_other(auth, neighbour):
     assert who(auth, f"x=1;{neighbour};{mine};y=2") == "1"
 
 
-@pytest.mark.parametrize("value", FOREIGN)
+@each("value", FOREIGN)
 def test_ck8_a_value_nobody_was_given_is_a_visitor(auth, value):
     for cookie in (f"{NAME}={value}", f'{NAME}="{value}"', f"{NAME}= {value} ", f"__Host-nipo_device={value}"):
         assert who(auth, cookie) == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nipo_auth_mw.errors import EmailRejected
+from tests.each import each
 from tests.kit import PASSWORD, events, middleware, person
 from tests.security.corpora.addresses import REFUSED
 from tests.security.tools import ask, login, rows, signed_in
@@ -17,7 +18,7 @@ def auth():
     return auth
 
 
-@pytest.mark.parametrize("typed", REFUSED)
+@each("typed", REFUSED)
 def test_id6_no_account_is_given_an_odd_address(auth, typed):
     with pytest.raises(EmailRejected):
         person(auth, email=typed)

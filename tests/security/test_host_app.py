@@ -12,6 +12,7 @@ import time_machine
 import webob
 from werkzeug.wrappers import Request
 
+from tests.each import each
 from tests.kit import middleware, person
 from tests.security.tools import HTTPS, Inner, ask, login, signed_in, who
 
@@ -59,8 +60,8 @@ HEADERS = [
 ]
 
 
-@pytest.mark.parametrize(("sent", "seen"), HEADERS, ids=lambda value: str(value)[:40])
 @pytest.mark.parametrize("path", ["/open", "/page"])
+@each("sent, seen", HEADERS)
 def test_ru30_the_app_gets_its_own_cookies_as_they_came(sent, seen, path):
     inner = Inner()
     auth = middleware(inner, public_paths=["/open/*"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nipo_auth_mw import AuthConfig, ConfigError
+from tests.each import each
 from tests.kit import PASSWORD, middleware, person
 from tests.security.corpora.hosts import EVIL, OTHER_HEADERS
 from tests.security.tools import HTTPS, Answer, ask, login, signed_in
@@ -34,7 +35,7 @@ def everything(auth, **environ) -> list[Answer]:
     return asked
 
 
-@pytest.mark.parametrize("host", EVIL)
+@each("host", EVIL)
 def test_ho2_ho4_an_evil_host_breaks_nothing_and_is_never_repeated(auth, host):
     shown = host.removeprefix("http").strip(":/.")[:20].lower()
     for answer in everything(auth, HTTP_HOST=host):

@@ -14,6 +14,7 @@ from webtest import TestApp
 
 from nipo_auth_mw._web.host_api import auth_url
 from nipo_auth_mw.testing import MemoryMailer, link_in
+from tests.each import each
 from tests.kit import PASSWORD, middleware, person
 from tests.security.corpora.nexts import EVIL, GOOD, MOUNTS, ODD, OWN, PATHS
 from tests.security.corpora.texts import HEADER_SPLITS
@@ -160,7 +161,7 @@ def test_rd2_the_links_of_a_change_of_address_end_at_home(value):
 
 
 @pytest.mark.parametrize("mount", MOUNTS)
-@pytest.mark.parametrize("path", PATHS)
+@each("path", PATHS)
 def test_rd3_a_next_made_of_the_request_is_checked_too(auth, mount, path):
     answer = ask(auth, path=path, query="x=//evil.example", SCRIPT_NAME=mount)
     assert answer.status == 303

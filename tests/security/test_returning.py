@@ -10,6 +10,7 @@ import pytest
 
 from nipo_auth_mw._web.redirects import LONGEST, LONGEST_IN_URL
 from nipo_auth_mw._web.routes import ROUTES
+from tests.each import each
 from tests.kit import PASSWORD, WRONG, browser, events, middleware, person
 from tests.security.corpora.nexts import EVIL
 from tests.security.tools import HTTPS, SAFE_LOCATION, ask, login, signed_in
@@ -178,7 +179,7 @@ def test_ru15_a_proxy_that_replaces_host_hides_the_right_address_from_nobody(aut
 
 
 @pytest.mark.parametrize("opened", OPENED)
-@pytest.mark.parametrize("route", [route.path for route in ROUTES if "POST" in route.views])
+@each("route", [route.path for route in ROUTES if "POST" in route.views])
 def test_ru15_a_form_on_another_address_of_the_site_names_the_right_one(auth, opened, route):
     answer = ask(
         auth,

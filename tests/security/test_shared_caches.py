@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.each import each
 from tests.kit import middleware, person
 from tests.security.tools import Inner, ask, signed_in
 
@@ -49,9 +50,9 @@ def answered(*headers, path="/page", status="200 OK", **more):
     return ask(auth, path=path, cookie=signed_in(auth), **more)
 
 
-@pytest.mark.parametrize(("told", "leaves"), SAID)
 @pytest.mark.parametrize("path", ["/page", "/open/page"])
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "302 Found"])
+@each("told, leaves", SAID)
 def test_ru29_an_answer_to_a_session_is_private(told, leaves, path, status):
     answer = answered(HTML, *([("cache-control", told)] if told is not None else []), path=path, status=status)
     assert answer.all("Cache-Control") == [leaves]

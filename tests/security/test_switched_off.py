@@ -10,6 +10,7 @@ from nipo_auth_mw import protocols
 from nipo_auth_mw._web import routes
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, link_in
+from tests.each import each
 from tests.kit import PASSWORD, middleware, person
 from tests.security.tools import HTTPS, ask, signed_in
 
@@ -89,7 +90,7 @@ FIELDS = {
 
 
 @pytest.mark.parametrize("off", OFF)
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+@each("route", ROUTES)
 def test_ak3_what_is_switched_off_is_not_served(sites, off, route):
     site = sites[off]
     offered, before = route.offered(site.auth._services), site.state()
