@@ -15,6 +15,7 @@ from tests.security import requirements
 _once.install()
 HERE = Path(__file__).parent
 # What a folder's tests need beyond Python; a marker of the same name selects them.
+SKIPPED = "nipo_auth_mw/skipped"
 FOLDERS = {"browser": "browser", "servers": "services"}
 
 pytest.register_assert_rewrite("nipo_auth_mw.testing.contracts", "tests.contract.sql_suites", "tests.contract.races")
@@ -43,11 +44,21 @@ def redis_uri():
     client.close()
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    parser.addoption("--skipped-before", action="store_true", help="run only what the run before skipped")
+
+
+def pytest_collection_modifyitems(config, items):
     for item in items:
         folder = item.path.relative_to(HERE).parts[0]
         if folder in FOLDERS:
             item.add_marker(FOLDERS[folder])
+    if config.getoption("skipped_before"):
+        skipped = set(config.cache.get(SKIPPED, []))
+        chosen = [item for item in items if not skipped.isdisjoint({item.nodeid, item.nodeid.partition("::")[0]})]
+        kept = {item.nodeid for item in chosen}
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in kept])
+        items[:] = chosen
 
 
 @pytest.hookimpl(wrapper=True)
@@ -71,7 +82,9 @@ def pytest_make_collect_report(collector):
 
 def pytest_terminal_summary(terminalreporter):
     """After a run of whole folders: how many rows it showed, and the others by name."""
-    reports = terminalreporter.getreports
+    reports, config = terminalreporter.getreports, terminalreporter.config
+    if not config.getoption("skipped_before"):
+        config.cache.set(SKIPPED, sorted({report.nodeid for report in reports("skipped")}))
     passed, failed = (
         {report.nodeid.rpartition("::")[2].partition("[")[0] for kind in kinds for report in reports(kind)}
         for kinds in (["passed"], ["failed", "error"])
