@@ -43,11 +43,16 @@ def needed(module: str) -> Any:
         return absent(f"{module.partition('.')[0]} is not installed: pip install --group dev")
 
 
+def expect(*given: Any) -> Any:
+    """Playwright's `expect`."""
+    return needed("playwright.sync_api").expect(*given)
+
+
 def absent(reason: str) -> None:
     """The one rule for what a test needs and does not find."""
     if os.environ.get("CI"):
         pytest.fail(reason)
-    pytest.skip(reason, allow_module_level=True)
+    pytest.skip(reason)
 
 
 @contextmanager

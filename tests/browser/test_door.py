@@ -6,10 +6,8 @@ import re
 
 import pytest
 
-from tests._services import needed
+from tests._services import expect
 from tests.browser.conftest import ARGUMENTS, Demo
-
-expect = needed("playwright.sync_api").expect
 
 MEMBER = ("genba@example.com", "asa-ichiban-no-nippo")
 DISABLED = ("kyushoku@example.com", "yasumi-no-aida-dake")

@@ -7,11 +7,9 @@ import re
 
 import pytest
 
-from tests._services import needed
+from tests._services import expect
 from tests.browser.conftest import ARGUMENTS
 from tests.browser.test_door import MEMBER, PHONE, fill, opened, sign_in
-
-expect = needed("playwright.sync_api").expect
 
 NEW = "yama-no-ue-no-asagohan"
 WORDS = {

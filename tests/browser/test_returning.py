@@ -11,11 +11,9 @@ from werkzeug.serving import make_server
 
 from nipo_auth_mw import AuthConfig, AuthMiddleware
 from nipo_auth_mw.testing import in_memory
-from tests._services import needed
+from tests._services import expect
 from tests.browser.conftest import Quiet
 from tests.kit import PASSWORD, WRONG, person
-
-expect = needed("playwright.sync_api").expect
 
 
 @contextmanager

@@ -6,11 +6,9 @@ import re
 
 import pytest
 
-from tests._services import needed
+from tests._services import expect
 from tests.browser.test_door import MEMBER, PHONE, opened, sign_in
 from tests.browser.walks import ADMIN, NEW
-
-expect = needed("playwright.sync_api").expect
 
 WORDS = {
     "ja-JP": {
