@@ -69,7 +69,7 @@ def test_what_is_gone_is_told_nothing_and_leaves_nothing():
     gc.collect()
     forked(lambda: True)
     assert told == []
-    assert len(per_process._owners) == known
+    assert len(per_process._owners) <= known
     assert per_process._forking == {}
 
 
@@ -92,7 +92,7 @@ def test_many_middlewares_leave_nothing_behind():
     for _ in range(5):
         middleware()
     gc.collect()
-    assert len(per_process._owners) == known
+    assert len(per_process._owners) <= known
 
 
 def test_a_child_makes_a_value_of_its_own_while_a_thread_of_the_parent_holds_the_lock():
