@@ -83,7 +83,8 @@ def pytest_make_collect_report(collector):
 def pytest_terminal_summary(terminalreporter):
     """After a run of whole folders: how many rows it showed, and the others by name."""
     reports, config = terminalreporter.getreports, terminalreporter.config
-    if not config.getoption("skipped_before"):
+    # A run with `-p no:cacheprovider` has no cache.
+    if hasattr(config, "cache") and not config.getoption("skipped_before"):
         config.cache.set(SKIPPED, sorted({report.nodeid for report in reports("skipped")}))
     passed, failed = (
         {report.nodeid.rpartition("::")[2].partition("[")[0] for kind in kinds for report in reports(kind)}
