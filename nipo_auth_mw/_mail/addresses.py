@@ -1,7 +1,8 @@
 """The canonical form of an e-mail address: one spelling for look-ups, for uniqueness and for the lockout.
 
-An address is made canonical first and validated second (CVE-2026-73420). The canonical form has no white space at its
-ends, lower-case letters, and the domain in its A-label form by UTS 46. Every function checks the length before it does
+An address is made canonical first and validated second (CVE-2026-73420). The canonical form has ASCII letters for the
+full-width ones that a Japanese keyboard types, no white space at its ends, lower-case letters, and the domain in its
+A-label form by UTS 46. Every function checks the length before it does
 anything else with the text, because normalisation takes quadratic time on long runs of combining marks.
 
 An account can be given only an `accepted` address; sign-in needs only the `canonical` form. Users in Japan still have
@@ -21,6 +22,9 @@ from nipo_auth_mw.errors import EmailRejected
 
 MAX_LENGTH = 254
 _MAX_LOCAL = 64
+# Not NFKC, which would also make the Kelvin sign and other look-alikes ASCII.
+_HALF_WIDTH = {0xFF01 + offset: 0x21 + offset for offset in range(94)} | {0x3000: " "}
+_FULL_STOPS = {0x3002: ".", 0xFF61: "."}
 _PRINTABLE = re.compile(r"[!-~]+\Z")
 _LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~.-]+\Z")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
@@ -54,11 +58,17 @@ def accepted(text: str) -> str:
     return address
 
 
+def has_wrong_letters(text: str) -> bool:
+    """Whether an address was typed with kana or kanji on: its local part holds letters that no local part has."""
+    return not text[:MAX_LENGTH].translate(_HALF_WIDTH).partition("@")[0].isascii()
+
+
 def _canonical(text: str) -> str:
     if len(text) > MAX_LENGTH:
         raise EmailRejected("too_long")
-    local, at, domain = text.strip(" \t\u3000").rpartition("@")
-    if not at or not local or not domain:
+    local, _, domain = text.translate(_HALF_WIDTH).strip(" \t").partition("@")
+    domain = domain.translate(_FULL_STOPS)
+    if not local or not domain or "@" in domain:
         raise EmailRejected("no_address")
     if not local.isascii():
         # Unicode's lower-casing would turn look-alikes into ASCII letters, such as the Kelvin sign into k.

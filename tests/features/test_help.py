@@ -77,6 +77,15 @@ def test_a_keyboard_in_the_wrong_state_is_hinted_at_after_a_failure(auth, typed,
         assert typed not in answer.text
 
 
+@pytest.mark.parametrize(("typed", "hinted"), [("げんば", True), ("げんば@example.com", True), ("genba", False)])
+def test_kana_in_the_address_are_hinted_at_beside_the_address(auth, typed, hinted):
+    page = sign_in(browser(auth), typed, WRONG).html
+    assert bool(page.find(id="email-hint")) is hinted
+    assert page.find(id="password-hint").text == ""
+    described = page.find(id="email")["aria-describedby"].split()
+    assert ("email-hint" in described) is hinted
+
+
 def test_the_language_switch_comes_back_to_the_link_of_a_mail(auth):
     page = browser(auth)
     page.post("/-/auth/forgot", {"email": "tanaka@example.com"})

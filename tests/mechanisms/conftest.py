@@ -113,6 +113,7 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "flash": "",
         "signed_out": False,
         "hint": "",
+        "email_hint": False,
         "no_cookie": False,
         "address": "/app/",
         "to": "/app/page",
@@ -180,7 +181,7 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
     yield "login.html signed out", page("login.html", signed_out=True)
     yield "login.html no cookie", page("login.html", no_cookie=True, address="")
     yield "login.html no cookie here", page("login.html", no_cookie=True)
-    yield "login.html hint", page("login.html", hint="hint.full_width")
+    yield "login.html hint", page("login.html", hint="hint.full_width", email_hint=True)
     yield "password_reset-request.html no mailer", page("password_reset-request.html", mails=False)
     yield "password_reset-sent.html no sender", page("password_reset-sent.html", sender="")
     yield "logout.html visitor", page("logout.html", user=None)

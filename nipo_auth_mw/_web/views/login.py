@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.login import sign_in
 from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._mail.addresses import has_wrong_letters
 from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.redirects import LONGEST, LONGEST_IN_URL
@@ -55,7 +56,7 @@ def submit(web: WebContext, request: Request) -> Response:
         request.wanted = web.redirect_target(request, wanted, default="")
         form = _form(web, request, email, wanted, remember)
         if outcome.code == "invalid_credentials":
-            form["hint"] = _hint(email, password)
+            form |= {"hint": _hint(password), "email_hint": has_wrong_letters(email)}
         return web.answers.refuse(request, replace(outcome, values={"email": email[:254]}), "login.html", **form)
     to = web.redirect_target(request, wanted)
     if unmet := first_unmet(outcome.user, outcome.state):
@@ -70,7 +71,7 @@ def _form(web: WebContext, request: Request, email: str, wanted: str, remember: 
     """The facts of the form. It holds `next` only if it is a redirect target."""
     target = web.redirect_target(request, wanted, default="")
     form = {"email": email[:254], "next": target, "remember": remember, "problem": None}
-    return {**form, "hint": "", "no_cookie": False, "address": ""}
+    return {**form, "hint": "", "email_hint": False, "no_cookie": False, "address": ""}
 
 
 def _lost_cookie(web: WebContext, request: Request) -> dict[str, Any]:
@@ -89,9 +90,9 @@ def _lost_cookie(web: WebContext, request: Request) -> dict[str, Any]:
     return {"no_cookie": lost, "address": web.config.base_url if other else ""}
 
 
-def _hint(email: str, password: str) -> str:
+def _hint(password: str) -> str:
     """The hint for a keyboard in a wrong state. It depends on the text alone, not on whether the password is right."""
-    if _FULL_WIDTH.search(email + password):
+    if _FULL_WIDTH.search(password):
         return "hint.full_width"
     letters = [character for character in password if character.isalpha()]
     return "hint.caps_lock" if len(letters) > 2 and all(character.isupper() for character in letters) else ""
