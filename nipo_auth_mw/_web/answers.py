@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
@@ -73,20 +74,21 @@ class Answers:
         of the change before it. `context` adds the facts of this page.
         """
         user: User | None = request.session.user if request.session else None
-        flash = self._flash(request) if status == 200 else ""
-        shown = flash or (self._pages.flash(request.language, request.note) if request.note else "")
+        word = self._flash(request) if status == 200 else ""
+        named = word or request.note
+        shown = self._pages.flash(request.language, named) if named else ""
         common: dict[str, Any] = {
             "root": request.root,
             "here": here(request, self._config),
             "user": user,
             "flash": shown,
-            "signed_out": bool(flash) and self._flash_cookie.read(request.cookies) == SIGNED_OUT,
+            "signed_out": word == SIGNED_OUT,
         }
         common |= {"sections": self._sections(request), "at_section": request.route.partition("/")[0]}
         html = self._pages.render(template, request.language, **{**common, **context})
         response = self._html(html, status)
         response.headers["Content-Language"] = request.language
-        if flash:
+        if word:
             response.headers.add("Set-Cookie", self._flash_cookie.delete())
         return response
 
@@ -121,12 +123,14 @@ class Answers:
         return ("account", *self._for_admins) if session.user.role == ADMIN else ("account",)
 
     def _flash(self, request: Request) -> str:
-        """The flash message that `done` left for this page.
+        """The name of the flash message that `done` left for this page and no other.
 
         The cookie holds the name of a text in the catalogue, so a forged cookie can show no other text.
         """
-        word = self._flash_cookie.read(request.cookies) if request.method == "GET" else None
-        return self._pages.flash(request.language, word) if word else ""
+        value = self._flash_cookie.read(request.cookies) if request.method == "GET" else None
+        word = (value or "").partition(".")[0]
+        path = f"{request.root}{self._config.prefix}/{request.route}"
+        return word if word and value == _bound(word, path) and self._pages.flash(request.language, word) else ""
 
     def data(self, data: Mapping[str, Any], status: int = 200, kind: str = "application/json") -> Response:
         """A JSON answer with this status and media type, never cached."""
@@ -136,11 +140,13 @@ class Answers:
     def done(self, request: Request, to: str, cookies: Cookies = (), *, flash: str = "", **what: Any) -> Response:
         """The answer to a successful change: 303 to `to`, or JSON with `next` and the facts.
 
-        `flash` names the flash message at the top of the next page. `cookies` are values of Set-Cookie.
+        `flash` names the flash message at the top of `to`, if that is a page of ours. No other page shows it: a user
+        who signs out meanwhile, or whose account is disabled, must not read of success on the sign-in page. `cookies`
+        are values of Set-Cookie.
         """
         response = self.data({"next": to, **what}) if request.wants_json else self.lead_on(request, to)
         if flash and not request.wants_json:
-            cookies = [*cookies, self._flash_cookie.set(flash)]
+            cookies = [*cookies, self._flash_cookie.set(_bound(flash, unquote(to.partition("?")[0])))]
         for cookie in cookies:
             response.headers.add("Set-Cookie", cookie)
         return response
@@ -225,6 +231,11 @@ class Answers:
         response.headers["Cache-Control"] = _A_YEAR
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
+
+
+def _bound(flash: str, path: str) -> str:
+    """The value of the cookie of a flash message for the page at this path."""
+    return f"{flash}.{hashlib.sha256(path.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
 def here(request: Request, config: AuthConfig) -> str:

@@ -162,3 +162,38 @@ def test_ad2_unused_in_time_it_lets_nobody_in(auth: Any, must_change: TestApp) -
     with time_machine.travel(time.time() + 61, tick=True):
         assert sign_in(browser(auth)).status_int == 401
         assert change(must_change).status_int == 403
+
+
+def told(page: Any) -> str:
+    """The flash message of a page."""
+    found = page.html.select_one(".flash")
+    return found.text.strip() if found else ""
+
+
+@pytest.mark.parametrize("end", ["sign out", "disable"])
+def test_its_message_is_shown_on_the_next_page_of_ours_and_on_no_other(auth: Any, tanaka: TestApp, end: str) -> None:
+    """Otherwise the sign-in page says that a password was changed, to a user whose account was disabled."""
+    with_next = {"current_password": PASSWORD, "password": NEXT, "next": "/page"}
+    assert tanaka.post("/-/auth/account/password", with_next, status=303).location == "/page"
+    tanaka.get("/page")
+    if end == "disable":
+        auth.accounts.set_active("1", False)
+        door = tanaka.get("/page").follow()
+        assert told(door) == ""
+    else:
+        door = tanaka.post("/-/auth/logout").follow()
+        assert "password" not in told(door).lower()
+        assert told(door), "signed out"
+    assert told(tanaka.get("/-/auth/login")) == "", "and once"
+
+
+def test_its_message_is_shown_where_the_change_leads(tanaka: TestApp) -> None:
+    page = change(tanaka).follow()
+    assert "password" in told(page)
+    assert told(tanaka.get("/-/auth/account")) == ""
+
+
+def test_a_message_of_another_page_is_not_shown(tanaka: TestApp) -> None:
+    change(tanaka)
+    assert told(tanaka.get("/-/auth/help")) == ""
+    assert "password" in told(tanaka.get("/-/auth/account"))
