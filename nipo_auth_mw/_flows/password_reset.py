@@ -15,7 +15,7 @@ from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._mail.composer import gets_links
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.errors import PasswordRejected
+from nipo_auth_mw.errors import EmailRejected, PasswordRejected
 from nipo_auth_mw.models import AccountState, Client, QueuedMail
 from nipo_auth_mw.protocols import Account
 
@@ -49,6 +49,8 @@ class _Spent(Exception):
 def request_reset(services: Services, typed: str, *, client: Client) -> Refused | None:
     """Mail a link to the user who signs in with this address. Returns None for every address, known or not.
 
+    A text that cannot be an address is refused, which tells nothing: the text alone decides.
+
     The request looks nothing up and writes the same row for every address, so an attacker cannot find out which
     accounts exist (CVE-2024-45231). `answer_request` does the rest in the background. Each request counts as one
     failure of its client address. The request changes nothing about the account. Raises `StoreUnavailable`.
@@ -58,9 +60,8 @@ def request_reset(services: Services, typed: str, *, client: Client) -> Refused 
     count_client(services, client)
     email = addresses.canonical(typed)
     if email is None:
-        services.log.record(PASSWORD_RESET_REQUESTED, email=services.log.masked(typed[:1000]), client=client)
-    else:
-        services.notifications.reset_asked(email, client)
+        return Refused(EmailRejected.code)
+    services.notifications.reset_asked(email, client)
     return None
 
 

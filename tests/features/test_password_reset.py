@@ -39,6 +39,24 @@ def set_new(auth, path, password=NEW, **environ):
     return browser(auth, **environ).post(path, {"password": password}, expect_errors=True)
 
 
+@pytest.mark.parametrize("typed", ["ｇｅｎｂａ", "げんば@example.com", "tanaka", "tanaka@", "a@b@example.com"])
+def test_a_text_that_cannot_be_an_address_is_said_to_be_none(auth, mailer, typed):
+    """Nothing is told of an account: the text alone decides. Else the user waits for a mail that never comes."""
+    page = ask(auth, typed)
+    assert page.status_int == 422
+    field = page.html.find(id="email")
+    assert (field["value"], field["aria-invalid"], field["aria-describedby"]) == (typed, "true", "problem")
+    assert page.html.find(id="problem", role="alert")
+    program = browser(auth).post_json("/-/auth/forgot", {"email": typed}, status=422)
+    assert program.json["code"] == "email_rejected"
+    assert mailer.outbox == []
+
+
+def test_an_address_in_full_width_characters_gets_its_mail(auth, mailer):
+    assert ask(auth, "ｔａｎａｋａ＠ｅｘａｍｐｌｅ．ｃｏｍ").status_int == 200
+    assert [mail.to for mail in mailer.outbox] == ["tanaka@example.com"]
+
+
 def test_a_person_who_forgot_everything_but_their_mailbox_gets_back_in(auth, mailer):
     page = browser(auth)
     page.get("/-/auth/login").click(href="forgot")

@@ -15,7 +15,7 @@ from nipo_auth_mw._web.request import Request
 def show_request(web: WebContext, request: Request) -> Response:
     """Show the form for an address. Without a mailer the page refers the user to an administrator."""
     mails = web.services.outbox.sends
-    return web.answers.page(request, "password_reset-request.html", mails=mails, problem=None)
+    return web.answers.page(request, "password_reset-request.html", mails=mails, problem=None, email="")
 
 
 def submit_request(web: WebContext, request: Request) -> Response:
@@ -23,9 +23,10 @@ def submit_request(web: WebContext, request: Request) -> Response:
     outbox = web.services.outbox
     if not outbox.sends:
         return web.answers.refuse(request, Refused("mail_unavailable"))
-    refused = request_reset(web.services, request.text("email"), client=request.client)
+    email = request.text("email")
+    refused = request_reset(web.services, email, client=request.client)
     if refused is not None:
-        return web.answers.refuse(request, refused, "password_reset-request.html", mails=True)
+        return web.answers.refuse(request, refused, "password_reset-request.html", mails=True, email=email[:254])
     lasts = int(web.services.reset_links.lasts.total_seconds())
     if request.wants_json:
         return web.answers.data({"requested": True, "sender": outbox.sender, "lasts": lasts})
