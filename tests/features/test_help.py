@@ -84,6 +84,8 @@ def test_kana_in_the_address_are_hinted_at_beside_the_address(auth, typed, hinte
     assert page.find(id="password-hint").text == ""
     described = page.find(id="email")["aria-describedby"].split()
     assert ("email-hint" in described) is hinted
+    (focused,) = page.select("[autofocus]")
+    assert focused["id"] == ("email" if hinted else "password")
 
 
 def test_the_language_switch_comes_back_to_the_link_of_a_mail(auth):
