@@ -17,6 +17,22 @@ for (const input of document.querySelectorAll("input[data-show]")) {
   input.after(button);
 }
 
+// On a slow line a second press would send the form again, and the answer to the second is the one that is seen: a link
+// that was used, an address that is taken.
+for (const form of document.querySelectorAll("form[method=post]")) {
+  const rest = () => form.removeAttribute("aria-busy");
+  form.addEventListener("submit", (event) => {
+    if (form.getAttribute("aria-busy")) {
+      event.preventDefault();
+      return;
+    }
+    form.setAttribute("aria-busy", "true");
+    // A page may have been stopped, or come back to.
+    setTimeout(rest, 15_000);
+  });
+  addEventListener("pageshow", rest);
+}
+
 for (const input of document.querySelectorAll("input[data-caps-lock]")) {
   const hint = input.closest(".field").querySelector(".hint");
   // What an input method of Japanese makes: full-width letters and digits, kana, the wide space.

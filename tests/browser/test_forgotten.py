@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 
 import pytest
 
@@ -51,6 +52,32 @@ def test_cs5_a_person_walks_from_the_mailed_link_to_a_new_password(demo, new_bro
     expect(mails.get_by_role("status").first).to_contain_text(done)
     sign_in(mails, MEMBER[0], NEW)
     expect(mails.locator("#who")).to_be_visible()
+
+
+def test_two_presses_on_a_slow_line_send_a_form_once(demo, new_browser):
+    """The second answer is the one that people see: of a link that the first has used."""
+    page = opened(new_browser(), demo, "/-/auth/forgot")
+    ask(page)
+    page.goto(mailed_link(demo))
+    posts, go_on, app = [], threading.Event(), demo.app
+
+    def slow(environ, start_response):
+        if environ["REQUEST_METHOD"] == "POST":
+            posts.append(environ["PATH_INFO"])
+            go_on.wait(10)
+        return app(environ, start_response)
+
+    demo.app = slow
+    page.locator("#reset [name=password]").fill(NEW)
+    place = page.locator("#reset button[type=submit]").bounding_box()
+    for _ in range(3):
+        page.mouse.click(place["x"] + 20, place["y"] + 20)
+    go_on.set()
+    expect(page.locator("#login")).to_be_visible()
+    assert len(posts) == 1
+    demo.app = app
+    sign_in(page, MEMBER[0], NEW)
+    expect(page.locator("#who")).to_be_visible()
 
 
 def test_cs5_the_mailed_page_cannot_be_sent_from_another_origin(demo, new_browser):
