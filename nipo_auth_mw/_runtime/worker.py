@@ -25,7 +25,8 @@ Job = Callable[[], object]
 class Worker:
     """Runs jobs in the order of their due times, on one daemon thread.
 
-    The thread starts with the first job and ends after one second without a job. A worker may be built before a fork:
+    The thread starts with the first job and ends after one second without a job. From Python 3.12 on no thread starts
+    while the interpreter ends: then `flush` runs the jobs on its own thread, and the others are dropped. A worker may be built before a fork:
     each process has its own thread and its own jobs. A job that raises anything is logged and dropped, and nothing ends
     the work on the other jobs: a host app's mailer or store may raise `asyncio.CancelledError`, or leave a
     `gevent.Timeout` behind that strikes later.
@@ -87,9 +88,16 @@ class _Jobs:
     def flush(self, timeout: float) -> bool:
         with self._change:
             self._flush_below = limit = next(self._numbers)
+            if self._waiting and not self._running:
+                self._start()
             self._change.notify_all()
-            self._change.wait_for(lambda: not self._any_below(limit), timeout)
-            return not len(self)
+            if self._running:
+                self._change.wait_for(lambda: not self._any_below(limit), timeout)
+                return not len(self)
+        ends = time.monotonic() + timeout
+        while time.monotonic() < ends and (job := self._flushed()) is not None:
+            self._do(job)
+        return not len(self)
 
     def stop(self, timeout: float) -> None:
         with self._change:
@@ -104,9 +112,24 @@ class _Jobs:
         return any(number < limit for _, number, _ in self._waiting) or (self._current or limit) < limit
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="nipo_auth_mw", daemon=True)
-        self._thread.start()
-        self._running = True
+        thread = threading.Thread(target=self._run, name="nipo_auth_mw", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The interpreter ends.
+            return
+        self._thread, self._running = thread, True
+
+    def _flushed(self) -> Job | None:
+        """The oldest job that was submitted before the flush."""
+        with self._change:
+            flushed = [entry for entry in self._waiting if entry[1] < self._flush_below]
+            if not flushed:
+                return None
+            _, self._current, job = entry = min(flushed, key=lambda one: one[1])
+            self._waiting.remove(entry)
+            heapq.heapify(self._waiting)
+            return job
 
     def _run(self) -> None:
         try:
@@ -147,13 +170,13 @@ class _Jobs:
                 if not self._change.wait_for(lambda: self._waiting or self._stopping, _IDLE_SECONDS):
                     return None
                 continue
-            flushed = [entry for entry in self._waiting if entry[1] < self._flush_below]
-            due, number, job = entry = min(flushed, key=lambda one: one[1]) if flushed else self._waiting[0]
-            if not flushed and (wait := due - time.monotonic()) > 0:
+            if (job := self._flushed()) is not None:
+                return job
+            due, number, job = self._waiting[0]
+            if (wait := due - time.monotonic()) > 0:
                 self._change.wait(wait)
                 continue
-            self._waiting.remove(entry)
-            heapq.heapify(self._waiting)
+            heapq.heappop(self._waiting)
             self._current = number
             return job
         return None

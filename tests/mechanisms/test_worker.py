@@ -45,3 +45,30 @@ def test_ru11_what_strikes_between_two_jobs_does_not_end_the_work(monkeypatch, c
     assert struck == [1]
     assert "another takes its place" in caplog.text
     assert worker.flush(10)
+
+
+def test_where_no_thread_starts_any_more_a_flush_does_the_work(monkeypatch):
+    """From Python 3.12 on, the interpreter starts no thread while it ends. What waits is mails, which must leave."""
+    worker, done = Worker(), []
+
+    def refused(thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    worker.submit(lambda: done.append("first"))
+    worker.submit(lambda: (done.append("second"), worker.submit(lambda: done.append("later"))), after=60)
+    assert done == []
+    assert not worker.flush(10), "a job that the flush caused is left"
+    assert done == ["first", "second"]
+    assert worker.flush(10)
+    assert done == ["first", "second", "later"]
+    worker._stop()
+
+
+def test_a_process_that_had_no_thread_to_start_has_one_again(monkeypatch):
+    worker, done = Worker(), threading.Event()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", lambda thread: (_ for _ in ()).throw(RuntimeError("no more")))
+        worker.submit(lambda: None)
+    worker.submit(done.set)
+    assert done.wait(10)
