@@ -26,10 +26,10 @@ class Worker:
     """Runs jobs in the order of their due times, on one daemon thread.
 
     The thread starts with the first job and ends after one second without a job. From Python 3.12 on no thread starts
-    while the interpreter ends: then `flush` runs the jobs on its own thread, and the others are dropped. A worker may be built before a fork:
-    each process has its own thread and its own jobs. A job that raises anything is logged and dropped, and nothing ends
-    the work on the other jobs: a host app's mailer or store may raise `asyncio.CancelledError`, or leave a
-    `gevent.Timeout` behind that strikes later.
+    while the interpreter ends: then `flush` runs the jobs on its own thread, and the others are dropped. A worker may
+    be built before a fork: each process has its own thread and its own jobs. A job that raises anything is logged and
+    dropped, and nothing ends the work on the other jobs: a host app's mailer or store may raise
+    `asyncio.CancelledError`, or leave a `gevent.Timeout` behind that strikes later.
     """
 
     def __init__(self) -> None:
