@@ -67,7 +67,9 @@ def by_sentinel(servers):
 
 
 def clustered(servers):
-    port = servers.start("--save", "", "--appendonly", "no", "--cluster-enabled", "yes")
+    # By itself it would take the port 10,000 above its own, which another server may have.
+    bus = ("--cluster-port", str(free_port()))
+    port = servers.start("--save", "", "--appendonly", "no", "--cluster-enabled", "yes", *bus)
     servers.ask(port, "cluster", "addslotsrange", "0", "16383")
     ends = time.monotonic() + 20
     while "cluster_state:ok" not in servers.ask(port, "cluster", "info"):
