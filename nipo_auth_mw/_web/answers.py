@@ -128,7 +128,7 @@ class Answers:
         The cookie holds the name of a text in the catalogue, so a forged cookie can show no other text.
         """
         value = self._flash_cookie.read(request.cookies) if request.method == "GET" else None
-        word = (value or "").partition(".")[0]
+        word = (value or "").partition("-")[0]
         path = f"{request.root}{self._config.prefix}/{request.route}"
         return word if word and value == _bound(word, path) and self._pages.flash(request.language, word) else ""
 
@@ -235,7 +235,7 @@ class Answers:
 
 def _bound(flash: str, path: str) -> str:
     """The value of the cookie of a flash message for the page at this path."""
-    return f"{flash}.{hashlib.sha256(path.encode('utf-8', 'replace')).hexdigest()[:16]}"
+    return f"{flash}-{hashlib.sha256(path.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
 def here(request: Request, config: AuthConfig) -> str:

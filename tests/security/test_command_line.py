@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def run(tmp_path: Path, verb: str, secret: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def dump(tmp_path: Path) -> list[str]:
-    with sqlite3.connect(tmp_path / "auth.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "auth.db")) as connection:
         return list(connection.iterdump())
 
 
@@ -110,7 +111,7 @@ def test_ru26_after_a_rotation_the_newest_rows_count(
 def test_ru26_rubbish_among_the_rows_keeps_no_administrator_out(
     auth: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with sqlite3.connect(tmp_path / "auth.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "auth.db")) as connection, connection:
         connection.execute(
             "INSERT INTO nipo_auth_event"
             " (time, event, email, session, client_address, user_agent, actor, details, digest)"
