@@ -19,8 +19,8 @@ from benchmarks.load.ledger import Ledger, Promise, Seen
 from benchmarks.load.people import CHANGED, RESET, Crowd
 
 MAILS_WITHIN = 90
-"""Seconds that the audit waits for mails. The claim of a process that lost it lasts a minute. Then another process looks,
-as it does every ten seconds while requests arrive."""
+"""Seconds that the audit waits for mails. A claim that its process lost lasts a minute. Then another process looks, as
+it does every ten seconds while requests arrive."""
 HASHES_AT_ONCE = 8
 """The client limit lets checks that are already being hashed go through: on two cores two in each of four processes."""
 COPIES_WITHIN = 3
