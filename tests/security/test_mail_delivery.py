@@ -421,7 +421,7 @@ def test_ru22_a_password_that_was_set_is_told_and_its_lock_lifted_later(who, mon
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as patched:
-        for name in ("incr", "get", "get_expiry", "clear"):
+        for name in ("incr", "get", "get_expiry", "clear", "read", "remove"):
             patched.setattr(services.counters, name, refusing)
         if who == "owner":
             answer = browser(auth).post(path, {"password": NEW})
