@@ -115,7 +115,7 @@ class _PoolState:
 def _lower_priority() -> None:
     """Give this thread a lower priority, so that pages of signed-in users get the processor before hashes do.
 
-    Not the lowest: a flood of pages could then hold up every hash beyond the patience of its user.
+    Not the lowest: a flood of pages could then hold up every hash until the request of its user ends.
     """
     if sys.platform == "linux":  # elsewhere, the call would change the whole process
         os.setpriority(os.PRIO_PROCESS, 0, 10)
