@@ -112,6 +112,9 @@ class AuthConfig:
     secret_key: str | Sequence[str] = field(repr=False)
     base_url: str
     site_name: str = ""
+    organization: str = ""
+    logo: str = ""
+    support: str = ""
     realm: str = ""
     prefix: str = "/-/auth"
     home: str = "/"
@@ -134,11 +137,14 @@ class AuthConfig:
         put = object.__setattr__
         put(self, "secret_key", _validation.secret_keys(self.secret_key))
         put(self, "base_url", _validation.base_url(self.base_url))
+        for name in ("site_name", "organization", "support"):
+            fits = _validation.is_line(getattr(self, name), 80)
+            _validation.require(fits, name, "is not one short line of text", "At most 80 characters.")
         _validation.require(
-            _validation.is_line(self.site_name, 80),
-            "site_name",
-            "is not one short line of text",
-            "At most 80 characters.",
+            self.logo == "" or _validation.is_path(self.logo),
+            "logo",
+            f"{self.logo!r} is not a path",
+            'Give the path of an image that visitors may see, such as "/static/logo.svg".',
         )
         _validation.require(
             isinstance(self.realm, str) and _validation.TOKEN.match(self.realm) is not None,

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import NamedTuple
 
-_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+}
 
 
 class Asset(NamedTuple):

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import CodeType, MappingProxyType
 from typing import Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from jinja2 import (
     BaseLoader,
@@ -28,6 +28,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from nipo_auth_mw._pages.assets import Assets
+from nipo_auth_mw._pages.brand import Brand, initial_of
 from nipo_auth_mw._pages.catalogues import Catalogues, blocks
 from nipo_auth_mw._pages.user_agents import describe
 from nipo_auth_mw.config import AuthConfig
@@ -51,9 +52,9 @@ class Renderer:
     """Renders the pages and mails. Escapes every value, in the host app's templates, too, which stops XSS.
 
     `templates` is a directory or any Jinja2 loader of the host app. A file there replaces the shipped file of the same
-    name: templates, `theme.css`, `auth.css` and `auth.js`. A template there may extend the shipped one as
-    `nipo_auth_mw/<name>`. `locale/<language>.toml` there replaces single texts or adds a language. Raises `ConfigError`
-    if the directory does not exist or a file in it is wrong.
+    name: templates, `auth.css`, `auth.js` and `icon.svg`; `theme.css` comes after the shipped one. A template there may
+    extend the shipped one as `nipo_auth_mw/<name>`. `locale/<language>.toml` there replaces single texts or adds a
+    language. Raises `ConfigError` if the directory does not exist or a file in it is wrong.
     """
 
     def __init__(self, config: AuthConfig, templates: str | os.PathLike[str] | BaseLoader | None = None) -> None:
@@ -71,14 +72,22 @@ class Renderer:
             return _source(self._env, host, name)
 
         self.catalogues: Catalogues = Catalogues(config.languages, read_host, default_language=config.default_language)
-        self.assets: Assets = Assets(
-            {
-                name: body if (text := read_host(name)) is None else text.encode()
-                for name, body in _static_files().items()
-            }
-        )
+        files = dict(_static_files())
+        themes = [text for text in (read_host("theme.css"), files["theme.css"].decode()) if text is not None]
+        self.brand: Brand = Brand(config, self.catalogues, themes)
+        files["icon.svg"] = self.brand.icon.encode()
+        own = {name: text for name in files if name[-4:] != ".png" and (text := read_host(name)) is not None}
+        files |= {name: text.encode() for name, text in own.items()}
+        # A theme needs to give only what it changes.
+        files["theme.css"] = "\n".join(reversed(themes)).encode()
+        self.assets: Assets = Assets(files)
         self._env.globals.update(
-            site_name=config.site_name or urlsplit(config.base_url).netloc,
+            organization=config.organization,
+            host=self.brand.host,
+            logo=config.logo,
+            support=config.support,
+            theme_colours=self.brand.colours,
+            initial_of=initial_of,
             languages=[(code, self.catalogues.text(code, "language.name")) for code in config.languages],
             t=self._t,
             named=self._named,
@@ -92,7 +101,8 @@ class Renderer:
 
     def render(self, template: str, language: str, **context: object) -> str:
         """The page as text. `root` in the context is the path where the server mounts the app, "" at the top."""
-        return self._env.get_template(template).render(context, language=language)
+        named = {"language": language, "site_name": self.brand.name(language)}
+        return self._env.get_template(template).render(named | context)
 
     def mail(self, kind: str, language: str, to: str, **context: object) -> Message:
         """A mail as plain text and HTML, from `message.mail.txt`, `message.mail.html` and the texts `mail.<kind>.…`.
@@ -100,13 +110,13 @@ class Renderer:
         The host app may give one kind a template of its own, `<kind>.mail.txt` or `<kind>.mail.html`.
         """
         language = language if language in self._languages else self._default_language
+        site_name = self.brand.name(language)
         text, html = (
             self._env.select_template([f"{kind}.mail.{part}", f"message.mail.{part}"]).render(
-                context, kind=kind, language=language
+                context, kind=kind, language=language, site_name=site_name
             )
             for part in ("txt", "html")
         )
-        site_name = str(self._env.globals["site_name"])
         return Message(to, self.catalogues.text(language, f"mail.{kind}.subject", site_name=site_name), text, html)
 
     def text(self, language: str, key: str, **values: object) -> str:

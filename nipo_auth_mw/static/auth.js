@@ -1,20 +1,52 @@
 // Comforts only: every page works without this file.
 "use strict";
 
+const drawn = (paths) => {
+  const make = (name) => document.createElementNS("http://www.w3.org/2000/svg", name);
+  const svg = make("svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  for (const [d, kind] of paths) {
+    const path = make("path");
+    path.setAttribute("d", d);
+    if (kind) path.setAttribute("class", kind);
+    svg.append(path);
+  }
+  return svg;
+};
+
+const EYE = [
+  ["M2 12s3.600-7 10-7 10 7 10 7-3.600 7-10 7S2 12 2 12z"], ["M12 9a3 3 0 1 1 0 6 3 3 0 0 1 0-6z"], ["M4 4l16 16", "slash"],
+];
+
 for (const input of document.querySelectorAll("input[data-show]")) {
   const button = document.createElement("button");
   const show = (visible) => {
     input.type = visible ? "text" : "password";
-    button.textContent = visible ? input.dataset.hide : input.dataset.show;
-    button.setAttribute("aria-label", visible ? input.dataset.hideLabel : input.dataset.showLabel);
+    button.setAttribute("aria-pressed", String(visible));
+    button.title = visible ? input.dataset.hide : input.dataset.show;
   };
   button.type = "button";
+  button.className = "eye";
   button.setAttribute("aria-controls", input.id);
+  button.setAttribute("aria-label", input.dataset.show);
+  button.append(drawn(EYE));
   button.addEventListener("click", () => show(input.type === "password"));
   // Browsers offer to save a password only when it leaves in a field of that type.
   input.form.addEventListener("submit", () => show(false));
   show(false);
   input.after(button);
+  input.parentElement.classList.add("eyed");
+}
+
+// A menu closes as people expect of one.
+for (const menu of document.querySelectorAll("details.menu")) {
+  addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
 }
 
 // On a slow line a second press would send the form again, and the answer to the second is the one that is seen: a link

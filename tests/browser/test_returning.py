@@ -135,7 +135,6 @@ def test_ru13_the_fragment_is_kept_over_a_change_of_language(site, new_browser):
     site.build(site.url, languages=("en", "ja"))
     page = new_browser("en").new_page()
     page.goto(f"{site.url}/app#/orders/42")
-    page.locator("#language [name=lang]").select_option("ja")
     page.locator("#language button").click()
     expect(page.locator("html")).to_have_attribute("lang", "ja")
     fill(page)

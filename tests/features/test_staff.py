@@ -291,8 +291,8 @@ def test_a_host_whose_table_is_no_directory_has_no_staff_pages(boss: TestApp) ->
 def test_the_pages_lead_to_one_another(auth: Any, boss: TestApp) -> None:
     person(auth)
     page = boss.get("/-/auth/account")
-    assert [a.text for a in page.html.select("nav.site a")] == ["Start", "Account", "Staff", "History"]
+    assert [a.text for a in page.html.select("nav.site a")] == ["Home", "Account", "Staff", "History"]
     tanaka = browser(auth)
     sign_in(tanaka)
-    assert [a.text for a in tanaka.get("/-/auth/account").html.select("nav.site a")] == ["Start", "Account"]
+    assert [a.text for a in tanaka.get("/-/auth/account").html.select("nav.site a")] == ["Home", "Account"]
     assert tanaka.get("/-/auth/login", expect_errors=True).status_int == 303

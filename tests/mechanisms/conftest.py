@@ -168,7 +168,7 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
     common = values(text)
 
     def page(name: str, **changed: Any) -> str:
-        visitor = {"user": None} if name in FOR_VISITORS and "user" not in changed else {}
+        visitor = {"user": None, "sections": ()} if name in FOR_VISITORS and "user" not in changed else {}
         return pages.render(name, language, **{**common, **visitor, **changed})
 
     for name in PAGES:
