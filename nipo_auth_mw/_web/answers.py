@@ -229,6 +229,8 @@ class Answers:
         """A static file. Its name changes with its content, so every cache may hold it for a year."""
         response = Response(data, content_type=content_type)
         response.headers["Cache-Control"] = _A_YEAR
+        # An icon that is opened by itself is a document of this origin.
+        response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 

@@ -188,7 +188,8 @@ def test_hd3_a_static_file_is_typed_and_is_no_document():
     for path in paths:
         answer = ask(auth, path=path)
         assert (answer.status, answer.get("X-Content-Type-Options")) == (200, "nosniff")
-        assert re.match(r"text/(css|javascript)", answer.get("Content-Type"))
+        assert re.match(r"text/(css|javascript)|image/(svg\+xml|png)\Z", answer.get("Content-Type"))
+        assert answer.get("Content-Security-Policy") == "default-src 'none'; sandbox"
         assert answer.all("Set-Cookie") == []
 
 
