@@ -39,7 +39,7 @@ REQUIRED = ("secret_key", "base_url")
 # Settings whose default is the value of another setting.
 FOLLOWS = {"lockout.max_duration": "duration"}
 # Modules of views that belong to a feature of another name, or to none.
-FEATURE_OF = {"staff_bulk": "staff", "files": "", "health": ""}
+FEATURE_OF = {"staff_bulk": "staff", "files": "", "forward": "", "health": ""}
 _BLOCK = re.compile(r"(<!-- generated: ([a-z_]+)(?: of ([a-z_]+))? -->\n).*?(<!-- /generated -->)", re.DOTALL)
 
 

@@ -111,6 +111,10 @@ class Query:
         self._fields: dict[str, str] = dict(pairs)
         self._twice = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the field is given."""
+        return name in self._fields
+
     def get(self, name: str, default: str = "") -> str:
         """The text of a field. Raises `BadRequest` if it is given twice.
 

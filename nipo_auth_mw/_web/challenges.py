@@ -25,35 +25,59 @@ def leads_to_a_page(environ: Environ) -> bool:
     return is_navigation(environ) or _is_htmx(environ) or _is_inertia(environ)
 
 
-def sign_in_first(web: WebContext, environ: Environ) -> Response:
+def sign_in_first(web: WebContext, environ: Environ, wanted: str | None = None) -> Response:
     """The challenge to a visitor on a path that requires a session. A program gets 401 `sign_in_required`.
 
-    A path that is fetched without a user, such as the icon of a site, gets 404.
+    A path that is fetched without a user, such as the icon of a site, gets 404. `wanted` is the path to return to if it
+    is not the requested one.
     """
     request = web.request(environ)
     if is_fetched_unasked(environ.get("PATH_INFO", "")):
         return web.answers.refuse(request, Refused("not_found"), as_json=not is_navigation(environ))
-    opened = _opened(web, request, "login", Refused(SIGN_IN_REQUIRED))
+    opened = _opened(web, request, "login", Refused(SIGN_IN_REQUIRED), wanted)
     if opened is not None:
         return opened
     sent = _sent_a_form(request)
     return web.answers.refuse(request, SESSION_ENDED if sent else Refused(SIGN_IN_REQUIRED), as_json=not sent)
 
 
-def meet_first(web: WebContext, environ: Environ, requirement: Requirement, session: ActiveSession | None) -> Response:
-    """The answer to a signed-in user who has to meet a requirement first. A program gets 403 with its code."""
+def meet_first(
+    web: WebContext,
+    environ: Environ,
+    requirement: Requirement,
+    session: ActiveSession | None,
+    wanted: str | None = None,
+) -> Response:
+    """The answer to a signed-in user who has to meet a requirement first. A program gets 403 with its code.
+
+    `wanted` is the path to return to if it is not the requested one.
+    """
     request = web.request(environ)
     web.recognise(request, session)
     refused = Refused(requirement.code)
-    opened = _opened(web, request, requirement.route, refused)
+    opened = _opened(web, request, requirement.route, refused, wanted)
     if opened is not None:
         return opened
-    sent, page = _sent_a_form(request), web.path(request, requirement.route)
-    return web.answers.refuse(request, refused, "requirement.html", as_json=not sent, first=page)
+    sent, first = _sent_a_form(request), web.path(request, requirement.route)
+    return web.answers.refuse(request, refused, "requirement.html", as_json=not sent, first=first)
 
 
-def _opened(web: WebContext, request: Request, route: str, refused: Refused) -> Response | None:
+def refused_in_place(web: WebContext, request: Request, route: str, refused: Refused, wanted: str) -> Response:
+    """A refusal without a redirect: the page of a route for a navigation, problem+json for a program."""
+    if is_navigation(request.environ):
+        return _in_place(web, request, route, refused, wanted)
+    return web.answers.refuse(request, refused, as_json=True)
+
+
+def page(web: WebContext, request: Request, route: str, wanted: str) -> str:
+    """The path of a route, with `next` if `wanted` is a redirect target that a URL has room for."""
+    return _page(web, request, route, wanted) or web.path(request, route)
+
+
+def _opened(web: WebContext, request: Request, route: str, refused: Refused, instead: str | None) -> Response | None:
     """The answer that opens the page of this route in the browser, and comes back afterwards; None for other senders.
+
+    `instead` is the path to return to if it is not the requested one.
 
     htmx obeys HX-Redirect with any status except a redirect, which it never sees. Inertia obeys its header with 409.
     """
@@ -63,18 +87,23 @@ def _opened(web: WebContext, request: Request, route: str, refused: Refused) -> 
         response.headers["HX-Redirect"] = _page_for_script(web, request, route, _current_path(web, environ))
         return response
     if _is_inertia(environ):
-        wanted = path_of(environ, web.config) if request.method == "GET" else ""
+        wanted = _requested(web, environ, instead) if request.method == "GET" else ""
         response = web.answers.refuse(request, refused, as_json=True)
         response.status_code = 409
         response.headers["X-Inertia-Location"] = _page_for_script(web, request, route, wanted)
         return response
     if is_navigation(environ):
-        wanted = path_of(environ, web.config)
+        wanted = _requested(web, environ, instead)
         if is_framed(environ):
             return web.answers.framed(request, web.redirect_target(request, wanted))
-        page = _page(web, request, route, wanted)
-        return web.answers.redirect(page) if page else _in_place(web, request, route, refused, wanted)
+        url = _page(web, request, route, wanted)
+        return web.answers.redirect(url) if url else _in_place(web, request, route, refused, wanted)
     return None
+
+
+def _requested(web: WebContext, environ: Environ, instead: str | None) -> str:
+    """The path to return to."""
+    return path_of(environ, web.config) if instead is None else instead
 
 
 def _is_htmx(environ: Environ) -> bool:
@@ -98,15 +127,14 @@ def _page(web: WebContext, request: Request, route: str, wanted: str) -> str:
     """The path of a route, with `next` if `wanted` is a redirect target; "" if that is too long for a URL."""
     if len(wanted) > LONGEST_IN_URL:
         return ""
-    page, target = web.path(request, route), web.redirect_target(request, wanted, default="")
-    url = f"{page}?{_query(target)}" if target else page
+    path, target = web.path(request, route), web.redirect_target(request, wanted, default="")
+    url = f"{path}?{_query(target)}" if target else path
     return url if len(url) <= LONGEST_IN_URL else ""
 
 
 def _page_for_script(web: WebContext, request: Request, route: str, wanted: str) -> str:
     """The path that a script opens: the route's, or the wanted page itself, which shows the route if it is too long."""
-    page = _page(web, request, route, wanted)
-    return page or web.redirect_target(request, wanted, default=web.path(request, route))
+    return _page(web, request, route, wanted) or web.redirect_target(request, wanted, default=web.path(request, route))
 
 
 def _in_place(web: WebContext, request: Request, route: str, refused: Refused, wanted: str) -> Response:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from operator import attrgetter
 from typing import Any, ParamSpec
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable, Unauthorized
@@ -26,6 +26,7 @@ AUTH_TYPE = "nipo_auth_mw"
 
 Environ = dict[str, Any]
 Given = ParamSpec("Given")
+_IN_HEADER = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -104,6 +105,21 @@ def _native(value: object) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _CONTROL.sub(" ", text).encode("utf-8", "replace").decode("latin-1")
+
+
+def header_values(config: AuthConfig, user: User) -> Iterator[tuple[str, str]]:
+    """The headers of `identity_headers` for an answer to a proxy. An empty value is left out.
+
+    Everything outside printable ASCII, and `%`, is percent-encoded as UTF-8 (RFC 3986): servers decode other bytes in
+    different ways, a line feed would begin another header, and no two users get one value. Raises TypeError if a
+    function of the settings returns no text.
+    """
+    for name, what in config.identity_headers.items():
+        value = _reader(what)(user)
+        if value is not None and not isinstance(value, str):
+            raise TypeError("an identity is not text")
+        if text := quote((value or "").strip(), safe=_IN_HEADER, errors="replace"):
+            yield name, text
 
 
 def current_user(environ: Environ) -> User | None:

@@ -157,10 +157,12 @@ def path_of(environ: Environ, config: AuthConfig) -> str:
     """The requested path and query as users see them, ready for `next`."""
     path = root_of(environ, config) + _quoted(environ.get("PATH_INFO", ""))
     query = environ.get("QUERY_STRING", "")
-    return f"{path}?{quote(query, safe=_QUERY_SAFE, encoding='latin-1', errors='replace')}" if query else path
+    return f"{path}?{quoted_url(query)}" if query else path
 
 
-_QUERY_SAFE = "%/?:@!$&'()*+,;=-._~[]"
+def quoted_url(text: str) -> str:
+    """A part of a URL as a client sent it. What no URL contains is percent-encoded, and what is encoded stays so."""
+    return quote(text, safe="%/?:@!$&'()*+,;=-._~[]", encoding="latin-1", errors="replace")
 
 
 def _quoted(path: str) -> str:

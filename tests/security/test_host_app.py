@@ -210,6 +210,21 @@ def test_ak2_with_a_session_no_header_takes_the_page_away():
         assert (answer.status, answer.text) == (200, "user=1 sent="), (name, value)
 
 
+def test_ak2_no_header_opens_or_closes_what_a_proxy_asks_about():
+    for trusted in (0, 1):
+        auth = middleware(trusted_proxies=trusted, public_paths=["/open/*"])
+        person(auth)
+        mine = signed_in(auth)
+        for name, value in product([name for name in NAMES if name != "COOKIE"], VALUES[::3]):
+            sent = {f"HTTP_{name}": value, "path": "/-/auth/forward"}
+            refused = ask(auth, **sent).status
+            # A development set-up answers loopback hosts only.
+            foreign = name in {"HOST", "X_FORWARDED_HOST"}
+            assert refused in ({303, 400, 401, 409} if foreign else {303, 401, 409}), sent
+            assert ask(auth, cookie=mine, **sent).status in ({200, 400} if foreign else {200}), sent
+            assert ask(auth, cookie=mine, query="role=admin", **sent).status in ({400, 403} if foreign else {403}), sent
+
+
 def test_ak2_ru13_a_preflight_reaches_the_app_as_a_visitor_and_its_answer_passes():
     headers = [("Access-Control-Allow-Origin", "https://spa.example"), ("Access-Control-Allow-Methods", "PUT")]
     inner = Inner(headers, "204 No Content")
