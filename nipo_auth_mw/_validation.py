@@ -24,6 +24,7 @@ _COUNTER_SCHEMES = {
 }
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{0,32}\Z")
+_COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}\Z")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?\Z")
 # Headers that browsers, proxies, this middleware or apps read for something else, in a request or in an answer.
 _TAKEN = re.compile(
@@ -297,6 +298,14 @@ def roles(value: object) -> tuple[str, ...]:
         'Use a list such as ("admin", "manager", "staff").',
     )
     return listed
+
+
+def cookie_names(name: str, value: object) -> tuple[str, ...]:
+    """The names of cookies of the host app (RFC 6265 4.1.1), without repetition."""
+    listed = texts(value)
+    good = listed is not None and all(_COOKIE_NAME.match(one) and "nipo_" not in one for one in listed)
+    require(good, name, f"{value!r} is not a list of names of the app's cookies", 'Use a list such as ("session",).')
+    return tuple(dict.fromkeys(listed or ()))
 
 
 def require_identity(name: str, value: object, attributes: tuple[str, ...]) -> None:

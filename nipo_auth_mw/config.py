@@ -127,6 +127,7 @@ class AuthConfig:
     roles: Sequence[str] = ("admin", "staff")
     remote_user: str | Callable[[User], str] = "id"
     identity_headers: Mapping[str, str | Callable[[User], str]] = field(default_factory=dict, hash=False)
+    sign_out_cookies: Sequence[str] = ()
     audit_retention: timedelta = timedelta(days=730)
     session: SessionPolicy = SessionPolicy()
     lockout: LockoutPolicy = LockoutPolicy()
@@ -174,6 +175,7 @@ class AuthConfig:
         put(self, "roles", _validation.roles(self.roles))
         _validation.require_identity("remote_user", self.remote_user, ("id", "email"))
         put(self, "identity_headers", _validation.identity_headers(self.identity_headers))
+        put(self, "sign_out_cookies", _validation.cookie_names("sign_out_cookies", self.sign_out_cookies))
         _validation.require_duration("audit_retention", self.audit_retention, timedelta(days=30), timedelta(days=36500))
         for name, kind in (("session", SessionPolicy), ("lockout", LockoutPolicy), ("passwords", PasswordPolicy)):
             _validation.require(

@@ -5,23 +5,27 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from werkzeug.exceptions import HTTPException, Unauthorized
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw import _wiring
 from nipo_auth_mw._flows import mails
+from nipo_auth_mw._flows.logout import sign_out
+from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.sweep import sweep
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw._runtime.periodic import PeriodicJob
-from nipo_auth_mw._web import challenges, context, cookie_renewal, dispatch, host_api, intercept_401, routes
+from nipo_auth_mw._web import challenges, context, cookie_renewal, dispatch, host_api, host_app, intercept_401, routes
 from nipo_auth_mw._web.cookies import STEM, take_out
 from nipo_auth_mw._web.guard import Guard, PathRules
+from nipo_auth_mw._web.host_session import OnSignOut
 from nipo_auth_mw._web.intercept_401 import StartResponse, WSGIApp
 from nipo_auth_mw._web.private_answers import private
-from nipo_auth_mw._web.request import is_preflight
+from nipo_auth_mw._web.request import is_navigation, is_preflight
 from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.well_known import change_password_path
 from nipo_auth_mw.accounts import Accounts
@@ -44,7 +48,11 @@ class AuthMiddleware:
     replace one part of it. `mailer` sends the mails; without one no mail is sent. `hasher` replaces the password hasher
     (argon2-cffi's `PasswordHasher`, or an object with its methods). `templates` is a directory or a Jinja2 loader whose
     templates come before the shipped ones. Each of `listeners` is called with each `Event` after it is recorded; an
-    exception in a listener is logged and changes nothing else.
+    exception in a listener is logged and changes nothing else. `on_sign_out` is called after sign-out
+    with the environ and the user (None for a visitor), to end the host app's own session. It returns Set-Cookie values,
+    or None.
+
+    An attribute that this class does not have is looked up on the wrapped app.
 
     Construction does all preparation and raises `ConfigError` for a set-up that cannot work or would not be safe. It
     raises `ConfigError` too if the tables of a store are missing or of another version. One object may be built before
@@ -64,15 +72,12 @@ class AuthMiddleware:
         hasher: PasswordHasher | None = None,
         templates: Any = None,
         listeners: Sequence[Listener] = (),
+        on_sign_out: OnSignOut | None = None,
     ) -> None:
-        if not callable(app):
-            raise ConfigError("app", "is not a WSGI callable", "Wrap app.wsgi_app, or the WSGI function itself.")
-        if not isinstance(config, AuthConfig):
-            raise ConfigError(
-                "config", "is not an AuthConfig", "Build one with AuthConfig(...) or AuthConfig.from_mapping."
-            )
+        _check_app(app, config)
         _check_schema(store, users, sessions, audit)
-        self._app = app
+        self._wrapped = app
+        self._app = host_app.answering(app, self._refused)
         pages = Renderer(config, templates)
         self._services = _wiring.build(
             config,
@@ -92,6 +97,7 @@ class AuthMiddleware:
             is_page=routes.is_page,
             is_page_of_user=routes.is_page_of_user,
             page_of=routes.page_of,
+            on_sign_out=on_sign_out,
         )
         self._config = config
         self._prefix = config.prefix
@@ -101,7 +107,13 @@ class AuthMiddleware:
         self._change_password = change_password_path(config.public_paths)
         self._cookie = self._web.session_cookie
         hooks = host_api.HostHooks(
-            self._web.prefix_path, self._text, self._ask_again, self._is_active, frozenset(config.roles)
+            path_of=self._web.prefix_path,
+            text=self._text,
+            ask_again=self._ask_again,
+            is_active=self._is_active,
+            roles=frozenset(config.roles),
+            has_page=lambda route: routes.find(route) is not None,
+            end=self._end,
         )
         self._identity = host_api.Identity(config, hooks)
         self._sessions = self._services.sessions
@@ -117,6 +129,14 @@ class AuthMiddleware:
     def config(self) -> AuthConfig:
         """The settings that this middleware was built with."""
         return self._config
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """An attribute of the wrapped app: some apps keep values on their `wsgi_app`."""
+            if name.startswith("_"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return getattr(self._wrapped, name)
 
     def __repr__(self) -> str:
         """The prefix and the base URL; no secret."""
@@ -144,6 +164,7 @@ class AuthMiddleware:
             # Not at construction: that may come before a fork, and a thread does not survive one.
             self._is_new = False
             self._services.outbox.begin()
+            self._warn_of_covered_pages()
         self._identity.clear(environ)
         path = environ.get("PATH_INFO", "")
         if path.startswith(self._below_prefix) or path == self._prefix:
@@ -209,6 +230,21 @@ class AuthMiddleware:
         """Answer a visitor on a path that requires a session."""
         return challenges.sign_in_first(self._web, environ)(environ, start_response)
 
+    def _refused(self, environ: Environ, refusal: HTTPException) -> WSGIApp:
+        """The answer to an exception of werkzeug that the host app let through."""
+        bare = type(refusal) is Unauthorized and not refusal.response and not refusal.www_authenticate
+        if bare and host_api.current_user(environ) is None:
+            return self._challenge
+        if isinstance(refusal, host_api.RoleMissing):
+            request = self._web.request(environ)
+            return self._web.answers.refuse(request, Refused("not_allowed"), as_json=not is_navigation(environ))
+        return refusal
+
+    def _warn_of_covered_pages(self) -> None:
+        """Log a page of the host app that no request can reach: a Flask app may get its pages after it was wrapped."""
+        if covered := host_app.page_below(self._wrapped, self._prefix):
+            _log.warning("the app's page %s lies below prefix=%r, so no request reaches it", covered, self._prefix)
+
     def _text(self, environ: Environ, key: str) -> str:
         """A text of the catalogue in the request's language, for `host_api.sign_out_form`."""
         user = host_api.current_user(environ)
@@ -232,6 +268,12 @@ class AuthMiddleware:
         active = self._sessions.find_key(session.stored.key, prolong=False)
         return active is not None and first_unmet(active.user, active.state) is None
 
+    def _end(self, environ: Environ, session: Session) -> None:
+        """End the session, for `host_api.end_session`."""
+        active = self._sessions.find_key(session.stored.key, prolong=False)
+        if active is not None:
+            sign_out(self._services, active, client=self._web.request(environ).client)
+
     def flush_mail(self, timeout: float = 10.0) -> bool:
         """Wait until the outbox has tried each mail that is queued now once; for shutdown and tests.
 
@@ -252,6 +294,22 @@ class AuthMiddleware:
     def _sweep(self) -> int:
         """One sweep, as the periodic job calls it."""
         return sweep(self._services)
+
+
+def _check_app(app: object, config: object) -> None:
+    """Raise `ConfigError` for an app that cannot be wrapped, or a configuration that is none."""
+    if not callable(app):
+        raise ConfigError("app", "is not a WSGI callable", "Wrap app.wsgi_app, or the WSGI function itself.")
+    if not isinstance(config, AuthConfig):
+        raise ConfigError(
+            "config", "is not an AuthConfig", "Build one with AuthConfig(...) or AuthConfig.from_mapping."
+        )
+    if any(isinstance(layer, AuthMiddleware) for layer in host_app.layers(app)):
+        hint = "Wrap it once. A test that imports the server's module has the wrapped app: wrap the app itself instead."
+        raise ConfigError("app", "is behind an AuthMiddleware already", hint)
+    if covered := host_app.page_below(app, config.prefix):
+        hint = 'Choose another prefix=, such as "/-/sign-in".'
+        raise ConfigError("prefix", f"{config.prefix!r} covers the app's own page {covered}", hint)
 
 
 def _check_schema(*stores: Any) -> None:

@@ -16,6 +16,7 @@ from nipo_auth_mw._web import redirects
 from nipo_auth_mw._web.answers import Answers
 from nipo_auth_mw._web.cookies import STEM, Cookie
 from nipo_auth_mw._web.deployment_warnings import DeploymentWarnings
+from nipo_auth_mw._web.host_session import HostSession, OnSignOut
 from nipo_auth_mw._web.language import choose
 from nipo_auth_mw._web.request import Request, root_of
 from nipo_auth_mw.config import AuthConfig
@@ -44,6 +45,7 @@ class WebContext:
     page_of: Callable[[str], View]
     warnings: DeploymentWarnings
     health: Health
+    host_session: HostSession
 
     def path(self, request: Request, route: str) -> str:
         """The path of a route, as users see it."""
@@ -122,10 +124,13 @@ def build(
     is_page: Callable[[str], bool],
     is_page_of_user: Callable[[str], bool],
     page_of: Callable[[str], View],
+    on_sign_out: OnSignOut | None,
 ) -> WebContext:
     """Build the answers and the cookies. The names and flags of the cookies follow `base_url` and `realm`."""
     suffix = f"_{config.realm}" if config.realm else ""
     secure = config.secure
+    session_cookie = Cookie(f"{STEM}auth{suffix}", secure=secure, lasts=_400_DAYS)
+    device_cookie = Cookie(f"{STEM}device{suffix}", secure=secure, lasts=_400_DAYS)
     return WebContext(
         config=config,
         services=services,
@@ -136,12 +141,13 @@ def build(
             Cookie(f"{STEM}flash{suffix}", secure=secure, lasts=_A_MINUTE),
             has_staff=services.directory is not None,
         ),
-        session_cookie=Cookie(f"{STEM}auth{suffix}", secure=secure, lasts=_400_DAYS),
-        device_cookie=Cookie(f"{STEM}device{suffix}", secure=secure, lasts=_400_DAYS),
+        session_cookie=session_cookie,
+        device_cookie=device_cookie,
         language_cookie=Cookie(f"{STEM}lang{suffix}", secure=secure, lasts=_400_DAYS, http_only=False),
         is_page=is_page,
         is_page_of_user=is_page_of_user,
         page_of=page_of,
         warnings=DeploymentWarnings(config),
         health=Health(services),
+        host_session=HostSession(config, on_sign_out, (session_cookie, device_cookie)),
     )

@@ -34,13 +34,18 @@ class UnknownRole(ValueError):
     """The host app asks for a role that is not configured."""
 
 
+class RoleMissing(Forbidden):
+    """The account has none of the roles, which the middleware's own page says better than werkzeug's."""
+
+
 @dataclass(frozen=True, slots=True)
 class HostHooks:
     """The middleware's side of the host API.
 
     `path_of` gives the path of the middleware's own pages. `text` gives a text in the user's language. `ask_again`
     gives the answer that asks for re-authentication, None for a fresh session. `is_active` looks the session up again.
-    `roles` are the configured ones.
+    `roles` are the configured ones. `has_page` tells whether a route is one of the middleware's. `end` ends the session
+    of a request.
     """
 
     path_of: Callable[[Environ], str]
@@ -48,6 +53,8 @@ class HostHooks:
     ask_again: Callable[[Environ, Session], Response | None]
     is_active: Callable[[Session], bool]
     roles: frozenset[str]
+    has_page: Callable[[str], bool]
+    end: Callable[[Environ, Session], None]
 
 
 class Identity:
@@ -139,10 +146,25 @@ def still_signed_in(environ: Environ) -> bool:
 
     Websockets and event streams outlive sign-out, so the host app asks again before it sends something, or once a
     minute. One look-up in the store, from any thread, also after the request. It does not prolong the session. False
-    for a visitor. Raises `StoreUnavailable` during an outage, and LookupError outside the middleware.
+    for a visitor and outside the middleware. Raises `StoreUnavailable` during an outage.
     """
     hooks, session = _hooks(environ), current_session(environ)
-    return session is not None and hooks.is_active(session)
+    return hooks is not None and session is not None and hooks.is_active(session)
+
+
+def end_session(environ: Environ) -> None:
+    """Sign the user of this request out, for a host app with a sign-out of its own; nothing for a visitor.
+
+    The session ends on the server, so its cookie is worth nothing from now on, and `current_user` is None for the rest
+    of the request. The host app's own session is the host app's to end. The host app has to refuse cross-site requests
+    to such a page. Raises `StoreUnavailable`: then the session may not have ended.
+    """
+    hooks, session = _hooks(environ), current_session(environ)
+    if hooks is None or session is None:
+        return
+    hooks.end(environ, session)
+    environ[USER] = environ[SESSION] = None
+    environ.pop("REMOTE_USER", None)
 
 
 def _refuses_errors(check: Callable[Given, User]) -> Callable[Given, User]:
@@ -181,7 +203,7 @@ def require_role(environ: Environ, role: str, *others: str) -> User:
         raise UnknownRole(f"{sorted(roles - hooks.roles)} not in the setting `roles`")
     user = require_user(environ)
     if user.role not in roles:
-        raise Forbidden
+        raise RoleMissing
     return user
 
 
@@ -191,40 +213,49 @@ def require_fresh(environ: Environ) -> User:
 
     Raises werkzeug's `Unauthorized` for a visitor. Raises `Forbidden` with the answer if the session is not fresh: a
     navigation is redirected to re-authentication and comes back, a form that was sent stays in the browser, and a
-    program gets `fresh_sign_in_required`. A framework that does not know werkzeug's exceptions can call the exception
-    as a WSGI app. This stops an attacker with a stolen session cookie (ASVS 5 7.5.3).
+    program gets `fresh_sign_in_required`. A framework that does not know werkzeug's exceptions lets them pass to the
+    middleware, which answers them. This stops an attacker with a stolen session cookie (ASVS 5 7.5.3).
     """
     user = require_user(environ)
-    session = current_session(environ)
-    answer = _hooks(environ).ask_again(environ, session) if session else None
+    hooks, session = _hooks(environ), current_session(environ)
+    if hooks is None or session is None:
+        raise Unauthorized
+    answer = hooks.ask_again(environ, session)
     if answer is not None:
         raise Forbidden(response=answer)
     return user
 
 
 def auth_url(environ: Environ, route: str, *, next: str | None = None) -> str:
-    """The path of one of the middleware's own pages, such as `logout`, as users see it.
+    """The path of one of the middleware's own pages, such as `logout`, as users see it; "" outside the middleware.
 
-    `next` is the path to return to. Raises LookupError outside the middleware.
+    `next` is the path to return to. Raises ValueError if no page has this name.
     """
-    path = f"{_hooks(environ).path_of(environ)}/{route}"
+    hooks = _hooks(environ)
+    if hooks is None:
+        return ""
+    if not hooks.has_page(route):
+        raise ValueError(f"the middleware has no page {route!r}; docs/reference/routes.md lists them")
+    path = f"{hooks.path_of(environ)}/{route}"
     return f"{path}?{urlencode({'next': next})}" if next else path
 
 
-def sign_out_form(environ: Environ) -> Markup:
-    """A sign-out button for any template; "" for a visitor.
+def sign_out_form(environ: Environ, *, next: str = "", label: str = "", class_: str = "") -> Markup:
+    """A sign-out button for any template; "" for a visitor and outside the middleware.
 
-    It needs no script and no form token. Raises LookupError outside the middleware.
+    `next` is the path that sign-out leads to: the sign-in page by default. `label` is the button's text instead of the
+    one in the user's language, and `class_` its class. It needs no script and no form token.
     """
-    if current_user(environ) is None:
+    hooks = _hooks(environ)
+    if hooks is None or current_user(environ) is None:
         return Markup("")
-    form = Markup('<form method="post" action="{}" id="sign-out"><button type="submit">{}</button></form>')
-    return form.format(auth_url(environ, "logout"), _hooks(environ).text(environ, "logout.button"))
+    target = Markup('<input type="hidden" name="next" value="{}">').format(next) if next else ""
+    look = Markup(' class="{}"').format(class_) if class_ else ""
+    form = Markup('<form method="post" action="{}" id="sign-out">{}<button type="submit"{}>{}</button></form>')
+    return form.format(auth_url(environ, "logout"), target, look, label or hooks.text(environ, "logout.button"))
 
 
-def _hooks(environ: Environ) -> HostHooks:
-    """The hooks that the middleware put into the environ. Raises LookupError outside the middleware."""
+def _hooks(environ: Environ) -> HostHooks | None:
+    """The hooks that the middleware put into the environ; None outside the middleware."""
     hooks = environ.get(HOOKS)
-    if not isinstance(hooks, HostHooks):
-        raise LookupError("this request did not come through AuthMiddleware")
-    return hooks
+    return hooks if isinstance(hooks, HostHooks) else None

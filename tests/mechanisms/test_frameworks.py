@@ -6,13 +6,19 @@ import re
 import time
 from pathlib import Path
 
+import a2wsgi
 import bottle
+import falcon
 import flask
 import pytest
 import sqlalchemy as sa
 import time_machine
+import werkzeug
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
+from pyramid.config import Configurator
+from pyramid.response import Response as PyramidResponse
+from werkzeug.exceptions import HTTPException, Unauthorized
 
 from examples.own_users import PeopleStore, Person, people
 from nipo_auth_mw import auth_url, current_user, require_fresh, require_role, require_user, sign_out_form
@@ -105,10 +111,11 @@ def test_names_are_escaped_and_visitors_get_no_button():
     assert "<form" not in browser(auth).get("/who").text
 
 
-def test_outside_the_middleware_the_helpers_say_so():
-    with pytest.raises(LookupError, match="AuthMiddleware"):
-        auth_url({}, "login")
-    assert current_user({"REMOTE_USER": "1"}) is None
+def test_outside_the_middleware_the_helpers_are_empty():
+    assert (auth_url({}, "login"), sign_out_form({}), current_user({"REMOTE_USER": "1"})) == ("", "", None)
+    for check in (require_user, require_fresh, lambda environ: require_role(environ, "admin")):
+        with pytest.raises(Unauthorized):
+            check({})
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -162,33 +169,67 @@ def test_a_row_that_is_gone_ends_the_session(own):
     assert seen(test_app) == ""
 
 
-def of_the_docs(begins: str) -> dict:
-    """What the block of docs/guides/frameworks.md defines that begins with this comment."""
+def of_the_docs(begins: str, **given) -> dict:
+    """What the block of docs/guides/frameworks.md defines that begins with this comment; `given` are its names."""
     text = (Path(__file__).parents[2] / "docs" / "guides" / "frameworks.md").read_text("utf-8")
-    (block,) = [one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if one.startswith(f"# {begins}")]
-    defined: dict = {}
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (block,) = [one for one in blocks if one.startswith((f"# {begins}\n", f"# {begins}:"))]
+    defined: dict = dict(given)
     exec(block, defined)
     return defined
 
 
 def bare_that_refuses():
-    defined = of_the_docs("bare")
-
-    def page(environ, start_response):
+    def app(environ, start_response):
         text = VIEWS[environ["PATH_INFO"]](environ).email
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [text.encode()]
 
-    defined["page"] = page
-    return defined["app"]
+    return app
 
 
 def bottle_that_refuses():
     app = bottle.Bottle()
-    app.install(of_the_docs("Bottle")["refusals"])
+    of_the_docs("Bottle", app=app)
     for place, view in VIEWS.items():
         app.route(place, callback=lambda view=view: view(bottle.request.environ).email)
     return app
+
+
+def falcon_that_refuses():
+    app = falcon.App()
+    of_the_docs("Falcon", app=app, werkzeug=werkzeug)
+
+    class Page:
+        def __init__(self, view):
+            self.view = view
+
+        def on_get(self, request, response):
+            response.text = self.view(request.env).email
+
+    for place, view in VIEWS.items():
+        app.add_route(place, Page(view))
+    return app
+
+
+def pyramid_that_refuses():
+    with Configurator() as config:
+        for place, view in VIEWS.items():
+            config.add_route(place, place)
+            config.add_view(lambda request, view=view: PyramidResponse(view(request.environ).email), route_name=place)
+        return config.make_wsgi_app()
+
+
+def asgi_that_refuses():
+    async def app(scope, receive, send):
+        try:
+            text, status = VIEWS[scope["path"]](scope["wsgi_environ"]).email, 200
+        except HTTPException as refusal:
+            text, status = "", refusal.code
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": text.encode()})
+
+    return a2wsgi.ASGIMiddleware(app)
 
 
 def django_that_refuses():
@@ -214,7 +255,10 @@ VIEWS = {
 }
 
 
-@pytest.mark.parametrize("make", [bare_that_refuses, bottle_that_refuses, django_that_refuses])
+REFUSING = [bare_that_refuses, bottle_that_refuses, falcon_that_refuses, pyramid_that_refuses, django_that_refuses]
+
+
+@pytest.mark.parametrize("make", REFUSING)
 def test_what_the_docs_say_of_other_frameworks_makes_answers_of_refusals(make):
     auth = middleware(make(), public_paths=["/open/*"])
     person(auth)
@@ -227,3 +271,13 @@ def test_what_the_docs_say_of_other_frameworks_makes_answers_of_refusals(make):
     assert member.get("/open/sensitive").text == "tanaka@example.com"
     with time_machine.travel(time.time() + 3600):
         assert member.get("/open/sensitive", headers=HTML).location == "/-/auth/account/confirm?next=/open/sensitive"
+
+
+def test_an_asgi_app_behind_the_middleware_knows_its_user():
+    auth = middleware(asgi_that_refuses(), public_paths=["/open/*"])
+    person(auth)
+    visitor, member = browser(auth), browser(auth)
+    assert visitor.get("/open/mine", headers=HTML).location == "/-/auth/login?next=/open/mine"
+    sign_in(member)
+    assert member.get("/open/mine").text == "tanaka@example.com"
+    assert member.get("/open/admins", expect_errors=True).status_int == 403

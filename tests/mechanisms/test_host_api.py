@@ -138,7 +138,8 @@ def asking(check, **settings):
 def test_any_of_several_roles_will_do():
     assert asking(lambda environ: require_role(environ, "manager", "staff"))[1].role == "staff"
     visitor, member = asking(lambda environ: require_role(environ, "admin", "manager"))
-    assert (type(visitor), type(member)) == (Unauthorized, Forbidden)
+    assert type(visitor) is Unauthorized
+    assert isinstance(member, Forbidden)
 
 
 def test_a_role_that_is_not_configured_is_a_mistake_of_the_host_apps():
@@ -203,8 +204,7 @@ def test_to_ask_prolongs_nothing_and_a_visitor_is_not_signed_in():
         clock.shift(timedelta(days=1))
         assert not still_signed_in(environ)
     assert not still_signed_in(opened(auth, ""))
-    with pytest.raises(LookupError):
-        still_signed_in({})
+    assert not still_signed_in({})
 
 
 def test_an_outage_is_no_answer():

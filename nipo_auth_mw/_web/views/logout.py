@@ -17,12 +17,13 @@ def show(web: WebContext, request: Request) -> Response:
 
 
 def submit(web: WebContext, request: Request) -> Response:
-    """Sign out. In an outage the answer is 503, since the session has not ended."""
+    """Sign out, of the host app's own session too. In an outage the answer is 503, since the session has not ended."""
     to = web.redirect_target(request, request.text("next"), default=web.path(request, "login"))
     if request.session is not None:
         sign_out(web.services, request.session, client=request.client)
+    ended = web.host_session.end(request.environ, request.session.user if request.session else None)
     flash = SIGNED_OUT if to == web.path(request, "login") else ""
-    return web.answers.done(request, to, [web.session_cookie.delete()], flash=flash)
+    return web.answers.done(request, to, [web.session_cookie.delete(), *ended], flash=flash)
 
 
 def forget(web: WebContext, request: Request) -> Response:
