@@ -27,6 +27,7 @@ from nipo_auth_mw._flows.advance import SIGNED_IN
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.stores import _schema as schema
+from nipo_auth_mw.stores._folding import folded_values
 from nipo_auth_mw.testing import fast_hasher, in_memory, sign_in
 
 PASSWORD = "aoi-umi-to-shiroi-kumo"
@@ -45,7 +46,8 @@ def accounts(amount: int) -> Iterator[dict[str, Any]]:
     for number in range(amount):
         name, email = f"社員 {number:05}", f"p{number:05}@example.net"
         yield {
-            **{"email": email, "email_folded": email, "name": name, "name_folded": name},
+            **{"email": email, "name": name},
+            **folded_values(email, name, ""),
             **{"password_hash": None, "active": number % 7 > 0, "role": "staff"},
         }
 

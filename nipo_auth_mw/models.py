@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -120,6 +121,53 @@ class StoredSession(NamedTuple):
 
     def __repr__(self) -> str:
         return f"StoredSession(id={self.key[:12]!r}, user_id={self.user_id!r})"
+
+
+class StaffSort(StrEnum):
+    """The orders of the staff list. `NAME` is by reading, by name without one, and by address without either."""
+
+    NAME = "name"
+    EMAIL = "email"
+    ROLE = "role"
+    LAST_USED = "last_used"
+    ACTIVE = "active"
+
+
+class StaffQuery(NamedTuple):
+    """What the staff list asks of the store. None and "" select every account.
+
+    Each word of `text` must occur in the address, the name or the reading, whatever its case, width and blanks.
+    `attribute` is the name of an attribute that the account's state must have; `used` is whether the account was ever
+    used; `ids` are the only accounts that may appear. `offset` accounts come before the first one of the page.
+    """
+
+    text: str = ""
+    active: bool | None = None
+    role: str = ""
+    attribute: str = ""
+    used: bool | None = None
+    ids: Sequence[str] | None = None
+    sort: StaffSort = StaffSort.NAME
+    descending: bool = False
+    offset: int = 0
+    limit: int = 50
+
+
+class StaffEntry(NamedTuple):
+    """One account in the staff list. `sessions` are those of the account, also expired ones. `last_used_at` is when
+    the account was last used in a session that has ended, in seconds since 1970 (UTC); None if none has."""
+
+    account: Account
+    state: AccountState
+    sessions: Sequence[StoredSession]
+    last_used_at: float | None
+
+
+class StaffPage(NamedTuple):
+    """One page of the staff list, and how many accounts match on all pages."""
+
+    entries: Sequence[StaffEntry]
+    total: int
 
 
 class Session(NamedTuple):

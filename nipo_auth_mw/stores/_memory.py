@@ -7,13 +7,32 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from itertools import count, islice
+from typing import Any
 
 from nipo_auth_mw.errors import EmailTaken
-from nipo_auth_mw.models import Account, AccountState, EmailChange, Event, StoredSession
+from nipo_auth_mw.models import (
+    Account,
+    AccountState,
+    EmailChange,
+    Event,
+    StaffEntry,
+    StaffPage,
+    StaffQuery,
+    StaffSort,
+    StoredSession,
+)
+from nipo_auth_mw.stores._folding import READING, folded_values, words_of
 from nipo_auth_mw.stores._memory_counters import MemoryCounters
 from nipo_auth_mw.stores._memory_outbox import MemoryOutbox
 
 _NO_STATE = AccountState()
+_SORT_KEYS: dict[StaffSort, Callable[[StaffEntry], Any]] = {
+    StaffSort.NAME: lambda entry: _folded(entry.account, entry.state)["sort_key"],
+    StaffSort.EMAIL: lambda entry: entry.account.email,
+    StaffSort.ROLE: lambda entry: entry.account.role,
+    StaffSort.ACTIVE: lambda entry: entry.account.active,
+    StaffSort.LAST_USED: lambda entry: _last_use(entry),
+}
 
 
 class MemoryStore(MemoryOutbox):
@@ -30,6 +49,7 @@ class MemoryStore(MemoryOutbox):
         self._accounts: dict[str, Account] = {}
         self._states: dict[str, AccountState] = {}
         self._sessions: dict[str, StoredSession] = {}
+        self._last_used: dict[str, float] = {}
         self._changes: dict[str, EmailChange] = {}
         self._events: list[Event] = []
 
@@ -40,14 +60,14 @@ class MemoryStore(MemoryOutbox):
     def transaction(self) -> Iterator[None]:
         """An exception that leaves the outermost `with` rolls back this thread's writes, except those to counters."""
         with self._lock:
-            before = (dict(self._accounts), dict(self._states), dict(self._sessions))
+            before = (dict(self._accounts), dict(self._states), dict(self._sessions), dict(self._last_used))
             changes, mails, written = dict(self._changes), dict(self._mails), len(self._events)
             self._depth += 1
             try:
                 yield
             except BaseException:
                 if self._depth == 1:
-                    self._accounts, self._states, self._sessions = before
+                    self._accounts, self._states, self._sessions, self._last_used = before
                     self._changes, self._mails = changes, mails
                     del self._events[written:]
                 raise
@@ -129,16 +149,34 @@ class MemoryStore(MemoryOutbox):
         return next(unlike, None)
 
     def search(self, text: str, *, after: str | None, limit: int) -> Sequence[Account]:
-        """See `StaffDirectory.search`."""
-        wanted = text.casefold()
+        """See `StaffDirectory.search`. Finds readings too, whatever the width, the blanks and the variants of kanji."""
+        words = words_of(text)
         with self._lock:
             found = [
                 account
                 for account in self._accounts.values()
-                if (after is None or account.email > after)
-                and (wanted in account.email.casefold() or wanted in account.name.casefold())
+                if (after is None or account.email > after) and self._matches(account, words)
             ]
         return sorted(found, key=lambda account: account.email)[: max(limit, 0)]
+
+    def staff_page(self, query: StaffQuery) -> StaffPage:
+        """See `JoinedStaffDirectory.staff_page`."""
+        words = words_of(query.text)
+        with self._lock:
+            entries = [self._entry(account) for account in self._accounts.values() if self._matches(account, words)]
+        entries = [entry for entry in entries if _selected(entry, query)]
+        entries.sort(key=lambda entry: (_folded(entry.account, entry.state)["sort_key"], int(entry.account.id)))
+        entries.sort(key=_SORT_KEYS[query.sort], reverse=query.descending)
+        start = max(query.offset, 0)
+        return StaffPage(entries[start : start + max(query.limit, 0)], len(entries))
+
+    def _matches(self, account: Account, words: Sequence[str]) -> bool:
+        folded = _folded(account, self.account_state(account.id))
+        return all(word in folded["email_folded"] or word in folded["name_folded"] for word in words)
+
+    def _entry(self, account: Account) -> StaffEntry:
+        sessions = self.sessions_of(account.id)
+        return StaffEntry(account, self.account_state(account.id), sessions, self._last_used.get(account.id))
 
     # Sessions
 
@@ -180,7 +218,10 @@ class MemoryStore(MemoryOutbox):
     def end_session(self, key: str) -> StoredSession | None:
         """See `SessionStore.end_session`."""
         with self._lock:
-            return self._sessions.pop(key, None)
+            ended = self._sessions.pop(key, None)
+            if ended is not None:
+                self._last_used[ended.user_id] = max(ended.seen_at, self._last_used.get(ended.user_id, 0.0))
+            return ended
 
     def sessions_of(self, user_id: str) -> Sequence[StoredSession]:
         """See `SessionStore.sessions_of`."""
@@ -322,3 +363,22 @@ class MemoryStore(MemoryOutbox):
             and (until is None or one.time < until)
         )
         return list(islice(found, max(limit, 0)))
+
+
+def _folded(account: Account, state: AccountState) -> dict[str, str]:
+    return folded_values(account.email, account.name, str(state.attributes.get(READING, "")))
+
+
+def _last_use(entry: StaffEntry) -> float:
+    return max([entry.last_used_at or 0.0, *(session.seen_at for session in entry.sessions)])
+
+
+def _selected(entry: StaffEntry, query: StaffQuery) -> bool:
+    """Whether an account that matches the search matches the rest of the query."""
+    return (
+        (query.active is None or entry.account.active == query.active)
+        and (not query.role or entry.account.role == query.role)
+        and (not query.attribute or query.attribute in entry.state.attributes)
+        and (query.used is None or bool(_last_use(entry)) == query.used)
+        and (query.ids is None or entry.account.id in query.ids)
+    )

@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from nipo_auth_mw.models import AccountState
-from nipo_auth_mw.stores._statements import attributes_text
+from nipo_auth_mw.stores._folding import folded_values, reading_in
+from nipo_auth_mw.stores._statements import attributes_text, id_text
 
 _metadata = sa.MetaData()
 _NUMBERED = {"account", "event"}
@@ -57,9 +58,12 @@ account = _table(
     sa.Column("active", sa.Boolean, nullable=False),
     _text("name"),
     _text("role"),
-    # `search` reads these; Python folds them, since each database folds case in another way.
+    # `search` reads these; Python folds them, since each database folds case in another way. The second one has the
+    # name and the reading.
     _text("email_folded"),
     _text("name_folded"),
+    sa.Column("sort_key", _key(254), nullable=False, server_default=""),
+    sa.Index("ix_nipo_auth_account_sorted", "sort_key", "id"),
 )
 
 account_state = _table(
@@ -69,6 +73,8 @@ account_state = _table(
     sa.Column("version", sa.BigInteger, nullable=False),
     # A JSON object, so that a feature adds an attribute without a column.
     _text("attributes"),
+    # The last use in a session that has ended; NULL if none has.
+    sa.Column("last_used_at", sa.Double),
 )
 
 email_change = _table(
@@ -260,7 +266,22 @@ def _outbox(connection: sa.Connection) -> None:
     tables_for(connection.dialect.name).tables[outbox.name].create(connection, checkfirst=True)
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _complete, _attributes, _outbox, _complete)
+def _staff_list(connection: sa.Connection) -> None:
+    """Add the columns that the staff list sorts by, and fold every account as today's search does."""
+    _complete(connection)
+    source = account.outerjoin(account_state, account_state.c.user_id == id_text(account.c.id))
+    wanted = (account.c.id, account.c.email, account.c.name, account_state.c.attributes)
+    rows = connection.execute(sa.select(*wanted).select_from(source)).all()
+    values = [
+        {"number": number, **folded_values(email, name, reading_in(attributes or "{}"))}
+        for number, email, name, attributes in rows
+    ]
+    if values:
+        changed: dict[str, Any] = {name: sa.bindparam(name) for name in values[0] if name != "number"}
+        connection.execute(sa.update(account).where(account.c.id == sa.bindparam("number")).values(changed), values)
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _complete, _attributes, _outbox, _complete, _staff_list)
 """Step n upgrades version n - 1 to n. Each step can run again after an interrupted run."""
 
 VERSION = len(STEPS)

@@ -23,13 +23,14 @@ from nipo_auth_mw.stores._sql_counters import SQLCounters
 from nipo_auth_mw.stores._sql_email_changes import SQLEmailChanges
 from nipo_auth_mw.stores._sql_outbox import SQLOutbox
 from nipo_auth_mw.stores._sql_sessions import SQLSessions
+from nipo_auth_mw.stores._sql_staff import SQLStaff
 from nipo_auth_mw.stores._statements import SERVER_CLOCKS
 
 _FEWEST_CONNECTIONS = 2
 _LOCK_NAME = "nipo_auth_schema"
 
 
-class SQLStore(SQLAccounts, SQLSessions, SQLAccountStates, SQLEmailChanges, SQLOutbox, SQLAudit):
+class SQLStore(SQLAccounts, SQLStaff, SQLSessions, SQLAccountStates, SQLEmailChanges, SQLOutbox, SQLAudit):
     """Every protocol of a store, in one database; `nipo_auth_mw.protocols` specifies the methods.
 
     Give a URL (`sqlite:////path/auth.db`, `postgresql+psycopg://…`, `mariadb+pymysql://…`) or the host app's

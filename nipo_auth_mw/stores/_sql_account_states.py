@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from nipo_auth_mw.models import AccountState
 from nipo_auth_mw.stores._connections import Connections
-from nipo_auth_mw.stores._schema import account_state
-from nipo_auth_mw.stores._statements import attributes_text, storable, upsert
+from nipo_auth_mw.stores._folding import READING, folded_values, reading_in
+from nipo_auth_mw.stores._schema import account, account_state
+from nipo_auth_mw.stores._statements import attributes_text, number_of, storable, upsert
 
 STATE = (account_state.c.revocation_counter, account_state.c.version, account_state.c.attributes)
 _STATE_OF = sa.select(*STATE).where(account_state.c.user_id == sa.bindparam("user_id"))
@@ -25,6 +26,29 @@ def state_of(counter: int, version: int, attributes: str) -> AccountState:
     """The state in the columns of a row. Every request calls this function; with the cache of immutable results, nearly
     no call parses. The key of the cache is the whole text, so a changed row never gets an old result."""
     return AccountState(counter, version, json.loads(attributes))
+
+
+def fold_account(connection: sa.Connection, user_id: str) -> None:
+    """Fold the account anew, after its address, its name or its reading was changed in this transaction.
+
+    Of two such transactions the second one waits for the account's row, and then sees what the first one has written.
+    """
+    number = number_of(user_id)
+    held = sa.select(account.c.email, account.c.name).where(account.c.id == number).with_for_update()
+    row = connection.execute(held).first() if number is not None else None
+    if row is not None:
+        chosen = sa.select(account_state.c.attributes).where(account_state.c.user_id == user_id)
+        reading = reading_in(connection.execute(chosen).scalar() or "{}")
+        folded = folded_values(row.email, row.name, reading)
+        connection.execute(sa.update(account).where(account.c.id == number).values(folded))
+
+
+def keep_last_use(engine: sa.Engine, connection: sa.Connection, user_id: str, seen_at: float) -> None:
+    """Note the last use of a session that is about to end."""
+    column = account_state.c.last_used_at
+    values = {"user_id": user_id, **_EMPTY_ROW, "last_used_at": seen_at}
+    later = sa.case((column > seen_at, column), else_=seen_at)
+    connection.execute(upsert(engine, account_state, values, [("last_used_at", later)]))
 
 
 class SQLAccountStates:
@@ -57,7 +81,10 @@ class SQLAccountStates:
             if expected.version == 0:
                 # The UPDATE needs a row. Of two first writers the second waits here until the first commits.
                 connection.execute(self._upsert(user_id, {}, ("user_id", user_id)))
-            return bool(connection.execute(sa.update(account_state).where(same).values(values)).rowcount)
+            changed = bool(connection.execute(sa.update(account_state).where(same).values(values)).rowcount)
+            if changed and new.attributes.get(READING) != expected.attributes.get(READING):
+                fold_account(connection, user_id)
+            return changed
 
     def raise_revocation_counter(self, user_id: str) -> int:
         """See `AccountStateStore.raise_revocation_counter`."""

@@ -10,23 +10,30 @@ import sqlalchemy as sa
 from nipo_auth_mw.errors import EmailTaken
 from nipo_auth_mw.models import Account, AccountState
 from nipo_auth_mw.stores._connections import Connections
+from nipo_auth_mw.stores._folding import folded_values, words_of
 from nipo_auth_mw.stores._schema import account, account_state
-from nipo_auth_mw.stores._sql_account_states import NO_STATE, STATE, state_of
-from nipo_auth_mw.stores._statements import number_of, plain, savepoint, storable
+from nipo_auth_mw.stores._sql_account_states import NO_STATE, STATE, fold_account, state_of
+from nipo_auth_mw.stores._statements import id_text, number_of, plain, savepoint, storable
 
-_COLUMNS = tuple(account.c[name] for name in Account._fields)
-_BY_ID = sa.select(*_COLUMNS).where(account.c.id == sa.bindparam("id"))
-_BY_EMAIL = sa.select(*_COLUMNS).where(account.c.email == sa.bindparam("email"))
+ACCOUNT = tuple(account.c[name] for name in Account._fields)
+_BY_ID = sa.select(*ACCOUNT).where(account.c.id == sa.bindparam("id"))
+_BY_EMAIL = sa.select(*ACCOUNT).where(account.c.email == sa.bindparam("email"))
 _WITH_STATE = (
-    sa.select(*_COLUMNS, *STATE)
-    .select_from(account.outerjoin(account_state, account_state.c.user_id == sa.cast(account.c.id, sa.String(20))))
+    sa.select(*ACCOUNT, *STATE)
+    .select_from(account.outerjoin(account_state, account_state.c.user_id == id_text(account.c.id)))
     .where(account.c.email == sa.bindparam("email"))
 )
 # SQLite's LIKE refuses a pattern of more than 50,000 bytes; no address or name is this long.
-_LONGEST_SEARCH = 1000
+LONGEST_SEARCH = 1000
 
 
-def _account(row: Sequence[Any]) -> Account:
+def matching(text: str) -> list[sa.ColumnElement[bool]]:
+    """The conditions that the words of a search make."""
+    columns = (account.c.email_folded, account.c.name_folded)
+    return [sa.or_(*(column.contains(word, autoescape=True) for column in columns)) for word in words_of(text)]
+
+
+def account_of(row: Sequence[Any]) -> Account:
     number, email, password_hash, active, name, role = row
     return Account(str(number), email, password_hash, active == 1, name, role)
 
@@ -40,18 +47,18 @@ class SQLAccounts:
         """See `UserStore.get`."""
         number = number_of(user_id)
         rows = () if number is None else self._db.look_up(_BY_ID, id=number)
-        return _account(rows[0]) if rows else None
+        return account_of(rows[0]) if rows else None
 
     def find_by_email(self, email: str) -> Account | None:
         """See `UserStore.find_by_email`."""
         rows = self._db.look_up(_BY_EMAIL, email=email) if storable(email) else ()
-        return _account(rows[0]) if rows else None
+        return account_of(rows[0]) if rows else None
 
     def find_by_email_with_state(self, email: str) -> tuple[Account | None, AccountState]:
         """See `JoinedUserStore.find_by_email_with_state`."""
         for row in self._db.look_up(_WITH_STATE, email=email) if storable(email) else ():
-            state = row[len(_COLUMNS) :]
-            return _account(row[: len(_COLUMNS)]), NO_STATE if state[0] is None else state_of(*state)
+            state = row[len(ACCOUNT) :]
+            return account_of(row[: len(ACCOUNT)]), NO_STATE if state[0] is None else state_of(*state)
         return None, NO_STATE
 
     def set_password_hash(self, user_id: str, new: str, *, expected: str | None) -> bool:
@@ -68,15 +75,17 @@ class SQLAccounts:
         if number is None or not storable(expected):
             return False
         same = sa.and_(account.c.id == number, account.c.email == expected)
-        values = {"email": new, "email_folded": new.casefold()}
-        return bool(self._unique(sa.update(account).where(same).values(values)).rowcount)
+        with self._db.writing() as connection:
+            changed = bool(self._unique(sa.update(account).where(same).values(email=new)).rowcount)
+            if changed:
+                fold_account(connection, user_id)
+            return changed
 
     def create(self, *, email: str, password_hash: str | None, name: str, role: str, active: bool) -> Account:
         """See `StaffDirectory.create`."""
         name = plain(name)
         values = {"email": email, "password_hash": password_hash, "active": active, "name": name, "role": role}
-        folded = {"email_folded": email.casefold(), "name_folded": name.casefold()}
-        inserted = self._unique(sa.insert(account).values(values | folded))
+        inserted = self._unique(sa.insert(account).values(values | folded_values(email, name, "")))
         return Account(str(inserted.inserted_primary_key[0]), email, password_hash, active, name, role)
 
     def _unique(self, statement: sa.Executable) -> Any:
@@ -95,12 +104,14 @@ class SQLAccounts:
         number = number_of(user_id)
         if number is None:
             return False
-        changes: dict[str, Any] = {"role": role, "active": active}
-        if name is not None:
-            changes |= {"name": plain(name), "name_folded": plain(name).casefold()}
+        changes: dict[str, Any] = {"role": role, "active": active, "name": None if name is None else plain(name)}
         # Without a change the statement still finds out whether the account exists.
         changes = {key: value for key, value in changes.items() if value is not None} or {"id": number}
-        return self._db.change(sa.update(account).where(account.c.id == number).values(changes))
+        with self._db.writing() as connection:
+            found = bool(connection.execute(sa.update(account).where(account.c.id == number).values(changes)).rowcount)
+            if found and name is not None:
+                fold_account(connection, user_id)
+            return found
 
     def delete(self, user_id: str) -> bool:
         """See `StaffDirectory.delete`."""
@@ -125,18 +136,11 @@ class SQLAccounts:
         return str(rows[0][0]) if rows else None
 
     def search(self, text: str, *, after: str | None, limit: int) -> Sequence[Account]:
-        """See `StaffDirectory.search`."""
-        if len(text) > _LONGEST_SEARCH or not storable(text, after):
+        """See `StaffDirectory.search`. Finds readings too, whatever the width, the blanks and the variants of kanji."""
+        if len(text) > LONGEST_SEARCH or not storable(text, after):
             return []
-        statement = sa.select(*_COLUMNS).order_by(account.c.email).limit(max(limit, 0))
-        if text:
-            folded = text.casefold()
-            statement = statement.where(
-                sa.or_(
-                    account.c.email_folded.contains(folded, autoescape=True),
-                    account.c.name_folded.contains(folded, autoescape=True),
-                )
-            )
+        statement = sa.select(*ACCOUNT).order_by(account.c.email).limit(max(limit, 0))
+        statement = statement.where(*matching(text))
         if after is not None:
             statement = statement.where(account.c.email > after)
-        return [_account(row) for row in self._db.read(statement)]
+        return [account_of(row) for row in self._db.read(statement)]

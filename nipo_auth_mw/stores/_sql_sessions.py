@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from nipo_auth_mw.models import Account, AccountState, StoredSession
 from nipo_auth_mw.stores._connections import Connections
 from nipo_auth_mw.stores._schema import account, account_state, session
-from nipo_auth_mw.stores._sql_account_states import NO_STATE, STATE, state_of
+from nipo_auth_mw.stores._sql_account_states import NO_STATE, STATE, keep_last_use, state_of
 from nipo_auth_mw.stores._statements import Query, compiled, number_of, plain, storable
 
-_SESSION = tuple(session.c[name] for name in StoredSession._fields)
+SESSION = tuple(session.c[name] for name in StoredSession._fields)
 _ACCOUNT = tuple(account.c[name] for name in Account._fields)
 
 # Built at import: SQLAlchemy spends more time on building a statement than on running it.
@@ -24,11 +24,17 @@ _TOUCH = (
     sa.update(session).where(_OF_KEY, session.c.seen_at < sa.bindparam("seen")).values(seen_at=sa.bindparam("seen"))
 )
 _MARK_SENT = sa.update(session).where(_OF_KEY).values(sent_at=sa.bindparam("sent"))
-_END = sa.delete(session).where(_OF_KEY).returning(*_SESSION)
-_OF_USER = sa.select(*_SESSION).where(session.c.user_id == sa.bindparam("user_id")).order_by(session.c.seen_at.desc())
+_USED = sa.select(session.c.user_id, session.c.seen_at).where(_OF_KEY)
+_END = sa.delete(session).where(_OF_KEY).returning(*SESSION)
+_OF_USER = sa.select(*SESSION).where(session.c.user_id == sa.bindparam("user_id")).order_by(session.c.seen_at.desc())
 _BEYOND = _OF_USER.limit(sa.bindparam("most")).offset(sa.bindparam("keep"))
 _MANY = 1_000_000
 _CONFIRM = sa.update(session).where(_OF_KEY).values(confirmed_at=sa.bindparam("confirmed"))
+
+
+def session_of(row: Sequence[Any]) -> StoredSession:
+    """The session in the columns `SESSION` of a row."""
+    return StoredSession._make((*row[:6], row[6] == 1, *row[7:]))
 
 
 class SQLSessions:
@@ -47,8 +53,8 @@ class SQLSessions:
         accounts = state.outerjoin(account, account.c.id == session.c.account_id)
         by_key = session.c.key == sa.bindparam("key")
         # Without the key columns, whose values are known: each column takes a fiftieth of the look-up.
-        self._lookup = self._selecting((*_SESSION[1:], *STATE), state, by_key)
-        self._lookup_with_account = self._selecting((*_SESSION[1:], *STATE, *_ACCOUNT[1:]), accounts, by_key)
+        self._lookup = self._selecting((*SESSION[1:], *STATE), state, by_key)
+        self._lookup_with_account = self._selecting((*SESSION[1:], *STATE, *_ACCOUNT[1:]), accounts, by_key)
 
     def _selecting(
         self, columns: Sequence[sa.ColumnElement[Any]], source: sa.FromClause, where: sa.ColumnElement[bool]
@@ -107,6 +113,11 @@ class SQLSessions:
         if not storable(key):
             return None
         with self._db.writing() as connection:
+            used = connection.execute(_USED, {"of_key": key}).first()
+            if used is None:
+                return None
+            # In the order of `raise_revocation_counter` and the end of the sessions: another one could be a deadlock.
+            keep_last_use(self._db.engine, connection, used.user_id, used.seen_at)
             row = connection.execute(_END, {"of_key": key}).first()
         return None if row is None else StoredSession._make(row)
 
@@ -122,7 +133,7 @@ class SQLSessions:
         if not storable(user_id):
             return []
         rows = self._db.look_up(statement, user_id=user_id, **numbers)
-        return [StoredSession._make((*row[:6], row[6] == 1, *row[7:])) for row in rows]
+        return [session_of(row) for row in rows]
 
     def expired_sessions(
         self, *, persistent_before: float, browser_before: float, created_before: float, limit: int
@@ -133,6 +144,4 @@ class SQLSessions:
             sa.and_(session.c.persistent == sa.false(), session.c.seen_at < browser_before),
             session.c.created_at < created_before,
         )
-        return [
-            StoredSession._make(row) for row in self._db.read(sa.select(*_SESSION).where(late).limit(max(limit, 0)))
-        ]
+        return [StoredSession._make(row) for row in self._db.read(sa.select(*SESSION).where(late).limit(max(limit, 0)))]

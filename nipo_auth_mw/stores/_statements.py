@@ -96,6 +96,11 @@ def number_of(user_id: str) -> int | None:
     return int(user_id) if _NUMBER.fullmatch(user_id) else None
 
 
+def id_text(number: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    """The key of an account as the other tables hold it."""
+    return sa.cast(number, sa.String(20))
+
+
 def storable(*texts: str | None) -> bool:
     """Whether every database stores these texts exactly: no NUL (PostgreSQL), no lone surrogate."""
     return not any(text is not None and text != plain(text) for text in texts)

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from nipo_auth_mw._mail.addresses import canonical
 from nipo_auth_mw.errors import ConfigError, EmailTaken, StoreUnavailable
-from nipo_auth_mw.models import AccountState, Event
+from nipo_auth_mw.models import AccountState, Event, StaffQuery
 from nipo_auth_mw.stores import MemoryStore, SQLStore, _pool
 from nipo_auth_mw.stores import _schema as schema
 from nipo_auth_mw.testing import contracts
@@ -70,7 +70,10 @@ def without_tables(sql_store: SQLStore) -> Iterator[SQLStore]:
 def older(store: SQLStore, version: int) -> None:
     """Give the tables the shape of an older version, with rows in them."""
     store.open_session(a_session())
+    store.create(email="takasaki@example.com", password_hash=None, name="髙﨑", role="staff", active=True)
     statements = [
+        "ALTER TABLE nipo_auth_account DROP COLUMN sort_key",
+        "UPDATE nipo_auth_account SET name_folded = '髙﨑'",
         "DROP TABLE nipo_auth_account_state",
         "CREATE TABLE nipo_auth_account_notes (user_id VARCHAR(64) PRIMARY KEY, epoch BIGINT NOT NULL, "
         "lineage TEXT NOT NULL, language TEXT, notify_email TEXT, change_by DOUBLE PRECISION, memo TEXT)",
@@ -88,6 +91,7 @@ def older(store: SQLStore, version: int) -> None:
         ]
     statements.append(f"DELETE FROM nipo_auth_schema_version WHERE version > {version}")
     with store._db.writing() as connection:
+        next(index for index in schema.account.indexes if "sort_key" in index.columns).drop(connection)
         for statement in statements:
             connection.execute(sa.text(statement))
     store.close()
@@ -109,6 +113,9 @@ class TestEmailChanges(OnSQL, contracts.EmailChangeStoreContract): ...
 
 
 class TestOutbox(OnSQL, contracts.OutboxStoreContract): ...
+
+
+class TestStaffLists(OnSQL, contracts.JoinedStaffDirectoryContract): ...
 
 
 class TestStaff(OnSQL, contracts.StaffDirectoryContract):
@@ -327,11 +334,13 @@ class TestSchema:
         assert store.raise_revocation_counter("1") == 8
         assert store.update_account_state("1", state.having(memo="x"), expected=state) is True
         assert store.find_email_change("x") is None
+        (found,) = store.staff_page(StaffQuery("高崎")).entries
+        assert (found.account.name, found.last_used_at) == ("髙﨑", None)
         late = {"persistent_before": 1e12, "browser_before": 0.0, "created_before": 0.0}
         assert len(store.expired_sessions(**late, limit=9)) == 1
-        found = store._db.ask(sa.inspect)
-        assert not found.has_table("nipo_auth_account_notes")
-        indexes = {index["name"]: index["column_names"] for index in found.get_indexes("nipo_auth_session")}
+        there = store._db.ask(sa.inspect)
+        assert not there.has_table("nipo_auth_account_notes")
+        indexes = {index["name"]: index["column_names"] for index in there.get_indexes("nipo_auth_session")}
         assert indexes["ix_nipo_auth_session_idle"] == ["persistent", "seen_at"]
 
     def test_an_interrupted_creation_is_finished(self, without_tables: SQLStore) -> None:

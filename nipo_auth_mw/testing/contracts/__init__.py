@@ -21,6 +21,7 @@ from nipo_auth_mw.testing.contracts.email_changes import EmailChangeStoreContrac
 from nipo_auth_mw.testing.contracts.mailers import MailerContract
 from nipo_auth_mw.testing.contracts.outbox import OutboxStoreContract
 from nipo_auth_mw.testing.contracts.sessions import JoinedSessionStoreContract, SessionStoreContract
+from nipo_auth_mw.testing.contracts.staff_lists import JoinedStaffDirectoryContract
 from nipo_auth_mw.testing.contracts.transactions import TransactionalContract
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "EmailChangeStoreContract",
     "EmailStoreContract",
     "JoinedSessionStoreContract",
+    "JoinedStaffDirectoryContract",
     "MailerContract",
     "OutboxStoreContract",
     "SealableLogContract",
