@@ -20,13 +20,12 @@ from nipo_auth_mw.models import (
     Event,
     Message,
     Seal,
-    StaffPage,
-    StaffQuery,
     StoredSession,
 )
 from nipo_auth_mw.protocols._counters import BatchCounters as BatchCounters
 from nipo_auth_mw.protocols._counters import Counters as Counters
 from nipo_auth_mw.protocols._outbox import OutboxStore as OutboxStore
+from nipo_auth_mw.protocols._staff_lists import JoinedStaffDirectory as JoinedStaffDirectory
 
 
 class Account(Protocol):
@@ -253,20 +252,6 @@ class JoinedUserStore(Protocol):
 
     def find_by_email_with_state(self, email: str) -> tuple[Account | None, AccountState]:
         """As `UserStore.find_by_email`, with the account's state; `AccountState()` without an account."""
-
-
-@runtime_checkable
-class JoinedStaffDirectory(Protocol):
-    """Optional: one object is the user store, the session store and the store of account states, and lists accounts
-    with what all three know. Without it the staff list is in the order of `StaffDirectory.search`, and has neither
-    filters nor numbers."""
-
-    def staff_page(self, query: StaffQuery) -> StaffPage:
-        """One page of the accounts that `query` selects, in its order, and their number.
-
-        A search finds the attribute `reading` of the account's state as well. Equal accounts are in the order of
-        `StaffSort.NAME`, those with equal names in the order of their creation.
-        """
 
 
 @runtime_checkable

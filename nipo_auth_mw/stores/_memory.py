@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from itertools import count, islice
-from typing import Any
 
 from nipo_auth_mw.errors import EmailTaken
 from nipo_auth_mw.models import (
@@ -18,21 +17,14 @@ from nipo_auth_mw.models import (
     StaffEntry,
     StaffPage,
     StaffQuery,
-    StaffSort,
     StoredSession,
 )
-from nipo_auth_mw.stores._folding import READING, folded_values, words_of
+from nipo_auth_mw.stores._folding import words_of
 from nipo_auth_mw.stores._memory_counters import MemoryCounters
 from nipo_auth_mw.stores._memory_outbox import MemoryOutbox
+from nipo_auth_mw.stores._memory_staff import matches, page_of
 
 _NO_STATE = AccountState()
-_SORT_KEYS: dict[StaffSort, Callable[[StaffEntry], Any]] = {
-    StaffSort.NAME: lambda entry: _folded(entry.account, entry.state)["sort_key"],
-    StaffSort.EMAIL: lambda entry: entry.account.email,
-    StaffSort.ROLE: lambda entry: entry.account.role,
-    StaffSort.ACTIVE: lambda entry: entry.account.active,
-    StaffSort.LAST_USED: lambda entry: _last_use(entry),
-}
 
 
 class MemoryStore(MemoryOutbox):
@@ -155,24 +147,14 @@ class MemoryStore(MemoryOutbox):
             found = [
                 account
                 for account in self._accounts.values()
-                if (after is None or account.email > after) and self._matches(account, words)
+                if (after is None or account.email > after) and matches(account, self.account_state(account.id), words)
             ]
         return sorted(found, key=lambda account: account.email)[: max(limit, 0)]
 
     def staff_page(self, query: StaffQuery) -> StaffPage:
         """See `JoinedStaffDirectory.staff_page`."""
-        words = words_of(query.text)
         with self._lock:
-            entries = [self._entry(account) for account in self._accounts.values() if self._matches(account, words)]
-        entries = [entry for entry in entries if _selected(entry, query)]
-        entries.sort(key=lambda entry: (_folded(entry.account, entry.state)["sort_key"], int(entry.account.id)))
-        entries.sort(key=_SORT_KEYS[query.sort], reverse=query.descending)
-        start = max(query.offset, 0)
-        return StaffPage(entries[start : start + max(query.limit, 0)], len(entries))
-
-    def _matches(self, account: Account, words: Sequence[str]) -> bool:
-        folded = _folded(account, self.account_state(account.id))
-        return all(word in folded["email_folded"] or word in folded["name_folded"] for word in words)
+            return page_of([self._entry(account) for account in self._accounts.values()], query)
 
     def _entry(self, account: Account) -> StaffEntry:
         sessions = self.sessions_of(account.id)
@@ -363,22 +345,3 @@ class MemoryStore(MemoryOutbox):
             and (until is None or one.time < until)
         )
         return list(islice(found, max(limit, 0)))
-
-
-def _folded(account: Account, state: AccountState) -> dict[str, str]:
-    return folded_values(account.email, account.name, str(state.attributes.get(READING, "")))
-
-
-def _last_use(entry: StaffEntry) -> float:
-    return max([entry.last_used_at or 0.0, *(session.seen_at for session in entry.sessions)])
-
-
-def _selected(entry: StaffEntry, query: StaffQuery) -> bool:
-    """Whether an account that matches the search matches the rest of the query."""
-    return (
-        (query.active is None or entry.account.active == query.active)
-        and (not query.role or entry.account.role == query.role)
-        and (not query.attribute or query.attribute in entry.state.attributes)
-        and (query.used is None or bool(_last_use(entry)) == query.used)
-        and (query.ids is None or entry.account.id in query.ids)
-    )
