@@ -12,6 +12,7 @@ from nipo_auth_mw._web.host_api import (
     still_signed_in,
 )
 from nipo_auth_mw.config import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy
+from nipo_auth_mw.environment import from_environ
 from nipo_auth_mw.errors import (
     AccountError,
     AuthError,
@@ -53,6 +54,7 @@ __all__ = [
     "current_session",
     "current_user",
     "end_session",
+    "from_environ",
     "require_fresh",
     "require_role",
     "require_user",

@@ -14,6 +14,8 @@ from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.models import User
 
 _DAY = timedelta(days=1)
+_OF_OTHERS = {"store", "app", "smtp_url", "sender", "development"}
+"""What `from_environ` and the command line read beside the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +222,8 @@ class AuthConfig:
 
         `NIPO_AUTH_BASE_URL` sets `base_url`, and `NIPO_AUTH_LOCKOUT_FAILURES` sets `lockout.failures`. Text is
         converted: lists are split at commas, `identity_headers` is written `X-Email=email,X-Role=role`, durations are
-        seconds, booleans are 1/0, true/false, yes/no or on/off. The command line reads `NIPO_AUTH_STORE`, so it is
-        skipped here. Raises `ConfigError` for an unknown key under the
+        seconds, booleans are 1/0, true/false, yes/no or on/off. The names that `from_environ` and the command line read
+        are skipped here, such as `NIPO_AUTH_STORE`. Raises `ConfigError` for an unknown key under the
         prefix, since a misspelt limit that is silently ignored protects no account.
         """
         policies: dict[str, type[Any]] = {
@@ -235,7 +237,7 @@ class AuthConfig:
         for key in sorted(k for k in mapping if k.startswith(prefix)):
             name, value = key.removeprefix(prefix).lower(), mapping[key]
             group, _, rest = name.partition("_")
-            if name == "store":
+            if name in _OF_OTHERS:
                 continue
             if name in plain:
                 top[name] = _validation.read(key, str(plain[name].type), value)

@@ -18,6 +18,7 @@ from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.sweep import sweep
 from nipo_auth_mw._pages.renderer import Renderer
+from nipo_auth_mw._runtime.commands import only_administers
 from nipo_auth_mw._runtime.periodic import PeriodicJob
 from nipo_auth_mw._web import challenges, context, cookie_renewal, dispatch, host_api, host_app, intercept_401, routes
 from nipo_auth_mw._web.cookies import STEM, take_out
@@ -315,7 +316,8 @@ def _check_app(app: object, config: object) -> None:
 def _check_schema(*stores: Any) -> None:
     """Ask each store once whether its tables exist and have this version.
 
-    Raises `ConfigError` if not. A store that cannot be reached is only logged, since it may come back.
+    Raises `ConfigError` if not. A store that cannot be reached is only logged, since it may come back. So is a store
+    without tables under a command of `flask` that serves no requests: it may be the one that makes them.
     """
     for store in {id(store): store for store in stores if store is not None}.values():
         check = getattr(store, "check", None)
@@ -329,3 +331,7 @@ def _check_schema(*stores: Any) -> None:
                 os.getpid(),
                 problem if isinstance(problem, DatabaseUnavailable) else f"{store!r} cannot be reached",
             )
+        except ConfigError as problem:
+            if not only_administers():
+                raise
+            _log.warning("this command goes on without the tables: %s", problem)

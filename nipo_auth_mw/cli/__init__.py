@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -22,6 +23,7 @@ from nipo_auth_mw.cli._mail import mail
 from nipo_auth_mw.cli._sessions import session
 from nipo_auth_mw.cli._users import user
 from nipo_auth_mw.errors import AccountError, AuthError, ConfigError, HashingFailed, StoreUnavailable
+from nipo_auth_mw.middleware import AuthMiddleware
 
 _EXIT_REFUSED, _EXIT_CONFIG, _EXIT_OUTAGE = 1, 2, 3
 
@@ -71,6 +73,40 @@ for _command in (user, session, audit, mail, check):
     cli.add_command(_command)
 
 
+class _Within(click.Group):
+    """The commands within the command line of a framework, which does not know the exceptions of this package."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. An error ends it with its exit code and one line."""
+        try:
+            return super().invoke(ctx)
+        except AuthError as error:
+            ctx.exit(_tell(error))
+
+
+def commands_of(find: Callable[[], AuthMiddleware], wrap: Callable[[Any], Any]) -> click.Group:
+    """The commands of `nipo-auth` on a middleware that is found when one of them runs.
+
+    `wrap` prepares a function for the framework: `with_appcontext` for Flask.
+    """
+
+    def auth(context: click.Context) -> None:
+        """Manage the accounts of this app: the commands of nipo-auth."""
+        context.obj = Context("", find())
+
+    group = _Within("auth", callback=click.pass_context(wrap(auth)), help=auth.__doc__, commands=cli.commands)
+    return group
+
+
+def _tell(error: AuthError) -> int:
+    """Print the error. Returns the exit code."""
+    text = f"{error.code}: {error}" if isinstance(error, AccountError) else str(error)
+    click.echo(f"nipo-auth: {text}", err=True)
+    if isinstance(error, ConfigError):
+        return _EXIT_CONFIG
+    return _EXIT_OUTAGE if isinstance(error, (StoreUnavailable, HashingFailed)) else _EXIT_REFUSED
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Run one command and exit.
 
@@ -80,13 +116,5 @@ def main(arguments: list[str] | None = None) -> Any:
     bear_any_terminal()
     try:
         return cli.main(arguments, prog_name="nipo-auth", auto_envvar_prefix=None)
-    except ConfigError as error:
-        code, text = _EXIT_CONFIG, str(error)
-    except (StoreUnavailable, HashingFailed) as error:
-        code, text = _EXIT_OUTAGE, str(error)
-    except AccountError as error:
-        code, text = _EXIT_REFUSED, f"{error.code}: {error}"
     except AuthError as error:
-        code, text = _EXIT_REFUSED, str(error)
-    click.echo(f"nipo-auth: {text}", err=True)
-    sys.exit(code)
+        sys.exit(_tell(error))

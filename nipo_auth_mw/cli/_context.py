@@ -37,7 +37,7 @@ stdin_option = click.option("--password-stdin", is_flag=True, help="Read the pas
 class Context:
     """One invocation: the URL of the store and the settings from `NIPO_AUTH_*`, or the host app itself."""
 
-    def __init__(self, url: str, app: str = "") -> None:
+    def __init__(self, url: str, app: str | AuthMiddleware = "") -> None:
         self.url = "" if app else url
         self.app = app
 
@@ -76,7 +76,10 @@ class Context:
         `StoreUnavailable`.
         """
         if self.app:
-            yield middleware_of(self.app)._services
+            built = (self.app if isinstance(self.app, AuthMiddleware) else middleware_of(self.app))._services
+            if create_schema:
+                _create_schema(built.session_store, built.users, built.audit)
+            yield built
             return
         config = self.config(needs_secret=needs_secret)
         store = self.store()
@@ -96,6 +99,14 @@ class Context:
         """The accounts; the audit log names the command line as the actor."""
         with self.services(needs_secret=needs_secret, create_schema=create_schema) as built:
             yield Accounts(built, actor=ACTOR)
+
+
+def _create_schema(*stores: object) -> None:
+    """Create the tables of the app's own stores, as far as they are ours to create."""
+    for store in {id(store): store for store in stores}.values():
+        create = getattr(store, "create_schema", None)
+        if create is not None:
+            create()
 
 
 def _build(config: AuthConfig, store: SQLStore) -> Services:

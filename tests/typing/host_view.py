@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, assert_type
 
+from flask import Flask
+
 from nipo_auth_mw import (
     AuthConfig,
     AuthMiddleware,
@@ -16,12 +18,15 @@ from nipo_auth_mw import (
     auth_url,
     current_session,
     current_user,
+    end_session,
+    from_environ,
     require_fresh,
     require_role,
     require_user,
     sign_out_form,
     still_signed_in,
 )
+from nipo_auth_mw import flask as auth_for_flask
 from nipo_auth_mw.mailers import ConsoleMailer, SMTPMailer
 from nipo_auth_mw.protocols import Account, Mailer, UserStore
 from nipo_auth_mw.stores import SQLStore
@@ -94,3 +99,18 @@ assert_type(auth.flush_mail(timeout=1), bool)
 assert_type(auth.sweep(), int)
 tested = AuthMiddleware(view, **in_memory(site_name="Reports"))
 assert_type(link_in(tested.__dict__["mail"]), str)
+assert_type(end_session({}), None)
+assert_type(from_environ({"NIPO_AUTH_DEVELOPMENT": ".nipo-auth"}), dict[str, Any])
+
+flask_app = Flask("reports")
+flask_auth = auth_for_flask.Auth(flask_app, **in_memory())
+assert_type(flask_auth.accounts.find("tanaka@example.com"), User | None)
+
+
+@flask_app.get("/admins/<int:number>")
+@auth_for_flask.role_required("admin")
+def admins(number: int) -> str:
+    return f"{number} {auth_for_flask.current_user.email} {auth_for_flask.sign_out_form(next='/')}"
+
+
+assert_type(admins(7), str)
