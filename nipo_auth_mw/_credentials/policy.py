@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import unicodedata
 
+from nipo_auth_mw._credentials import japanese
 from nipo_auth_mw.config import PasswordPolicy
 from nipo_auth_mw.errors import PasswordRejected
 
@@ -21,6 +22,13 @@ _MAX_SHOWN = 40
 _LOOK_ALIKES = ("4@", "({[<", "69", "1!|", "1|7", "$5", "+7")
 _MAX_READINGS = 16
 _WITHOUT_LOOK_ALIKES = str.maketrans("@{[<!|$+", "4(((1157")
+
+
+# Like zxcvbn's texts, these are keys of the catalogues.
+_JAPANESE_ADVICE = (
+    "Japanese names and words with a few figures are easy to guess.",
+    "Join three or more words that have nothing to do with each other.",
+)
 
 
 class PasswordRules:
@@ -46,7 +54,9 @@ class PasswordRules:
         if not _is_text(password):
             raise PasswordRejected("not_text")
         if self._policy.refuse_guessable:
-            _refuse_guessable(normalized(password), [*about, *self._site_words])
+            known = [*about, *self._site_words]
+            _refuse_japanese(normalized(password), known)
+            _refuse_guessable(normalized(password), known)
 
 
 def normalized(password: str) -> str:
@@ -57,6 +67,12 @@ def normalized(password: str) -> str:
 def _is_text(password: str) -> bool:
     """Whether the password has bytes to hash: lone surrogates have none."""
     return not any("\ud800" <= character <= "\udfff" for character in password)
+
+
+def _refuse_japanese(password: str, about: list[str]) -> None:
+    """Raise `PasswordRejected` if the password is a Japanese word or two, with a few figures and signs."""
+    if japanese.guesses(password, about) < japanese.GUESSABLE_BELOW:
+        raise PasswordRejected("guessable", _JAPANESE_ADVICE)
 
 
 def _refuse_guessable(password: str, about: list[str]) -> None:
