@@ -24,6 +24,7 @@ from docs import operator_texts
 from nipo_auth_mw import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy, protocols
 from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._pages.catalogues import shipped
+from nipo_auth_mw._web.interface import FIELDS, interface_of
 from nipo_auth_mw._web.problems import PROBLEMS
 from nipo_auth_mw._web.routes import ROUTES, Route
 from nipo_auth_mw.cli import cli
@@ -39,7 +40,7 @@ REQUIRED = ("secret_key", "base_url")
 # Settings whose default is the value of another setting.
 FOLLOWS = {"lockout.max_duration": "duration"}
 # Modules of views that belong to a feature of another name, or to none.
-FEATURE_OF = {"staff_bulk": "staff", "files": "", "forward": "", "health": ""}
+FEATURE_OF = {"staff_bulk": "staff", "files": "", "forward": "", "health": "", "openapi": ""}
 _BLOCK = re.compile(r"(<!-- generated: ([a-z_]+)(?: of ([a-z_]+))? -->\n).*?(<!-- /generated -->)", re.DOTALL)
 
 
@@ -56,18 +57,21 @@ def settings(_: str = "") -> str:
 
 def routes(feature: str = "") -> str:
     """Every route of the middleware's own pages, or those of one feature."""
-    wanted = dict(TEXTS["fields"])
     rows = []
     for route in ROUTES:
         for method in route.views:
             name = f"{method} {route.path}"
             owner = _feature(route)
-            given = wanted.pop(name, "")
+            given = ", ".join(f"`{field}`" for field in interface_of(route.views[method]).fields)
             row = (f"`{name}`", given, _who(route), f"[{owner}](../features/{owner}.md)" if owner else "")
             if feature in ("", owner):
                 rows.append(row[:3] if feature else row)
-    _refuse_rest(wanted, "fields")
     return _table(("route", "fields", "who", *([] if feature else ["feature"])), rows)
+
+
+def fields_table(_: str = "") -> str:
+    """Every field of a query or a body, and its meaning."""
+    return _table(("field", "meaning"), [(f"`{name}`", meaning) for name, meaning in FIELDS.items()])
 
 
 def problems(_: str = "") -> str:
@@ -156,6 +160,7 @@ TABLES: dict[str, Callable[[str], str]] = {
     "settings": settings,
     "features": features_index,
     "routes": routes,
+    "fields": fields_table,
     "problems": problems,
     "events": events,
     "commands": commands,

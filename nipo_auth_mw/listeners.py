@@ -6,15 +6,29 @@ import json
 import os
 import sys
 import threading
-from typing import Any, TextIO
+from typing import Any, TextIO, TypedDict
 
 from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.models import Event
 
-__all__ = ["JSONLines", "event_data"]
+__all__ = ["EventData", "JSONLines", "event_data"]
 
 
-def event_data(event: Event) -> dict[str, Any]:
+class EventData(TypedDict):
+    """An event. Its time is ISO 8601, in UTC."""
+
+    time: str
+    event: str
+    user_id: str | None
+    email: str
+    session: str
+    client_address: str
+    user_agent: str
+    actor: str
+    details: dict[str, Any]
+
+
+def event_data(event: Event) -> EventData:
     """The event as values that JSON can hold. Its time is ISO 8601, in UTC."""
     return {
         "time": event.time.isoformat(),

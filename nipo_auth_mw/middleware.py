@@ -20,7 +20,17 @@ from nipo_auth_mw._flows.sweep import sweep
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw._runtime.commands import only_administers
 from nipo_auth_mw._runtime.periodic import PeriodicJob
-from nipo_auth_mw._web import challenges, context, cookie_renewal, dispatch, host_api, host_app, intercept_401, routes
+from nipo_auth_mw._web import (
+    challenges,
+    context,
+    cookie_renewal,
+    dispatch,
+    host_api,
+    host_app,
+    intercept_401,
+    openapi,
+    routes,
+)
 from nipo_auth_mw._web.cookies import STEM, take_out
 from nipo_auth_mw._web.guard import Guard, PathRules
 from nipo_auth_mw._web.host_session import OnSignOut
@@ -99,6 +109,7 @@ class AuthMiddleware:
             is_page_of_user=routes.is_page_of_user,
             page_of=routes.page_of,
             on_sign_out=on_sign_out,
+            describe=openapi.document,
         )
         self._config = config
         self._prefix = config.prefix

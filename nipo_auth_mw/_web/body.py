@@ -43,6 +43,11 @@ def fields_of(environ: Environ) -> dict[str, str | bool]:
         raise BadRequest("bad_request") from None
 
 
+def is_flag(name: str) -> bool:
+    """Whether the field is a boolean in JSON, and a check box in a form."""
+    return name in _FLAGS
+
+
 def is_json(environ: Environ) -> bool:
     """Whether the body is JSON by its media type."""
     return media_type(environ) == "application/json"

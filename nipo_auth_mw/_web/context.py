@@ -31,6 +31,7 @@ class WebContext:
     """The services, the pages, the answers and the cookies.
 
     `is_page` and `is_page_of_user` judge redirect targets below the prefix. `page_of` is the view of a route's page.
+    `describe` makes the OpenAPI document.
     """
 
     config: AuthConfig
@@ -43,6 +44,7 @@ class WebContext:
     is_page: Callable[[str], bool]
     is_page_of_user: Callable[[str], bool]
     page_of: Callable[[str], View]
+    describe: Callable[[WebContext], dict[str, Any]]
     warnings: DeploymentWarnings
     health: Health
     host_session: HostSession
@@ -125,6 +127,7 @@ def build(
     is_page_of_user: Callable[[str], bool],
     page_of: Callable[[str], View],
     on_sign_out: OnSignOut | None,
+    describe: Callable[[WebContext], dict[str, Any]],
 ) -> WebContext:
     """Build the answers and the cookies. The names and flags of the cookies follow `base_url` and `realm`."""
     suffix = f"_{config.realm}" if config.realm else ""
@@ -147,6 +150,7 @@ def build(
         is_page=is_page,
         is_page_of_user=is_page_of_user,
         page_of=page_of,
+        describe=describe,
         warnings=DeploymentWarnings(config),
         health=Health(services),
         host_session=HostSession(config, on_sign_out, (session_cookie, device_cookie)),

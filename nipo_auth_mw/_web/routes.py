@@ -24,6 +24,7 @@ from nipo_auth_mw._web.views import (
     language,
     login,
     logout,
+    openapi,
     password_change,
     password_reset,
     profile,
@@ -167,6 +168,7 @@ ROUTES = (
     Route("session", {"GET": account.session}, page=False),
     Route("forward", {"GET": forward.show}, page=False),
     Route("health", {"GET": health.show}, identifies=False, page=False),
+    Route("openapi.json", {"GET": openapi.show}, identifies=False, page=False),
     Route("language", {"POST": language.submit}, identifies=False, offered=_has_languages),
     Route("static/<name>", {"GET": files.show}, identifies=False, page=False),
 )

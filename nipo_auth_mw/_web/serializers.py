@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from nipo_auth_mw._flows.staff import Person
 from nipo_auth_mw.models import AccountState, Session, User
 from nipo_auth_mw.protocols import Account
 
 
-def user_data(user: User | Account, state: AccountState | None = None) -> dict[str, Any]:
+class UserData(TypedDict):
+    """A user."""
+
+    id: str
+    email: str
+    name: str
+    role: str
+    language: str | None
+    notify_email: str | None
+
+
+class ListedUserData(UserData):
+    """A user in a list of accounts."""
+
+    active: bool
+
+
+class PersonData(ListedUserData):
+    """An account as an administrator sees it."""
+
+    memo: str
+    must_change: bool
+    locked: bool
+
+
+class SessionData(TypedDict):
+    """A session. Times are ISO 8601, in UTC."""
+
+    id: str
+    created_at: str
+    seen_at: str
+    persistent: bool
+    client_address: str
+    user_agent: str
+
+
+def user_data(user: User | Account, state: AccountState | None = None) -> UserData:
     """The user as JSON, without the password hash. An `Account` takes language and address from `state`."""
     extra = user if isinstance(user, User) else state or AccountState()
     return {
@@ -22,13 +58,22 @@ def user_data(user: User | Account, state: AccountState | None = None) -> dict[s
     }
 
 
-def person_data(person: Person) -> dict[str, Any]:
+def listed_user_data(user: User | Account) -> ListedUserData:
+    """The user as JSON in a list of accounts."""
+    return {**user_data(user), "active": user.active}
+
+
+def person_data(person: Person) -> PersonData:
     """The account as JSON for an administrator."""
-    extra = {"active": person.user.active, "memo": person.memo}
-    return user_data(person.user) | extra | {"must_change": person.must_change, "locked": person.locked}
+    return {
+        **listed_user_data(person.user),
+        "memo": person.memo,
+        "must_change": person.must_change,
+        "locked": person.locked,
+    }
 
 
-def session_data(session: Session) -> dict[str, Any]:
+def session_data(session: Session) -> SessionData:
     """The session as JSON. Times are ISO 8601, in UTC."""
     return {
         "id": session.id,

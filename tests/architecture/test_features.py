@@ -23,7 +23,12 @@ SHARED_FLOWS = {
     "revocation": "what a change ends",
     "sweep": "what falls due without a request",
 }
-SHARED_VIEWS = {"files": "static files", "forward": "for proxies alone", "health": "for programs alone"}
+SHARED_VIEWS = {
+    "files": "static files",
+    "forward": "for proxies alone",
+    "health": "for programs alone",
+    "openapi": "for programs alone",
+}
 SHARED_TEMPLATES = {
     "base": "the frame of every page",
     "brand": "the name of the site",

@@ -9,11 +9,13 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._flows.account import overview
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.requirements import first_unmet
-from nipo_auth_mw._web.serializers import session_data, user_data
+from nipo_auth_mw._web.serializers import SessionData, UserData, session_data, user_data
 
 
+@takes(gives={"user": UserData, "sessions": list[SessionData]})
 def show(web: WebContext, request: Request) -> Response:
     """Show the user, the devices that are signed in, and the newest events."""
     shown = facts(web, request)
@@ -36,6 +38,7 @@ def facts(web: WebContext, request: Request) -> dict[str, Any]:
     }
 
 
+@takes(gives={"user": UserData, "session": SessionData})
 def session(web: WebContext, request: Request) -> Response:
     """The current user and session, always as JSON; 401 for a visitor."""
     session = request.session

@@ -18,8 +18,9 @@ from nipo_auth_mw._flows.audit import AuditFilter
 from nipo_auth_mw._pages.user_agents import describe
 from nipo_auth_mw._web.body import BadRequest
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
-from nipo_auth_mw.listeners import event_data
+from nipo_auth_mw.listeners import EventData, event_data
 from nipo_auth_mw.models import Event
 
 _A_PAGE = 50
@@ -38,6 +39,7 @@ _COLUMNS = (
 _FILTERS = ("email", "event", "from", "to")
 
 
+@takes("email", "event", "from", "to", "after", gives={"events": list[EventData], "after": str | None})
 def show(web: WebContext, request: Request) -> Response:
     """Show the newest events that the filters let through, page by page."""
     given = _given(request)
@@ -59,6 +61,7 @@ def show(web: WebContext, request: Request) -> Response:
     )
 
 
+@takes("email", "event", "from", "to")
 def download(web: WebContext, request: Request) -> Response:
     """Send all events that the filters let through as CSV, while they are read."""
     lines = _lines(web, request, audit.everything(web.services, _filter(_given(request)), reader=request.signed_in))

@@ -7,9 +7,11 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._flows.devices import end_other_sessions, end_session
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 
 
+@takes("session", "all", gives={"next": str, "ended": str})
 def submit(web: WebContext, request: Request) -> Response:
     """End one session of the user by its public id, or all of them except this one (ASVS 5 7.4.4)."""
     session, to = request.signed_in, web.path(request, "account")

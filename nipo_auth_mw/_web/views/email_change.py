@@ -10,6 +10,7 @@ from nipo_auth_mw._credentials.email_links import EMAIL_LASTS
 from nipo_auth_mw._flows import email_change
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 
 _LASTS = int(EMAIL_LASTS.total_seconds())
@@ -21,6 +22,7 @@ def show(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "email_change.html", **_form(""), problem=None)
 
 
+@takes("email", "password", gives={"next": str, "requested": bool, "lasts": int})
 def submit(web: WebContext, request: Request) -> Response:
     """Request the change. The answer is the same whether another account has the address or not."""
     typed = request.text("email")
@@ -38,6 +40,7 @@ def submit(web: WebContext, request: Request) -> Response:
     return web.answers.done(request, to, flash="email_change_requested", requested=True, lasts=_LASTS)
 
 
+@takes(gives={"email": str})
 def show_confirm(web: WebContext, request: Request) -> Response:
     """Show the change that the link would make. This spends nothing."""
     change = email_change.find_change(web.services, request.arguments["token"], client=request.client)
@@ -48,6 +51,7 @@ def show_confirm(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "email_change-confirm.html", change=change)
 
 
+@takes(gives={"next": str, "email": str})
 def submit_confirm(web: WebContext, request: Request) -> Response:
     """Make the new address the address of sign-in."""
     web.identify(request)
@@ -58,6 +62,7 @@ def submit_confirm(web: WebContext, request: Request) -> Response:
     return web.answers.done(request, to, flash=flash, email=outcome.new_email)
 
 
+@takes(gives={"email": str, "instead_of": str})
 def show_cancel(web: WebContext, request: Request) -> Response:
     """Show the change that the link would stop or undo. This spends nothing."""
     change = email_change.find_cancellable(web.services, request.arguments["token"], client=request.client)
@@ -68,6 +73,7 @@ def show_cancel(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "email_change-cancel.html", change=change)
 
 
+@takes(gives={"next": str, "email": str})
 def submit_cancel(web: WebContext, request: Request) -> Response:
     """Stop or undo the change, and lead to a password reset, since an attacker may know the password."""
     outcome = email_change.cancel_change(web.services, request.arguments["token"], client=request.client)

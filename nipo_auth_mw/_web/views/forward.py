@@ -15,12 +15,14 @@ from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.host_api import header_values
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Environ, Request, is_navigation, quoted_url
 from nipo_auth_mw._web.requirements import first_unmet
 
 SIGN_IN_AT = "X-Sign-In"
 
 
+@takes("role", gives={})
 def show(web: WebContext, request: Request) -> Response:
     """Answer 200 with the headers of `identity_headers` for a user with one of the roles of `role`; else 401 or 403.
 

@@ -6,9 +6,11 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 
 
+@takes("lang", "next", gives={"next": str, "language": str})
 def submit(web: WebContext, request: Request) -> Response:
     """Remember the language in a cookie, and return to the page that the switch is on."""
     language = request.text("lang")

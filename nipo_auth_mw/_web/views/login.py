@@ -14,14 +14,16 @@ from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._mail.addresses import has_wrong_letters
 from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.redirects import LONGEST, LONGEST_IN_URL
 from nipo_auth_mw._web.request import Request, is_framed
 from nipo_auth_mw._web.requirements import first_unmet
-from nipo_auth_mw._web.serializers import user_data
+from nipo_auth_mw._web.serializers import UserData, user_data
 
 _FULL_WIDTH = re.compile("[\u3000-\u30ff\uff01-\uff9f]")
 
 
+@takes("next")
 def show(web: WebContext, request: Request) -> Response:
     """Show the form. A user who is signed in is redirected."""
     wanted, session = request.wanted, request.session
@@ -37,6 +39,7 @@ def show(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "login.html", **form)
 
 
+@takes("email", "password", "remember", "next", gives={"next": str, "user": UserData})
 def submit(web: WebContext, request: Request) -> Response:
     """Sign in, and redirect to the page that the user asked for, or to the first requirement."""
     email, password, wanted = request.text("email"), request.text("password"), request.text("next")

@@ -7,15 +7,18 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._flows.logout import sign_out
 from nipo_auth_mw._web.answers import SIGNED_OUT
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 
 
+@takes("next")
 def show(web: WebContext, request: Request) -> Response:
     """Ask first: a link to `logout` must not sign a user out."""
     wanted = web.redirect_target(request, request.wanted, default="")
     return web.answers.page(request, "logout.html", next=wanted)
 
 
+@takes("next", gives={"next": str})
 def submit(web: WebContext, request: Request) -> Response:
     """Sign out, of the host app's own session too. In an outage the answer is 503, since the session has not ended."""
     to = web.redirect_target(request, request.text("next"), default=web.path(request, "login"))

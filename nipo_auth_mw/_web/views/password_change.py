@@ -9,14 +9,17 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE, change_password
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 
 
+@takes("next")
 def show(web: WebContext, request: Request) -> Response:
     """Show the form. A user with a temporary password is redirected here."""
     return web.answers.page(request, "password_change.html", **_form(web, request, request.wanted))
 
 
+@takes("current_password", "password", "next", gives={"next": str, "password_changed": bool})
 def submit(web: WebContext, request: Request) -> Response:
     """Set the new password and renew this browser's cookies."""
     wanted = request.text("next")

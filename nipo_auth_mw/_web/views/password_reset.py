@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_reset import Reset, Unfit, find_reset, request_reset, reset_password
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 
 
@@ -18,6 +19,7 @@ def show_request(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "password_reset-request.html", mails=mails, problem=None, email="")
 
 
+@takes("email", gives={"requested": bool, "sender": str, "lasts": int})
 def submit_request(web: WebContext, request: Request) -> Response:
     """Request the mail. The answer is the same for every address, so an attacker learns of no account."""
     outbox = web.services.outbox
@@ -33,6 +35,7 @@ def submit_request(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "password_reset-sent.html", sender=outbox.sender, lasts=lasts)
 
 
+@takes(gives={"email": str})
 def show(web: WebContext, request: Request) -> Response:
     """Show the form for a new password. This spends nothing."""
     account = find_reset(web.services, request.arguments["token"], client=request.client)
@@ -43,6 +46,7 @@ def show(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "password_reset.html", **_form(web, request, account.email), problem=None)
 
 
+@takes("password", gives={"next": str, "password_reset": bool})
 def submit(web: WebContext, request: Request) -> Response:
     """Set the new password with the link, and make this browser a known device."""
     web.identify(request)

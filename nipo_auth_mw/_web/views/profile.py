@@ -8,10 +8,12 @@ from nipo_auth_mw._flows.profile import change_profile
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.views import account
 
 
+@takes("notify_email", "language", gives={"next": str, "profile": dict[str, str | None]})
 def submit(web: WebContext, request: Request) -> Response:
     """Write the fields that are sent; an absent field stays as it is."""
     given = {name: request.text(name) if name in request.fields else None for name in ("notify_email", "language")}

@@ -6,15 +6,18 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.reauthenticate import reauthenticate
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 
 
+@takes("next")
 def show(web: WebContext, request: Request) -> Response:
     """Show the form."""
     wanted = web.redirect_target(request, request.wanted, default="")
     return web.answers.page(request, "reauthenticate.html", next=wanted, problem=None)
 
 
+@takes("password", "next", gives={"next": str, "fresh": bool})
 def submit(web: WebContext, request: Request) -> Response:
     """Make the session fresh, and redirect to the page that asked for it."""
     wanted = request.text("next")

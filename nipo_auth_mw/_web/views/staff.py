@@ -16,8 +16,9 @@ from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
-from nipo_auth_mw._web.serializers import person_data, user_data
+from nipo_auth_mw._web.serializers import ListedUserData, PersonData, listed_user_data, person_data
 from nipo_auth_mw.errors import AccountError
 
 _A_PAGE = 50
@@ -28,6 +29,7 @@ def actor(request: Request) -> Actor:
     return Actor(request.signed_in.user.id, request.client, request.signed_in)
 
 
+@takes("q", "after", gives={"users": list[ListedUserData], "after": str | None})
 def show_list(web: WebContext, request: Request) -> Response:
     """Show one page of the accounts that match the search."""
     text, after = request.query.get("q", "").strip()[:254], request.query.get("after") or None
@@ -35,7 +37,7 @@ def show_list(web: WebContext, request: Request) -> Response:
     page, more = found[:_A_PAGE], len(found) > _A_PAGE
     last = page[-1].email if more else ""
     if request.wants_json:
-        users = [user_data(user) | {"active": user.active} for user in page]
+        users = [listed_user_data(user) for user in page]
         return web.answers.data({"users": users, "after": last or None})
     changed = request.query.get("changed", "")
     return web.answers.page(
@@ -50,6 +52,7 @@ def show_list(web: WebContext, request: Request) -> Response:
     )
 
 
+@takes("active", "q", "after", "from", gives={"next": str, "active": bool})
 def submit_active(web: WebContext, request: Request) -> Response:
     """Enable or disable an account, and return to the page with the button."""
     user_id, given = _id(request), request.fields.get("active", "")
@@ -68,6 +71,7 @@ def submit_active(web: WebContext, request: Request) -> Response:
     return web.answers.done(request, to, active=active)
 
 
+@takes(gives={"user": PersonData})
 def show(web: WebContext, request: Request) -> Response:
     """Show the page of an account."""
     try:
@@ -84,6 +88,16 @@ def show_create(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "staff-create.html", **form(web, request), problem=None)
 
 
+@takes(
+    "email",
+    "name",
+    "role",
+    "password",
+    "must_change",
+    "notify_email",
+    "memo",
+    gives={"next": str, "user": ListedUserData},
+)
 def submit_create(web: WebContext, request: Request) -> Response:
     """Create an account."""
     role = request.text("role") or "staff"
@@ -104,9 +118,10 @@ def submit_create(web: WebContext, request: Request) -> Response:
     except (AccountError, Busy) as refused:
         return web.answers.refuse(request, refusal(refused), "staff-create.html", **form(web, request))
     to = _path(web, request, user.id)
-    return web.answers.done(request, to, flash="account_created", user=user_data(user) | {"active": user.active})
+    return web.answers.done(request, to, flash="account_created", user=listed_user_data(user))
 
 
+@takes("password", "must_change", gives={"next": str, "changed": str})
 def submit_password(web: WebContext, request: Request) -> Response:
     """Set a password. The present one, every session and the lock of the account end."""
     return _act(
@@ -119,6 +134,7 @@ def submit_password(web: WebContext, request: Request) -> Response:
     )
 
 
+@takes("email", gives={"next": str, "changed": str})
 def submit_email(web: WebContext, request: Request) -> Response:
     """Change the address of the account."""
     return _act(
@@ -129,6 +145,7 @@ def submit_email(web: WebContext, request: Request) -> Response:
     )
 
 
+@takes("role", gives={"next": str, "changed": str})
 def submit_role(web: WebContext, request: Request) -> Response:
     """Change the role of the account."""
     return _act(
@@ -139,6 +156,7 @@ def submit_role(web: WebContext, request: Request) -> Response:
     )
 
 
+@takes("name", "memo", "notify_email", gives={"next": str, "changed": str})
 def submit_profile(web: WebContext, request: Request) -> Response:
     """Write the fields that are sent, out of name, memo and notification address."""
     given = {name: request.text(name) if name in request.fields else None for name in ("name", "memo", "notify_email")}
@@ -157,6 +175,7 @@ def submit_profile(web: WebContext, request: Request) -> Response:
     )
 
 
+@takes(gives={"next": str, "changed": str})
 def submit_unlock(web: WebContext, request: Request) -> Response:
     """Lift the lock of the account's address."""
     return _act(web, request, "unlock", lambda user_id, by: staff.unlock(web.services, user_id, actor=by))
@@ -171,6 +190,7 @@ def show_delete(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "staff-delete.html", **_facts(web, request, person))
 
 
+@takes(gives={"next": str, "deleted": str})
 def submit_delete(web: WebContext, request: Request) -> Response:
     """Delete the account."""
     try:

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.staff_bulk import MOST, create_many
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.views import staff
 from nipo_auth_mw.errors import PasswordRejected
@@ -17,6 +18,7 @@ def show(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "staff-bulk.html", **staff.form(web, request), most=MOST, problem=None)
 
 
+@takes("emails", "role", "password", "must_change", gives={"lines": list[dict[str, str | None]]})
 def submit(web: WebContext, request: Request) -> Response:
     """Create an account for each line, and report the outcome of each line."""
     try:

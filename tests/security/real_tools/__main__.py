@@ -1,6 +1,6 @@
 """Real tools against the demo under gunicorn on loopback, a verdict each.
 
-    python -m tests.security.real_tools [hydra|wapiti|sqlmap|nginx|bandit ...]
+    python -m tests.security.real_tools [hydra|wapiti|sqlmap|nginx|bandit|schemathesis ...]
 
 Exits 1 when a verdict is bad or a tool is missing. Every tool is also tried on something it must find, so that finding
 nothing means something.
@@ -14,10 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.security.real_tools import bandit, hydra, nginx, sqlmap, wapiti
+from tests.security.real_tools import bandit, hydra, nginx, schemathesis, sqlmap, wapiti
 from tests.security.real_tools.common import Failed, Missing
 
 TOOLS = {"hydra": hydra, "sqlmap": sqlmap, "nginx": nginx, "bandit": bandit, "wapiti": wapiti}
+TOOLS["schemathesis"] = schemathesis
 
 
 def main(names: list[str]) -> int:

@@ -1,0 +1,73 @@
+"""What a view takes and gives: declared once beside the view, for the OpenAPI document and the docs' tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+FIELDS = {
+    "active": "whether the account is active",
+    "after": "where the next page begins: `after` of the page before",
+    "all": "every device except this one",
+    "current_password": "the present password",
+    "email": "an address; for `audit` the address of the account that the events are about",
+    "emails": "addresses, one a line, at most 50",
+    "event": "the name of an event",
+    "from": "the first day, such as 2026-04-01; for `staff/<id>/active` the page with the button",
+    "lang": "the code of a configured language",
+    "language": "the code of a configured language",
+    "memo": "a note for administrators",
+    "must_change": "whether the user has to change this password at the next sign-in",
+    "name": "a person's name",
+    "next": "the path to return to",
+    "notify_email": "another address for notifications",
+    "password": "a password: the present one to confirm an action, else the new one",
+    "q": "part of a name or of an address",
+    "remember": "whether the session outlives the browser",
+    "role": "a configured role; for `forward` any of several, separated by commas",
+    "session": "the id of a session",
+    "to": "the last day, such as 2026-04-30",
+}
+"""Every field that a query or a body may have, and its meaning. `_web.body` says which of them are booleans."""
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """The names of the fields that a view reads, and the keys of its answer in JSON with their types.
+
+    `gives` is None for a view that answers with a page or a file alone.
+    """
+
+    fields: tuple[str, ...] = ()
+    gives: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """A decorator that keeps the interface with the view."""
+
+    interface: Interface = field(default_factory=Interface)
+
+    def __call__(self, view: View) -> View:
+        """Declare the interface of this view."""
+        vars(view)["interface"] = self.interface
+        return view
+
+
+def takes(*fields: str, gives: Mapping[str, Any] | None = None) -> _Declared:
+    """Declare the fields of a view, in the query for GET and in the body for POST, and its answer in JSON.
+
+    Raises KeyError for a field that `FIELDS` does not explain.
+    """
+    for name in fields:
+        FIELDS[name]
+    return _Declared(Interface(fields, gives))
+
+
+def interface_of(view: Callable[..., Any]) -> Interface:
+    """What a view declares; nothing for a page without fields."""
+    declared: Interface = vars(view).get("interface", Interface())
+    return declared
