@@ -38,6 +38,7 @@ from nipo_auth_mw.protocols import (
     EmailChangeStore,
     EmailStore,
     JoinedUserStore,
+    LegacyHasher,
     Listener,
     Mailer,
     OutboxStore,
@@ -62,6 +63,7 @@ def build(
     audit: AuditLog | None,
     mailer: Mailer | None,
     hasher: PasswordHasher | None,
+    legacy_hashers: Sequence[LegacyHasher] = (),
     listeners: Sequence[Listener],
 ) -> Services:
     """Build all services. Raises `ConfigError` for a collaborator that is missing or lacks a method."""
@@ -75,6 +77,8 @@ def build(
         raise ConfigError(
             "mailer", "ConsoleMailer would write password links into a log", "Use SMTPMailer, or a mailer of your own."
         )
+    for legacy in legacy_hashers:
+        _need(legacy, None, LegacyHasher, "legacy_hashers")
     for listener in listeners:
         if not callable(listener):
             raise ConfigError(
@@ -131,7 +135,7 @@ def build(
         lockout=Lockout(config.lockout, counters, names),
         client_limit=ClientLimit(config.lockout, counters, names),
         quotas=Quotas(counters, names),
-        hashing=PasswordHashing(hasher, users),
+        hashing=PasswordHashing(hasher, users, legacy_hashers),
         password_rules=PasswordRules(config.passwords, config.site_name),
         reset_links=reset_links,
         email_links=email_links,

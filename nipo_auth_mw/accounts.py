@@ -29,6 +29,7 @@ class Accounts:
         *,
         email: str,
         password: str | None = None,
+        password_hash: str | None = None,
         name: str = "",
         role: str = "staff",
         active: bool = True,
@@ -42,6 +43,10 @@ class Accounts:
         to choose another at the first sign-in, within seven days (ASVS 5 6.4.1). `notify_email` is the notification
         address; None means the address of sign-in. `language` is a code out of `languages`.
 
+        `password_hash` stands for the password of an account of another system: a hash of argon2, or one that
+        `legacy_hashers` read. "" or a text that begins with "!" or "*" means no password, as elsewhere. It is not
+        checked for guessable passwords. Raises `HashRejected` for a text that no password could be compared with.
+
         `role` may be any name, since the host app decides what its roles mean. Raises `EmailRejected`, `EmailTaken`,
         `PasswordRejected`, or `ValueError` for another language.
         """
@@ -49,6 +54,7 @@ class Accounts:
             self._services,
             email=email,
             password=password,
+            password_hash=password_hash,
             name=name,
             role=role,
             active=active,

@@ -103,6 +103,20 @@ class PasswordRejected(AccountError):
         self.advice = advice
 
 
+class HashRejected(AuthError):
+    """The text is no password hash that an account may have. The message never quotes it.
+
+    `kind` names the system that made it, as far as its beginning tells. `reason` is `unknown_kind`, `broken`,
+    `too_costly` (more work than a sign-in may take) or `library_missing`. `hint` says what to do about it.
+    """
+
+    def __init__(self, kind: str, reason: str, hint: str = "") -> None:
+        super().__init__(f"not an acceptable password hash: {kind} ({reason}){'. ' if hint else ''}{hint}")
+        self.kind = kind
+        self.reason = reason
+        self.hint = hint
+
+
 class UnknownRole(AccountError):
     """The setting `roles` does not list this role."""
 

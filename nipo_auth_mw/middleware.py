@@ -43,7 +43,7 @@ from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable, StoreUnavailable
 from nipo_auth_mw.models import Session
-from nipo_auth_mw.protocols import AuditLog, Listener, Mailer, PasswordHasher, SessionStore, UserStore
+from nipo_auth_mw.protocols import AuditLog, LegacyHasher, Listener, Mailer, PasswordHasher, SessionStore, UserStore
 
 _log = logging.getLogger("nipo_auth_mw")
 
@@ -57,11 +57,12 @@ class AuthMiddleware:
 
     `store` is an `SQLStore`, a `MemoryStore` or an object with their protocols. `users`, `sessions` and `audit` each
     replace one part of it. `mailer` sends the mails; without one no mail is sent. `hasher` replaces the password hasher
-    (argon2-cffi's `PasswordHasher`, or an object with its methods). `templates` is a directory or a Jinja2 loader whose
-    templates come before the shipped ones. Each of `listeners` is called with each `Event` after it is recorded; an
-    exception in a listener is logged and changes nothing else. `on_sign_out` is called after sign-out
-    with the environ and the user (None for a visitor), to end the host app's own session. It returns Set-Cookie values,
-    or None.
+    (argon2-cffi's `PasswordHasher`, or an object with its methods). `legacy_hashers` verify what other systems hashed,
+    such as `nipo_auth_mw.legacy.django()`; the next sign-in of the user replaces such a hash. `templates` is a
+    directory or a Jinja2 loader whose templates come before the shipped ones. Each of `listeners` is called with each
+    `Event` after it is recorded; an exception in a listener is logged and changes nothing else. `on_sign_out` is called
+    after sign-out with the environ and the user (None for a visitor), to end the host app's own session. It returns
+    Set-Cookie values, or None.
 
     An attribute that this class does not have is looked up on the wrapped app.
 
@@ -81,6 +82,7 @@ class AuthMiddleware:
         sessions: SessionStore | None = None,
         audit: AuditLog | None = None,
         hasher: PasswordHasher | None = None,
+        legacy_hashers: Sequence[LegacyHasher] = (),
         templates: Any = None,
         listeners: Sequence[Listener] = (),
         on_sign_out: OnSignOut | None = None,
@@ -99,6 +101,7 @@ class AuthMiddleware:
             audit=audit,
             mailer=mailer,
             hasher=hasher,
+            legacy_hashers=legacy_hashers,
             listeners=listeners,
         )
         self._web = context.build(

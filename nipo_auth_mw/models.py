@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -97,6 +97,23 @@ class AccountState:
 
 def _text(value: AttributeValue | None) -> str | None:
     return None if value is None else str(value)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LegacyHash:
+    """One password hash that another system made, ready to be compared.
+
+    `beginning` is the text of the hash up to the salt. Hashes of one `family` differ in their `work` alone: a number
+    that is proportional to the time of one comparison. `matches(password)` compares a password, as it was typed, and
+    always does all of this work. `spend(password, work)` does so much work and compares nothing: a wrong password costs
+    the same for every address, with whatever hash or none (CVE-2024-39329).
+    """
+
+    beginning: str
+    family: str
+    work: int
+    matches: Callable[[str], bool]
+    spend: Callable[[str, int], object]
 
 
 class StoredSession(NamedTuple):

@@ -30,6 +30,7 @@ def echo(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 def middleware(app: Any = echo, **settings: Any) -> AuthMiddleware:
     """A middleware on memory; keyword arguments that are collaborators go there, the rest into the configuration."""
     collaborators = {"store", "mailer", "hasher", "users", "sessions", "audit", "templates", "listeners", "on_sign_out"}
+    collaborators.add("legacy_hashers")
     given = {name: settings.pop(name) for name in list(settings) if name in collaborators}
     return AuthMiddleware(app, **{**in_memory(**settings), **given})
 

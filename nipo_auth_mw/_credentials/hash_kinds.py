@@ -11,11 +11,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from nipo_auth_mw._validation import offers
-from nipo_auth_mw.protocols import HashSamples, StaffDirectory
+from nipo_auth_mw.protocols import AccountSearch, HashSamples
 
 ARGON2 = "$argon2"
 _ENCODED = re.compile(
@@ -25,9 +25,7 @@ _ENCODED = re.compile(
 _LEAST_SALT, _LEAST_HASH = 8, 4
 _MOST_MEMORY_KIB, _MOST_WORK, _MOST_LANES = 2**21, 2**23, 255
 """RFC 9106's first recommendation is 2 GiB. A stored text that asks for more would stop the process."""
-_MOST_KINDS = 8
-_MOST_FOREIGN, _LOOKS = 4, 4
-"""Foreign texts, and the characters at which they are told apart: an account that may not sign in often has `!`."""
+_MOST_KINDS, _MOST_LEGACY = 8, 32
 _AT_ONCE, _MOST_PAGES = 500, 20
 
 
@@ -43,14 +41,9 @@ class Kind(NamedTuple):
         return f"{self.settings}{'A' * 22}${'A' * 43}"
 
 
-FOREIGN = Kind("", 0)
-"""All texts that are no argon2 hash and that the hasher can read."""
-
-
 def kind_of(stored: str) -> Kind | None:
-    """The kind of a stored text. None for an argon2 hash that is broken, or costs more than a process can bear."""
-    if not stored.startswith(ARGON2):
-        return FOREIGN
+    """The kind of an argon2 hash. None for one that is broken or costs more than a process can bear, and for any other
+    text."""
     found = _ENCODED.fullmatch(stored)
     if found is None or not _is_base64(found[5], _LEAST_SALT) or not _is_base64(found[6], _LEAST_HASH):
         return None
@@ -61,57 +54,35 @@ def kind_of(stored: str) -> Kind | None:
 
 
 class HashKinds:
-    """The kinds that this process has met, beginning with `today`'s. Threads may call all methods at once.
-
-    `foreign` are stored texts of another package, of which one that the hasher can read stands for all.
-    """
+    """The argon2 kinds that this process has met, beginning with `today`'s. Threads may call all methods at once."""
 
     def __init__(self, today: Kind) -> None:
         self.today: Kind = today
-        self.foreign: tuple[str, ...] = ()
         self._kinds: tuple[Kind, ...] = (today,)
 
-    def meet(self, kind: Kind, stored: str) -> None:
-        """Remember the kind of a stored hash. Of more than eight argon2 kinds the dearest are kept."""
-        if kind == FOREIGN:
-            self.foreign = self.foreign or (stored,)
-        elif kind not in self._kinds:
+    def meet(self, kind: Kind) -> None:
+        """Remember a kind. Of more than eight kinds the dearest are kept."""
+        if kind not in self._kinds:
             dearest = sorted({*self._kinds, kind} - {self.today}, key=lambda one: one.work)[1 - _MOST_KINDS :]
             self._kinds = (self.today, *dearest)
-
-    def forget(self, stored: str) -> None:
-        """Forget a foreign text that the hasher cannot read."""
-        self.foreign = tuple(one for one in self.foreign if one != stored)
 
     def specimens(self, but: Kind) -> list[str]:
         """A hash of each argon2 kind except this one."""
         return [kind.specimen for kind in self._kinds if kind != but]
 
-    def learn(self, users: object) -> None:
-        """Look for the kinds of a store's hashes."""
-        foreign: dict[str, str] = {}
-        for stored in _samples(users):
-            kind = kind_of(stored)
-            if kind == FOREIGN:
-                foreign.setdefault(stored[:_LOOKS], stored)
-            elif kind is not None:
-                self.meet(kind, stored)
-        self.foreign = tuple(foreign.values())[:_MOST_FOREIGN]
 
+def samples(users: object, beginning_of: Callable[[str], str]) -> Iterator[str]:
+    """Stored hashes, at least one of each kind: asked for, or else found in the first 10,000 accounts.
 
-def _samples(users: object) -> Iterator[str]:
-    """Stored hashes, at least one of each kind: asked for, or else found in the first 10,000 accounts."""
+    `beginning_of` gives the text that hashes of the same kind begin with.
+    """
     if offers(users, HashSamples):
-        known: list[str] = []
-        while len(known) < _MOST_KINDS and (found := users.hash_unlike(known, start=ARGON2)):
-            kind = kind_of(found)
-            known.append(kind.settings if kind else found)
-            yield found
-        known = [ARGON2]
-        while len(known) <= _MOST_FOREIGN and (found := users.hash_unlike(known, start="")):
-            known.append(found[:_LOOKS])
-            yield found
-    elif offers(users, StaffDirectory):
+        for start, known, most in ((ARGON2, [], _MOST_KINDS), ("", [ARGON2], _MOST_LEGACY)):
+            known = list(known)
+            while len(known) < most and (found := users.hash_unlike(known, start=start)):
+                known.append(beginning_of(found) or found)
+                yield found
+    elif offers(users, AccountSearch):
         after = None
         for _ in range(_MOST_PAGES):
             page = users.search("", after=after, limit=_AT_ONCE)

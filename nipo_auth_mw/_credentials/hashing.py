@@ -10,18 +10,20 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar, TypeVarTuple
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
-from nipo_auth_mw._credentials.hash_kinds import FOREIGN, HashKinds, Kind, kind_of
+from nipo_auth_mw._credentials.hash_kinds import ARGON2, HashKinds, Kind, kind_of, samples
 from nipo_auth_mw._credentials.hash_pool import HashPool
+from nipo_auth_mw._credentials.legacy_hashes import LegacyHashes, is_no_password
 from nipo_auth_mw._credentials.policy import normalized
 from nipo_auth_mw._runtime.per_process import PerProcess
-from nipo_auth_mw.errors import ConfigError, HashingFailed, StoreUnavailable
-from nipo_auth_mw.protocols import PasswordHasher
+from nipo_auth_mw.errors import ConfigError, HashingFailed, HashRejected, StoreUnavailable
+from nipo_auth_mw.models import LegacyHash
+from nipo_auth_mw.protocols import LegacyHasher, PasswordHasher
 
 _log = logging.getLogger("nipo_auth_mw")
 T = TypeVar("T")
@@ -31,6 +33,8 @@ MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1
 _AGAIN_AFTER = 60.0
 _HINT = "Use argon2.PasswordHasher(2, 19456, 1) or more. In tests, use nipo_auth_mw.testing.fast_hasher()."
 _ARGON2_REASONS = frozenset(argon2.low_level.error_to_str(number) for number in range(-40, 0))
+_LOOKS = 4
+"""Characters at which texts that no hasher reads are told apart."""
 _DUMMY_PASSWORD = "no account has this password"  # noqa: S105  # nosec B105
 
 
@@ -47,11 +51,16 @@ class FastHasher(argon2.PasswordHasher):
 class PasswordHashing:
     """Hashes and verifies passwords. Built once; the construction takes the time of one hash.
 
-    `users` is asked for the kinds of its hashes before the first check of a process. Raises `ConfigError` for a hasher
-    below OWASP's minimum.
+    `users` is asked for the kinds of its hashes before the first check of a process. `legacy_hashers` read what other
+    systems hashed. Raises `ConfigError` for a hasher below OWASP's minimum.
     """
 
-    def __init__(self, hasher: PasswordHasher | None = None, users: object = None) -> None:
+    def __init__(
+        self,
+        hasher: PasswordHasher | None = None,
+        users: object = None,
+        legacy_hashers: Sequence[LegacyHasher] = (),
+    ) -> None:
         self._hasher = hasher or argon2.PasswordHasher(PASSES, MEMORY_KIB, LANES)
         self._plain = argon2.PasswordHasher()
         self.hash_pool: HashPool = HashPool()
@@ -60,18 +69,57 @@ class PasswordHashing:
         _check_parameters(self._dummy_hash)
         self._users = users
         self._kinds = HashKinds(_kind_of_today(self._dummy_hash))
+        self._legacy = LegacyHashes(legacy_hashers)
         self._learning = PerProcess(_Learning)
 
     def verify(self, stored: str | None, password: str) -> bool:
         """Whether the stored hash is of this password. The caller holds a slot of `hash_pool`.
 
-        Asks the hasher once: about the stored hash, or about a dummy hash if there is none (None) or if argon2 could
-        not read it. A wrong password is then compared with a specimen of every other kind of hash in the store, so the
-        time does not reveal whether an account exists. Raises `HashingFailed` if the hasher fails in any way except a
-        mismatch: then the password is neither right nor wrong.
+        Asks the hasher once: about the stored hash, or about a dummy hash if there is none (None), if argon2 could not
+        read it, or if a wrong password was compared with a legacy hash. A wrong password is then compared with a
+        specimen of every other kind of hash in the store, so the time does not reveal whether an account exists. Raises
+        `HashingFailed` if the hasher fails in any way except a mismatch: then the password is neither right nor wrong.
         """
         self._learn()
-        return self._guarded(self._compare, stored, normalized(password))
+        return self._guarded(self._compare, stored, password)
+
+    def check(self, stored: str) -> str:
+        """The name of the system that made a hash; "" for argon2.
+
+        Raises `HashRejected` for a text that no password can be compared with. Computes no hash.
+        """
+        legacy = self._read(stored)
+        return "" if legacy is None else self._legacy.name_of(stored)
+
+    def accepted(self, stored: str | None) -> str | None:
+        """The hash that an account gets for one that another system made; None for no password.
+
+        Raises `HashRejected`.
+        """
+        if stored is None or is_no_password(stored):
+            return None
+        self.check(stored)
+        return stored
+
+    def readable(self, stored: str | None) -> bool:
+        """Whether a password can be compared with the text; True for an account without a password."""
+        try:
+            return is_no_password(stored) or self.check(stored or "") is not None
+        except HashRejected:
+            return False
+
+    def survey(self) -> Iterator[tuple[str, HashRejected | None]]:
+        """The systems that made the hashes of the store, each once with its problem. Raises `StoreUnavailable`."""
+        found: dict[str, tuple[str, HashRejected | None]] = {}
+        for stored in samples(self._users, self._beginning_of):
+            if is_no_password(stored):
+                continue
+            try:
+                name = self.check(stored)
+                found.setdefault(name, (name, None))
+            except HashRejected as problem:
+                found.setdefault(str(problem), (problem.kind, problem))
+        yield from found.values()
 
     def hash(self, password: str) -> str:
         """A new hash with today's parameters and a salt of its own.
@@ -87,7 +135,7 @@ class PasswordHashing:
         Raises `HashingFailed`.
         """
         try:
-            return bool(self._hasher.check_needs_rehash(stored))
+            return self._read(stored) is not None or bool(self._hasher.check_needs_rehash(stored))
         except Exception as problem:
             raise _failed(problem) from None
 
@@ -100,40 +148,54 @@ class PasswordHashing:
         except Exception as problem:
             raise _failed(problem) from None
 
-    def _compare(self, stored: str | None, password: str) -> bool:
+    def _compare(self, stored: str | None, typed: str) -> bool:
         """Compare the password with the stored hash, and with a specimen of each other kind. Runs on the pool."""
-        compared = stored or self._dummy_hash
-        kind = kind_of(compared)
-        if kind is None:
-            compared, kind = self._dummy_hash, self._kinds.today
-        right = self._ask(compared, password)
-        if right is None:
-            self._kinds.forget(compared)
-        else:
-            self._kinds.meet(kind, compared)
-        if right and compared is stored:
+        legacy, kind, password = None, None, normalized(typed)
+        try:
+            legacy = None if stored is None or is_no_password(stored) else self._read(stored)
+            kind = kind_of(stored or self._dummy_hash) if legacy is None else None
+        except HashRejected as problem:
+            self._legacy.tell(problem)
+        if legacy is not None:
+            self._legacy.meet(legacy)
+            if legacy.matches(typed):
+                return True
+        compared = (stored or self._dummy_hash) if kind else self._dummy_hash
+        self._kinds.meet(kind or self._kinds.today)
+        if _matches(self._hasher, compared, password) and compared is stored:
             return True
-        for specimen in self._kinds.specimens(but=kind):
+        for specimen in self._kinds.specimens(but=kind or self._kinds.today):
             _matches(self._plain, specimen, password)
-        if kind != FOREIGN or right is None:
-            self._ask_about_a_foreign_one(password)
+        self._legacy.make_up(legacy, typed)
         return False
 
-    def _ask_about_a_foreign_one(self, password: str) -> None:
-        """Ask the hasher about the first foreign text that it can read, for the time that this takes."""
-        for foreign in self._kinds.foreign:
-            if self._ask(foreign, password) is not None:
-                return
-            self._kinds.forget(foreign)
+    def _read(self, stored: str) -> LegacyHash | None:
+        """The legacy hash, None for a hash of argon2. Raises `HashRejected`.
 
-    def _ask(self, stored: str, password: str) -> bool | None:
-        """Whether the hasher finds that the password fits; None if the hasher cannot read this foreign text."""
+        A hash with today's parameters is today's. Another argon2 hash may be one of Flask-Security, whose passwords are
+        digests: so the legacy hashers see it first.
+        """
+        kind = kind_of(stored)
+        if kind == self._kinds.today:
+            return None
         try:
-            return _matches(self._hasher, stored, password)
-        except ValueError:
-            if kind_of(stored) == FOREIGN:
-                return None
-            raise
+            return self._legacy.read(stored)
+        except HashRejected as problem:
+            if problem.reason != "unknown_kind" or (kind is None and not stored.startswith(ARGON2)):
+                raise
+            if kind is None:
+                raise HashRejected("argon2", "broken", "Its users sign in after a reset by mail") from None
+            return None
+
+    def _beginning_of(self, stored: str) -> str:
+        """The text that hashes of the same kind as this one begin with."""
+        if is_no_password(stored):
+            return stored[:1]
+        try:
+            legacy, kind = self._read(stored), kind_of(stored)
+        except HashRejected:
+            return stored[:_LOOKS]
+        return legacy.beginning if legacy else kind.settings if kind else stored
 
     def _learn(self) -> None:
         """Look for the kinds of hashes in the store, once a process, and again after a minute if that failed."""
@@ -143,10 +205,25 @@ class PasswordHashing:
                 return
             state.due = math.inf
             try:
-                self._kinds.learn(self._users)
+                for stored in samples(self._users, self._beginning_of):
+                    self._meet(stored)
             except Exception as problem:
                 state.due = time.monotonic() + _AGAIN_AFTER
                 _log.warning("the store was not asked for its kinds of hashes: %s", type(problem).__qualname__)
+
+    def _meet(self, stored: str) -> None:
+        """Remember the kind of a hash, or tell that no password can be compared with it."""
+        if is_no_password(stored):
+            return
+        try:
+            legacy, kind = self._read(stored), kind_of(stored)
+        except HashRejected as problem:
+            self._legacy.tell(problem)
+            return
+        if legacy is not None:
+            self._legacy.meet(legacy)
+        elif kind is not None:
+            self._kinds.meet(kind)
 
 
 class _Learning:
@@ -157,12 +234,17 @@ class _Learning:
         self.due = 0.0
 
 
-def _matches(hasher: PasswordHasher, stored: str, password: str) -> bool:
+def _matches(hasher: PasswordHasher, stored: str, password: str | bytes) -> bool:
     """Whether the password fits. Raises every exception of the hasher except a mismatch."""
     try:
         return bool(hasher.verify(stored, password))
     except VerifyMismatchError:
         return False
+
+
+def matches_argon2(stored: str, password: bytes) -> bool:
+    """Whether the argon2 hash of another system, which `kind_of` has read, is of these bytes."""
+    return _matches(argon2.PasswordHasher(), stored, password)
 
 
 def _failed(problem: Exception) -> HashingFailed:
@@ -180,7 +262,7 @@ def _failed(problem: Exception) -> HashingFailed:
 def _kind_of_today(sample: str) -> Kind:
     """The kind of the hashes that the hasher makes. Raises `ConfigError`."""
     kind = kind_of(sample)
-    if kind is None or kind == FOREIGN:
+    if kind is None:
         raise ConfigError("hasher", "makes hashes that cannot be read back", _HINT)
     return kind
 

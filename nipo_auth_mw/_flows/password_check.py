@@ -212,7 +212,8 @@ def _fail(services: Services, attempt: Attempt, slot: Slot) -> Refused:
     lock = services.lockout.fail(slot)
     if not attempt.device:
         count_client(services, attempt.client)
-    record_attempt(services, SIGN_IN_FAILED, attempt, reason="wrong_password")
+    reason = "wrong_password" if services.hashing.readable(_usable_hash(attempt)) else "unreadable_hash"
+    record_attempt(services, SIGN_IN_FAILED, attempt, reason=reason)
     if lock is None:
         return Refused("invalid_credentials")
     _tell_of_lock(services, attempt, lock)

@@ -55,11 +55,13 @@ def create_account(
     actor: Actor,
     must_change: bool = False,
     memo: str = "",
+    password_hash: str | None = None,
 ) -> User:
     """Create an account and return it. Without a password no sign-in works until one is set.
 
-    Raises `EmailTaken`, `EmailRejected`, `PasswordRejected`, `UnknownRole`, `NotSupported`, and `ValueError` for a
-    language that is not configured.
+    `password_hash` is a hash that exists already. Raises `EmailTaken`, `EmailRejected`, `PasswordRejected`,
+    `HashRejected`, `UnknownRole`, `NotSupported`, and `ValueError` for a language that is not configured, or for a
+    password and a hash at once.
     """
     directory = directory_of(services)
     address = addresses.accepted(email)
@@ -67,8 +69,10 @@ def create_account(
     _check_role(services, role, actor)
     if language is not None and language not in services.config.languages:
         raise ValueError(f"language: {language!r} is not among {tuple(services.config.languages)}")
-    hashed = None
+    hashed = services.hashing.accepted(password_hash)
     if password is not None:
+        if password_hash is not None:
+            raise ValueError("password and password_hash exclude each other")
         services.password_rules.check(password, about=(address, name))
         hashed = services.hashing.hash(password)
     with services.log.transaction() as record:
@@ -76,7 +80,7 @@ def create_account(
         account = directory.create(
             email=address, password_hash=hashed, name=name[:_LONGEST_NAME], role=role, active=active
         )
-        deadline = _change_deadline() if must_change and password is not None else None
+        deadline = _change_deadline() if must_change and hashed is not None else None
         change_account_state(
             services,
             account.id,

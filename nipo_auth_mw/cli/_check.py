@@ -17,6 +17,7 @@ from nipo_auth_mw._services import Services
 from nipo_auth_mw._throttle.counters import server_time
 from nipo_auth_mw._validation import is_loopback
 from nipo_auth_mw.cli import _live
+from nipo_auth_mw.cli._check_accounts import account_findings
 from nipo_auth_mw.cli._context import ACTOR, Context, json_option, show
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import StoreUnavailable
@@ -45,6 +46,7 @@ def check(context: Context, live: bool, as_json: bool) -> None:
         looks = [
             _settings(context, services.config),
             _store(context, services),
+            account_findings(services, of_app=bool(context.app)),
             _history(services),
             _clocks(services),
             _mails(services),

@@ -22,6 +22,7 @@ from nipo_auth_mw._services import Services
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError, NoSuchAccount
+from nipo_auth_mw.legacy import without_secrets
 from nipo_auth_mw.middleware import AuthMiddleware
 from nipo_auth_mw.models import User
 from nipo_auth_mw.stores._sql import SQLStore
@@ -120,6 +121,7 @@ def _build(config: AuthConfig, store: SQLStore) -> Services:
         audit=None,
         mailer=None,
         hasher=None,
+        legacy_hashers=without_secrets(),
         listeners=(),
     )
 

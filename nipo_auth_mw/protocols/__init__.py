@@ -24,6 +24,7 @@ from nipo_auth_mw.models import (
 )
 from nipo_auth_mw.protocols._counters import BatchCounters as BatchCounters
 from nipo_auth_mw.protocols._counters import Counters as Counters
+from nipo_auth_mw.protocols._legacy import LegacyHasher as LegacyHasher
 from nipo_auth_mw.protocols._outbox import OutboxStore as OutboxStore
 from nipo_auth_mw.protocols._staff_lists import JoinedStaffDirectory as JoinedStaffDirectory
 
@@ -32,7 +33,8 @@ class Account(Protocol):
     """One account of a user store: any object with these attributes.
 
     `id` is stable, printable latin-1 and at most 64 characters long; the store never gives it to another user. `email`
-    is the canonical address, `password_hash` an argon2 string in PHC format, or None for an account without a password.
+    is the canonical address, `password_hash` an argon2 string in PHC format, a text that one of `legacy_hashers` reads,
+    or None for an account without a password.
     """
 
     @property
@@ -45,7 +47,7 @@ class Account(Protocol):
 
     @property
     def password_hash(self) -> str | None:
-        """An argon2 string, None without a password."""
+        """An argon2 string or a legacy hash. None, "" or a text that begins with "!" or "*" means no password."""
 
     @property
     def active(self) -> bool:
@@ -111,6 +113,15 @@ class StaffDirectory(Protocol):
         `after` is the last address of the previous page, None for the first page; `limit` is the size of a page. The
         store takes `text` literally: `%` and `_` are no wild cards. An empty text matches every account.
         """
+
+
+@runtime_checkable
+class AccountSearch(Protocol):
+    """Optional, and a part of `StaffDirectory`: `nipo-auth check` finds addresses and hashes that nobody can sign in
+    with, and a process finds the kinds of hashes at its first check of a password."""
+
+    def search(self, text: str, *, after: str | None, limit: int) -> Sequence[Account]:
+        """See `StaffDirectory.search`."""
 
 
 @runtime_checkable
@@ -332,8 +343,7 @@ class PasswordHasher(Protocol):
 
     def verify(self, hash: str | bytes, password: str | bytes) -> Any:
         """Return a true value for the right password. For a wrong one return False or raise argon2-cffi's
-        `VerifyMismatchError`. Any other exception is a failure, answered with 503 and not counted as a wrong password;
-        only a ValueError about a text that is no argon2 hash says that no password fits it.
+        `VerifyMismatchError`. Any other exception is a failure, answered with 503 and not counted as a wrong password.
         """
 
     def check_needs_rehash(self, hash: str | bytes) -> bool:

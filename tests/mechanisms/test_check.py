@@ -84,6 +84,35 @@ def test_a_public_path_that_covers_the_whole_app_is_a_warning(store, check):
     assert code == 0
 
 
+def test_hashes_that_nobody_can_sign_in_with_are_listed(store, check):
+    server_of(store)
+    with store.transaction():
+        for name, stored in (("old", "scrypt:2:8:1$salt$" + "00" * 64), ("lost", "$6$salt$xyz"), ("none", "!abc")):
+            store.create(email=f"{name}@example.com", password_hash=stored, name="", role="staff", active=True)
+    found, code = check()
+    assert code == 1
+    assert found[("error", "hashes")] == [
+        "accounts have hashes of crypt(3) (unknown_kind), so no password is right for them. Their users sign in after a "
+        "reset by mail, or with a `LegacyHasher` of your own"
+    ]
+    assert found[("ok", "hashes")] == ["hashes of Werkzeug are left; the app needs legacy_hashers for them"]
+    store.set_password_hash(store.find_by_email("lost@example.com").id, "!", expected="$6$salt$xyz")
+    assert check()[0][("ok", "hashes")][-1] == "every password hash can be checked"
+
+
+def test_addresses_that_nobody_could_sign_in_with_are_listed(store, check):
+    server_of(store)
+    assert ("ok", "accounts") in check()[0]
+    for email in ("Taro@Example.com", "no address", "hanako@example.com"):
+        store.create(email=email, password_hash=None, name="", role="staff", active=True)
+    found, code = check()
+    assert code == 1
+    (text,) = found[("error", "accounts")]
+    assert "2 accounts" in text
+    assert "Taro@Example.com" in text
+    assert "hanako" not in text
+
+
 def test_another_secret_than_the_servers_is_an_error(store, check):
     server_of(store, secret="another secret than that of the shell")
     found, code = check()

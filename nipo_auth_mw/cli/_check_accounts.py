@@ -1,0 +1,74 @@
+"""What `nipo-auth check` finds in the accounts: addresses and password hashes that nobody can sign in with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._validation import offers
+from nipo_auth_mw.protocols import Account, AccountSearch, HashSamples
+
+_AT_ONCE, _MOST = 500, 100_000
+_SHOWN = 3
+
+Finding = tuple[str, str, str]
+
+
+def account_findings(services: Services, *, of_app: bool) -> Iterator[Finding]:
+    """Findings about all accounts. `of_app`: the services are those of the app, so its `legacy_hashers` are known."""
+    if offers(services.users, AccountSearch):
+        yield from _addresses(services, services.users)
+    else:
+        yield "ok", "accounts", "addresses are not checked, since the user store has no search"
+    if offers(services.users, AccountSearch) or offers(services.users, HashSamples):
+        yield from _hashes(services, of_app)
+
+
+def _addresses(services: Services, users: AccountSearch) -> Iterator[Finding]:
+    """Whether sign-in finds each account by its own address."""
+    lost = [account.email for account in _all(users) if not _is_found(services, account)]
+    if lost:
+        shown = ", ".join(lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
+        text = f"sign-in does not find {len(lost)} accounts by their addresses, or finds others in their place: {shown}"
+        yield "error", "accounts", text
+    else:
+        yield "ok", "accounts", "sign-in finds each account by its address"
+
+
+def _is_found(services: Services, account: Account) -> bool:
+    """Whether a sign-in with the account's address finds this account. Most addresses are canonical as they are."""
+    canonical = addresses.canonical(account.email)
+    if canonical is None or canonical == account.email:
+        return canonical is not None
+    found = services.users.find_by_email(canonical)
+    return found is not None and found.id == account.id
+
+
+def _all(users: AccountSearch) -> Iterator[Account]:
+    """Every account, up to a hundred thousand."""
+    after = None
+    for _ in range(_MOST // _AT_ONCE):
+        page = users.search("", after=after, limit=_AT_ONCE)
+        yield from page
+        if len(page) < _AT_ONCE:
+            return
+        after = page[-1].email
+
+
+def _hashes(services: Services, of_app: bool) -> Iterator[Finding]:
+    """The systems that made the password hashes, and what no password can be compared with."""
+    good = True
+    for name, problem in services.hashing.survey():
+        good = good and problem is None
+        if problem is None and name:
+            # Without the app its legacy_hashers are not known.
+            then = "each becomes argon2 when its user signs in" if of_app else "the app needs legacy_hashers for them"
+            yield "ok", "hashes", f"hashes of {name} are left; {then}"
+        elif problem is not None:
+            text = (
+                f"accounts have hashes of {name} ({problem.reason}), so no password is right for them. {problem.hint}"
+            )
+            yield "error", "hashes", text
+    if good:
+        yield "ok", "hashes", "every password hash can be checked"
