@@ -66,9 +66,7 @@ def _hashes(services: Services, of_app: bool) -> Iterator[Finding]:
             then = "each becomes argon2 when its user signs in" if of_app else "the app needs legacy_hashers for them"
             yield "ok", "hashes", f"hashes of {name} are left; {then}"
         elif problem is not None:
-            text = (
-                f"accounts have hashes of {name} ({problem.reason}), so no password is right for them. {problem.hint}"
-            )
-            yield "error", "hashes", text
+            text = f"accounts have hashes of {name} ({problem.reason}), so no password is right for them. "
+            yield "error", "hashes", text + f"{problem.hint}"
     if good:
         yield "ok", "hashes", "every password hash can be checked"

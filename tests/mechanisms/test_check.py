@@ -92,8 +92,8 @@ def test_hashes_that_nobody_can_sign_in_with_are_listed(store, check):
     found, code = check()
     assert code == 1
     assert found[("error", "hashes")] == [
-        "accounts have hashes of crypt(3) (unknown_kind), so no password is right for them. Their users sign in after a "
-        "reset by mail, or with a `LegacyHasher` of your own"
+        "accounts have hashes of crypt(3) (unknown_kind), so no password is right for them. "
+        "Their users sign in after a reset by mail, or with a `LegacyHasher` of your own"
     ]
     assert found[("ok", "hashes")] == ["hashes of Werkzeug are left; the app needs legacy_hashers for them"]
     store.set_password_hash(store.find_by_email("lost@example.com").id, "!", expected="$6$salt$xyz")
