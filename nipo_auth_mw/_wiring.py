@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -29,7 +31,7 @@ from nipo_auth_mw._throttle.lockout import Lockout
 from nipo_auth_mw._throttle.quotas import Quotas
 from nipo_auth_mw._validation import members_of, offers
 from nipo_auth_mw.config import AuthConfig
-from nipo_auth_mw.errors import ConfigError
+from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable, StoreUnavailable
 from nipo_auth_mw.mailers._console import ConsoleMailer
 from nipo_auth_mw.protocols import (
     AccountStateStore,
@@ -49,6 +51,7 @@ from nipo_auth_mw.protocols import (
 )
 from nipo_auth_mw.stores._memory import MemoryStore
 
+_log = logging.getLogger("nipo_auth_mw")
 T = TypeVar("T")
 _SEALS_AFTER = 30.0
 
@@ -173,3 +176,27 @@ def _counters_of(*stores: object | None) -> Counters | None:
     """The attempt counters of the first store that has some."""
     found = (getattr(store, "counters", None) for store in stores)
     return next((counters for counters in found if offers(counters, Counters)), None)
+
+
+def check_schema(*stores: Any) -> None:
+    """Ask each store once whether its tables exist and have this version.
+
+    Raises `ConfigError` if not. A store that cannot be reached is only logged, since it may come back. So is a store
+    without tables under a command of `flask` that serves no requests: it may be the one that makes them.
+    """
+    for store in {id(store): store for store in stores if store is not None}.values():
+        check = getattr(store, "check", None)
+        if check is None:
+            continue
+        try:
+            check()
+        except StoreUnavailable as problem:
+            _log.warning(
+                "at start (process %d): %s; requests with a session get a 503 until it answers",
+                os.getpid(),
+                problem if isinstance(problem, DatabaseUnavailable) else f"{store!r} cannot be reached",
+            )
+        except ConfigError as problem:
+            if not only_administers():
+                raise
+            _log.warning("this command goes on without the tables: %s", problem)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.sweep import sweep
 from nipo_auth_mw._pages.renderer import Renderer
-from nipo_auth_mw._runtime.commands import only_administers
 from nipo_auth_mw._runtime.periodic import PeriodicJob
 from nipo_auth_mw._web import (
     challenges,
@@ -41,7 +39,7 @@ from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.well_known import change_password_path
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.config import AuthConfig
-from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable, StoreUnavailable
+from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.models import Session
 from nipo_auth_mw.protocols import AuditLog, LegacyHasher, Listener, Mailer, PasswordHasher, SessionStore, UserStore
 
@@ -88,7 +86,7 @@ class AuthMiddleware:
         on_sign_out: OnSignOut | None = None,
     ) -> None:
         _check_app(app, config)
-        _check_schema(store, users, sessions, audit)
+        _wiring.check_schema(store, users, sessions, audit)
         self._wrapped = app
         self._app = host_app.answering(app, self._refused)
         pages = Renderer(config, templates)
@@ -325,27 +323,3 @@ def _check_app(app: object, config: object) -> None:
     if covered := host_app.page_below(app, config.prefix):
         hint = 'Choose another prefix=, such as "/-/sign-in".'
         raise ConfigError("prefix", f"{config.prefix!r} covers the app's own page {covered}", hint)
-
-
-def _check_schema(*stores: Any) -> None:
-    """Ask each store once whether its tables exist and have this version.
-
-    Raises `ConfigError` if not. A store that cannot be reached is only logged, since it may come back. So is a store
-    without tables under a command of `flask` that serves no requests: it may be the one that makes them.
-    """
-    for store in {id(store): store for store in stores if store is not None}.values():
-        check = getattr(store, "check", None)
-        if check is None:
-            continue
-        try:
-            check()
-        except StoreUnavailable as problem:
-            _log.warning(
-                "at start (process %d): %s; requests with a session get a 503 until it answers",
-                os.getpid(),
-                problem if isinstance(problem, DatabaseUnavailable) else f"{store!r} cannot be reached",
-            )
-        except ConfigError as problem:
-            if not only_administers():
-                raise
-            _log.warning("this command goes on without the tables: %s", problem)

@@ -24,7 +24,9 @@ from nipo_auth_mw.models import (
 )
 from nipo_auth_mw.protocols._counters import BatchCounters as BatchCounters
 from nipo_auth_mw.protocols._counters import Counters as Counters
-from nipo_auth_mw.protocols._legacy import LegacyHasher as LegacyHasher
+from nipo_auth_mw.protocols._hashers import HashSamples as HashSamples
+from nipo_auth_mw.protocols._hashers import LegacyHasher as LegacyHasher
+from nipo_auth_mw.protocols._hashers import PasswordHasher as PasswordHasher
 from nipo_auth_mw.protocols._outbox import OutboxStore as OutboxStore
 from nipo_auth_mw.protocols._staff_lists import JoinedStaffDirectory as JoinedStaffDirectory
 
@@ -240,16 +242,6 @@ class RoleHolders(Protocol):
 
 
 @runtime_checkable
-class HashSamples(Protocol):
-    """Optional: the user store finds the kinds of its password hashes quickly. Otherwise up to 10,000 accounts of a
-    `StaffDirectory` are looked at. A check costs the same for every address only if all kinds are known."""
-
-    def hash_unlike(self, beginnings: Sequence[str], *, start: str) -> str | None:
-        """A stored password hash that begins with `start` and with none of `beginnings`; None if there is none. Called
-        a few times before the first check of a password in each process."""
-
-
-@runtime_checkable
 class JoinedSessionStore(Protocol):
     """Optional: one object is the session store and the user store, and reads a session with its account at once."""
 
@@ -332,22 +324,6 @@ class Mailer(Protocol):
     def send(self, message: Message) -> None:
         """Deliver one mail to `message.to` and to no other address. Raises `MailerError`; the outbox then tries again,
         unless the error is permanent, or unconfirmed: then the mail may have been delivered, and is not sent twice."""
-
-
-@runtime_checkable
-class PasswordHasher(Protocol):
-    """The methods of argon2-cffi's `PasswordHasher` that the middleware calls."""
-
-    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
-        """A hash in PHC format under a new salt, or under `salt`."""
-
-    def verify(self, hash: str | bytes, password: str | bytes) -> Any:
-        """Return a true value for the right password. For a wrong one return False or raise argon2-cffi's
-        `VerifyMismatchError`. Any other exception is a failure, answered with 503 and not counted as a wrong password.
-        """
-
-    def check_needs_rehash(self, hash: str | bytes) -> bool:
-        """Whether the parameters have risen since the hash was made."""
 
 
 Listener = Callable[[Event], object]
