@@ -20,6 +20,7 @@ from nipo_auth_mw._mail.composer import Composer
 from nipo_auth_mw._mail.notifications import Notifications
 from nipo_auth_mw._mail.outbox import Outbox
 from nipo_auth_mw._pages.renderer import Renderer
+from nipo_auth_mw._runtime.commands import only_administers
 from nipo_auth_mw._runtime.periodic import PeriodicJob
 from nipo_auth_mw._runtime.worker import Worker
 from nipo_auth_mw._services import Services
