@@ -1,4 +1,4 @@
-"""Flask: `Auth(app)`, a public landing page, a page for administrators, and a sign-out button in a template.
+"""Flask: `Auth(app)`, a public first page, a page for administrators, and a sign-out button in a template.
 
 flask --app reports --debug run
 """
@@ -21,7 +21,7 @@ def create_app(**given: Any) -> Flask:
     Auth(app, **given)
 
     @app.get("/")
-    def landing() -> str:
+    def index() -> str:
         return f"Welcome back, {current_user}" if current_user else "Reports. Please sign in."
 
     @app.get("/reports")

@@ -20,7 +20,7 @@ def account(app, **more):
     return app.extensions["nipo_auth_mw"].accounts.create(email="yamada@example.com", name="山田", **more)
 
 
-def test_the_landing_page_is_public_and_nothing_else(app):
+def test_the_first_page_is_public_and_nothing_else(app):
     client = app.test_client()
     assert client.get("/").text == "Reports. Please sign in."
     assert client.get("/reports", headers=PAGE).location == "/-/auth/login?next=/reports"
