@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from itertools import chain
 
@@ -104,7 +104,7 @@ def _words_of(about: Collection[str]) -> frozenset[str]:
     return frozenset(word for word in words if len(word) >= _SHORTEST)
 
 
-@cache
+@lru_cache(maxsize=1)
 def _listed() -> frozenset[str]:
     """The word list, read when a process first sets a password. Many given names join a beginning and an ending."""
     text = files("nipo_auth_mw._credentials").joinpath("japanese_words.txt").read_text("utf-8")
