@@ -145,7 +145,7 @@ def test_fa1_an_outage_between_two_questions_is_no_crash():
 
     auth._services.sessions._look_up = once
     with time_machine.travel(time.time() + 3600):
-        assert ask(auth, path="/page", cookie=cookie).status_code == 503
+        assert ask(auth, path="/page", cookie=cookie).status == 503
     assert len(asked) == 2
 
 
