@@ -11,7 +11,9 @@ by `time.time()` alone, so the library `time-machine` moves all of it.
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from nipo_auth_mw._credentials.hashing import FastHasher
@@ -19,14 +21,27 @@ from nipo_auth_mw._flows.login import admit
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.mailers._memory import MemoryMailer
 from nipo_auth_mw.middleware import AuthMiddleware
-from nipo_auth_mw.models import Client, Message
+from nipo_auth_mw.models import Client, Message, User
 from nipo_auth_mw.protocols import PasswordHasher
 from nipo_auth_mw.stores._memory import MemoryStore
 from nipo_auth_mw.testing._browsers import middleware_of, put_cookie, take_cookies
 
-__all__ = ["MemoryMailer", "MemoryStore", "fast_hasher", "in_memory", "link_in", "sign_in", "sign_out"]
+__all__ = [
+    "MemoryMailer",
+    "MemoryStore",
+    "auth_of",
+    "fast_hasher",
+    "in_memory",
+    "in_memory_from",
+    "link_in",
+    "mails",
+    "sign_in",
+    "sign_in_as",
+    "sign_out",
+]
 
 _SECRET = "for tests only: this key is public, in the source"  # noqa: S105  # nosec B105
+_NUMBERS = itertools.count(1)
 _URL = re.compile(r"https?://[^\s<>\"]+")
 
 
@@ -47,17 +62,65 @@ def in_memory(**settings: Any) -> dict[str, Any]:
     return {"config": config, "store": MemoryStore(), "mailer": MemoryMailer(), "hasher": fast_hasher()}
 
 
+def in_memory_from(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with the settings `NIPO_AUTH_…` of a Flask config or of Django's settings.
+
+    Address, secret key, store and mailer are the kit's own, so that no test reaches those of production.
+    """
+    own = {
+        "NIPO_AUTH_SECRET_KEY": (_SECRET,),
+        "NIPO_AUTH_BASE_URL": "http://localhost",
+        "NIPO_AUTH_LOCKOUT_STORAGE": "store",
+    }
+    return {**in_memory(), "config": AuthConfig.from_mapping({**mapping, **own})}
+
+
+def auth_of(app: Any) -> AuthMiddleware:
+    """The middleware that an app, or a test client's app, is behind. Raises LookupError if it is behind none."""
+    found = middleware_of(app)
+    if found is None:
+        raise LookupError("this app is not behind AuthMiddleware")
+    return found
+
+
+def mails(auth: AuthMiddleware) -> list[Message]:
+    """The mails that a middleware with a `MemoryMailer` has sent, oldest first. Raises TypeError for another mailer."""
+    mailer = auth._services.outbox._mailer
+    if not isinstance(mailer, MemoryMailer):
+        raise TypeError(f"{type(mailer).__name__} keeps no mails; build the middleware with in_memory()")
+    return mailer.outbox
+
+
+def sign_in_as(auth: AuthMiddleware, test_app: Any, email: str = "", *, name: str = "", role: str = "staff") -> User:
+    """Sign in as the account with this address, which is made if there is none. Returns the user.
+
+    Without an address it is a new account. An account that is there gets the role. Raises what `sign_in` raises.
+    """
+    user = auth.accounts.find(email) if email else None
+    if user is None:
+        user = auth.accounts.create(email=email or f"user{next(_NUMBERS)}@example.com", name=name, role=role)
+    elif user.role != role:
+        auth.accounts.set_role(user.id, role)
+    sign_in(auth, test_app, user)
+    return auth.accounts.get(user.id) or user
+
+
 def sign_in(auth: AuthMiddleware, test_app: Any, user: Any) -> None:
     """Open a session of `user` and put its cookie into a test client, without hashing a password.
 
     `test_app` is WebTest's `TestApp`, or the test client of Flask, werkzeug or Django. `user` is a `User`, an account
     or an id. The client holds one session cookie from then on, whatever the middleware sends later. Raises
-    `LookupError` if no account has the id, and `TypeError` for another client.
+    `LookupError` if no account has the id, or another account than that of the `User` has it, `ValueError` for a
+    disabled account, which could not sign in, and `TypeError` for another client.
     """
     services = auth._services
     account = services.users.get(user if isinstance(user, str) else user.id)
     if account is None:
         raise LookupError("no account has this id")
+    if not account.active:
+        raise ValueError("this account is disabled, so it could not sign in")
+    if account.email != getattr(user, "email", account.email):
+        raise LookupError("the account with this id has another address; is it a user of another middleware?")
     value = admit(services, account, client=Client("127.0.0.1", "WebTest"))
     cookie = auth._web.session_cookie
     put_cookie(test_app, cookie.name, value, cookie.set(value))

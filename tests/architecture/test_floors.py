@@ -13,7 +13,7 @@ NAMES = [str(file.relative_to(HOUSE)) for file in FILES]
 
 # From the top. A module imports from its own floor or from one below.
 FLOORS = [
-    {"testing", "flask", "__init__"},
+    {"testing", "flask", "django", "__init__"},
     {"cli", "middleware", "environment"},
     {"accounts", "_web"},
     {"_flows"},
@@ -36,10 +36,13 @@ DOORS = {
     "click": {"cli/"},
     "limits": {"_throttle/counters.py"},
     "sqlalchemy": {"stores/"},
-    "werkzeug": {"_web/", "middleware.py", "flask.py"},
+    "werkzeug": {"_web/", "middleware.py", "flask.py", "django.py"},
     "flask": {"flask.py"},
     "bcrypt": {"legacy.py"},
-    "pytest": {"testing/contracts"},
+    "django": {"django.py", "testing/django.py"},
+    "asgiref": {"django.py"},
+    "webtest": {"testing/pytest_plugin.py"},
+    "pytest": {"testing/contracts", "testing/pytest_plugin.py"},
 }
 LATE = {
     ("mailers/__init__.py", "nipo_auth_mw.mailers._smtp"),

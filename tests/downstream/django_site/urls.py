@@ -1,0 +1,88 @@
+"""The site's pages."""
+
+from django.contrib import admin, messages
+from django.http import HttpResponse
+from django.template import engines
+from django.urls import path
+
+from nipo_auth_mw import current_user, require_role
+from nipo_auth_mw.django import by_email_or_new, fresh_login_required, login_required, role_required
+
+
+def django_user(user):
+    found = by_email_or_new(user)
+    if found is not None and user.role == "admin":
+        # For this request alone: the right ends with the role.
+        found.is_staff = found.is_superuser = True
+    return found
+
+
+def who(request):
+    return HttpResponse(f"{request.user.is_authenticated} {request.user.get_username()}")
+
+
+async def later(request):
+    user = await request.auser()
+    return HttpResponse(user.get_username())
+
+
+@login_required
+def mine(request):
+    return HttpResponse(request.user.email)
+
+
+@role_required("admin")
+def admins(request, number):
+    return HttpResponse(str(number))
+
+
+@login_required
+async def slow(request):
+    return HttpResponse("slow")
+
+
+@fresh_login_required
+def sensitive(request):
+    return HttpResponse("sensitive")
+
+
+def by_hand(request):
+    return HttpResponse(require_role(request.environ, "admin").email)
+
+
+def save(request):
+    request.session["count"] = request.session.get("count", 0) + 1
+    messages.success(request, f"saved {request.session['count']}")
+    return HttpResponse("")
+
+
+def saved(request):
+    shown = [str(one) for one in messages.get_messages(request)]
+    return HttpResponse(f"{request.session.get('count', 0)} {shown}")
+
+
+def template(request):
+    text = "{{ signed_in.name }} {{ auth_url.account }} {{ sign_out_form }}"
+    return HttpResponse(engines["django"].from_string(text).render({}, request))
+
+
+def missing(request):
+    assert current_user(request.environ)
+    return HttpResponse("none", status=404)
+
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("who", who),
+    path("open/who", who),
+    path("later", later),
+    path("open/mine", mine),
+    path("open/slow", slow),
+    path("open/admins/<int:number>", admins),
+    path("open/by-hand", by_hand),
+    path("sensitive", sensitive),
+    path("save", save),
+    path("open/saved", saved),
+    path("template", template),
+    path("missing", missing),
+]
