@@ -62,7 +62,7 @@ def test_the_suite_of_every_example_passes_against_the_wheel(site, tmp_path):
 
 
 def test_every_example_has_a_suite_and_a_line_in_the_list():
-    listed = re.findall(r"\]\((\w+)/\)", (ROOT / "examples" / "README.md").read_text("utf-8"))
+    listed = re.findall(r"\]\((\w+)/\w+\.py\)", (ROOT / "examples" / "README.md").read_text("utf-8"))
     assert sorted(listed) == [folder.name for folder in EXAMPLES]
     assert all(list(folder.glob("test_*.py")) for folder in EXAMPLES)
 
