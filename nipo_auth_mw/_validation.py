@@ -184,11 +184,14 @@ def base_url(value: object) -> str:
         example,
     )
     host = parts.hostname or ""
+    if parts.scheme == "http" and host in {"0.0.0.0", "::"}:  # noqa: S104  # nosec B104
+        raise ConfigError(name, f"{host} is where a server listens", "Write the name that users type, or localhost.")
     require(
         parts.scheme == "https" or is_loopback(host),
         name,
         f"plain http would send the passwords and cookies of {host} unencrypted over the network",
-        "Put TLS in front of the app (nginx, Caddy, a load balancer) and use https://. http is for localhost only.",
+        "Put TLS in front of the app (nginx, Caddy, a load balancer) and use https://. http is for localhost only. "
+        "To try a phone in your network, see `nipo-auth dev-cert`.",
     )
     path = parts.path.rstrip("/")
     require(not path or is_canonical_path(path), name, "has a path that is not canonical", example)
@@ -226,12 +229,13 @@ def path_rules(name: str, value: object) -> tuple[str, ...]:
     for rule in listed:
         path = rule.removesuffix("/*") if rule.endswith("/*") else rule.removesuffix("/")
         require("*" not in path, name, f"{rule!r} contains a * that is not its end", 'Write a subtree as "/static/*".')
+        require(not rule.endswith("$"), name, f"{rule!r} ends in a $", f"{rule[:-1]!r} is exactly that path already.")
         good = rule in {"/", "/*"} or is_canonical_path(path)
         require(
             good,
             name,
             f"{rule!r} is not a canonical path",
-            'Start it with "/". Use no "//", "..", "%", "?", ";" or "\\".',
+            'Start it with "/". Use no "//", "..", "%", "?", ";" or "\\". Commas separate rules in the environment.',
         )
     return listed
 

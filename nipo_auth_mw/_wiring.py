@@ -83,6 +83,8 @@ def build(
         )
     for legacy in legacy_hashers:
         _need(legacy, None, LegacyHasher, "legacy_hashers")
+    if callable(listeners):
+        raise ConfigError("listeners", "is a function", "Give a list of functions: listeners=[...].")
     for listener in listeners:
         if not callable(listener):
             raise ConfigError(
@@ -183,7 +185,7 @@ def check_schema(*stores: Any) -> None:
     """Ask each store once whether its tables exist and have this version.
 
     Raises `ConfigError` if not. A store that cannot be reached is only logged, since it may come back. So is a store
-    without tables under a command of `flask` that serves no requests: it may be the one that makes them.
+    without tables under a command that serves no requests: it may be the one that makes them.
     """
     for store in {id(store): store for store in stores if store is not None}.values():
         check = getattr(store, "check", None)

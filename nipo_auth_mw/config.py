@@ -234,6 +234,9 @@ class AuthConfig:
         plain = {f.name: f for f in fields(cls) if f.name not in policies}
         top: dict[str, Any] = {}
         nested: dict[str, dict[str, Any]] = {name: {} for name in policies}
+        for key in mapping:
+            small = key.startswith(prefix.lower()) and prefix != prefix.lower()
+            _validation.require(not small, key, "is in small letters, so it would be ignored", f"Write {key.upper()}.")
         for key in sorted(k for k in mapping if k.startswith(prefix)):
             name, value = key.removeprefix(prefix).lower(), mapping[key]
             group, _, rest = name.partition("_")

@@ -19,10 +19,11 @@ from nipo_auth_mw.cli._context import (
     stdin_option,
     user_row,
 )
+from nipo_auth_mw.cli._dev_cert import dev_cert
 from nipo_auth_mw.cli._mail import mail
 from nipo_auth_mw.cli._sessions import session
 from nipo_auth_mw.cli._users import user
-from nipo_auth_mw.errors import AccountError, AuthError, ConfigError, HashingFailed, StoreUnavailable
+from nipo_auth_mw.errors import AccountError, AuthError, ConfigError, HashingFailed, PasswordRejected, StoreUnavailable
 from nipo_auth_mw.middleware import AuthMiddleware
 
 _EXIT_REFUSED, _EXIT_CONFIG, _EXIT_OUTAGE = 1, 2, 3
@@ -49,8 +50,6 @@ _EXIT_REFUSED, _EXIT_CONFIG, _EXIT_OUTAGE = 1, 2, 3
 def cli(context: click.Context, url: str, app: str) -> None:
     """Manage the accounts of an app behind nipo_auth_mw. Settings come from NIPO_AUTH_*, as in the server, or from the
     app itself."""
-    if not url and not app:
-        raise click.UsageError("Give --store URL, or --app MODULE:NAME.")
     context.obj = Context(url, app)
 
 
@@ -63,13 +62,22 @@ def cli(context: click.Context, url: str, app: str) -> None:
 def init(context: Context, email: str, name: str, password_stdin: bool, as_json: bool) -> None:
     """Create the tables and the first administrator. Safe to run again."""
     with context.accounts(create_schema=True) as accounts:
-        if (found := accounts.find(email)) is None:
+        found = accounts.find(email)
+        if found is None and any(one.role == "admin" and one.active for one in accounts.search(limit=500)):
+            click.echo("nipo-auth: there is an administrator already; this adds another", err=True)
+        while found is None:
             password = read_password(password_stdin)
-            found = accounts.create(email=email, password=password, name=name, role="admin")
+            try:
+                found = accounts.create(email=email, password=password, name=name, role="admin")
+            except PasswordRejected as rejected:
+                if password_stdin:
+                    raise
+                # The rest is typed already, so only the password is asked for again.
+                click.echo(f"nipo-auth: {rejected}", err=True)
         show([user_row(found)], as_json, "id", "email", "role", "state", "name")
 
 
-for _command in (user, session, audit, mail, check):
+for _command in (user, session, audit, mail, check, dev_cert):
     cli.add_command(_command)
 
 

@@ -78,10 +78,14 @@ class Context:
         """
         if self.app:
             built = (self.app if isinstance(self.app, AuthMiddleware) else middleware_of(self.app))._services
-            if create_schema:
-                _create_schema(built.session_store, built.users, built.audit)
+            own = {id(store): store for store in (built.session_store, built.users, built.audit)}.values()
+            for step in ("create_schema", "check") if create_schema else ("check",):
+                for store in own:
+                    getattr(store, step, lambda: None)()
             yield built
             return
+        if not self.url:
+            raise click.UsageError("Give --store URL, or --app MODULE:NAME.")
         config = self.config(needs_secret=needs_secret)
         store = self.store()
         try:
@@ -100,14 +104,6 @@ class Context:
         """The accounts; the audit log names the command line as the actor."""
         with self.services(needs_secret=needs_secret, create_schema=create_schema) as built:
             yield Accounts(built, actor=ACTOR)
-
-
-def _create_schema(*stores: object) -> None:
-    """Create the tables of the app's own stores, as far as they are ours to create."""
-    for store in {id(store): store for store in stores}.values():
-        create = getattr(store, "create_schema", None)
-        if create is not None:
-            create()
 
 
 def _build(config: AuthConfig, store: SQLStore) -> Services:

@@ -103,7 +103,9 @@ class SQLStore(SQLAccounts, SQLStaff, SQLSessions, SQLAccountStates, SQLEmailCha
         if found < _schema.VERSION:
             problem = f"the tables have version {found}, older than {_schema.VERSION}" if found else "has no tables yet"
             # A log must not get the user and the password of the URL.
-            raise ConfigError("store", problem, f"Run: nipo-auth --store {_engines.shown(url)} init")
+            raise ConfigError(
+                "store", problem, f"Run: nipo-auth --store {_engines.shown(url)} init, in the server's environment"
+            )
 
     def now(self) -> float | None:
         """The clock of the database server, in seconds since 1970; None for an SQLite file, which has no clock."""

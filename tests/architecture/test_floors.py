@@ -34,6 +34,7 @@ DOORS = {
     "jinja2": {"_pages/renderer.py"},
     "idna": {"_mail/addresses.py"},
     "click": {"cli/"},
+    "trustme": {"cli/_dev_cert.py"},
     "limits": {"_throttle/counters.py"},
     "sqlalchemy": {"stores/"},
     "werkzeug": {"_web/", "middleware.py", "flask.py", "django.py"},
@@ -46,6 +47,7 @@ DOORS = {
 }
 LATE = {
     ("mailers/__init__.py", "nipo_auth_mw.mailers._smtp"),
+    ("cli/_dev_cert.py", "trustme"),
     ("_throttle/counters.py", "limits.errors"),
     ("_throttle/counters.py", "limits.storage"),
     ("_credentials/policy.py", "zxcvbn"),

@@ -7,12 +7,15 @@ import importlib
 import io
 import json
 import os
+import ssl
+import stat
 import subprocess
 import sys
 import time
 from typing import NamedTuple
 from unittest import mock
 
+import click
 import pytest
 import time_machine
 
@@ -88,6 +91,57 @@ def test_init_makes_the_tables_and_the_first_administrator_and_may_run_again(rea
     (user,) = json.loads(again.stdout)
     assert (user["email"], user["role"]) == ("admin@example.com", "admin")
     assert len(ready("user", "list").stdout.splitlines()) == 1
+
+
+def test_init_says_when_it_adds_another_administrator(ready):
+    done = ready("init", "--email", "other@example.com", "--password-stdin", stdin=PASSWORD)
+    assert "administrator already" in done.stderr
+    assert done.returncode == 0
+
+
+def test_init_asks_again_for_a_password_that_is_too_weak(shell, monkeypatch):
+    typed = iter(["short", "short", PASSWORD, PASSWORD])
+    monkeypatch.setattr(click.termui, "hidden_prompt_func", lambda prompt: next(typed))
+    done = shell("init", "--email", "admin@example.com")
+    assert done.returncode == 0
+    assert "too_short" in done.stderr
+    assert shell("init", "--email", "other@example.com", "--password-stdin", stdin="short").returncode == 1
+
+
+@pytest.mark.parametrize("command", [("user", "add"), ("check",), ("dev-cert",)])
+def test_help_needs_no_store(shell, command):
+    assert "Usage:" in shell(*command, "--help", NIPO_AUTH_STORE="").stdout
+
+
+def test_a_certificate_for_a_phone_is_trusted_by_its_own_authority_alone(shell, tmp_path):
+    folder = tmp_path / "certificates"
+    done = shell("dev-cert", "192.168.1.5", "reports.test", "--folder", str(folder), NIPO_AUTH_STORE="")
+    assert done.returncode == 0, done.stderr
+    assert stat.S_IMODE((folder / "server.key").stat().st_mode) == 0o600
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder / "server.pem", folder / "server.key")
+    for name, fits in (("192.168.1.5", True), ("reports.test", True), ("evil.test", False)):
+        assert handshake(server, ssl.create_default_context(cafile=folder / "ca.pem"), name) is fits
+    assert "PRIVATE KEY" not in (folder / "ca.pem").read_text()
+    again = shell("dev-cert", "192.168.1.5", "--folder", str(folder), NIPO_AUTH_STORE="")
+    assert (again.returncode, "already" in again.stderr) == (2, True)
+    wrong = shell("dev-cert", "http://x/", "--folder", str(tmp_path / "other"), NIPO_AUTH_STORE="")
+    assert (wrong.returncode, "without http://" in wrong.stderr) == (2, True)
+
+
+def handshake(server, client, name):
+    """Whether a client that asks for this name accepts the server's certificate."""
+    pipes = [ssl.MemoryBIO() for _ in range(2)]
+    ends = [client.wrap_bio(*pipes, server_hostname=name), server.wrap_bio(*reversed(pipes), server_side=True)]
+    for _ in range(4):
+        for end in ends:
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError:
+                return False
+    return True
 
 
 def test_accounts_are_added_listed_disabled_and_enabled(ready):

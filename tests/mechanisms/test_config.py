@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import argon2
@@ -330,3 +331,28 @@ def test_an_address_with_a_password_in_it_is_not_repeated():
     with pytest.raises(ConfigError) as caught:
         AuthConfig(secret_key=SECRET, base_url="https://reports:hunter22@reports.example.jp:99999")
     assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"base_url": "http://0.0.0.0:8000"}, "where a server listens"),
+        ({"base_url": "http://192.168.1.5:8000"}, "dev-cert"),
+        ({"public_paths": ["/$"]}, "'/' is exactly that path"),
+        ({"public_paths": ['["/static"]']}, "Commas separate"),
+    ],
+)
+def test_a_message_names_the_way_out(given, words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        AuthConfig(**{"secret_key": "k" * 40 + "q", "base_url": "http://localhost", **given})
+
+
+def test_a_setting_in_small_letters_is_not_ignored():
+    given = {"NIPO_AUTH_SECRET_KEY": "k" * 40 + "q", "NIPO_AUTH_BASE_URL": "http://localhost"}
+    with pytest.raises(ConfigError, match="NIPO_AUTH_PUBLIC_PATHS"):
+        AuthConfig.from_mapping({**given, "nipo_auth_public_paths": "/"})
+
+
+def test_a_listener_alone_is_not_a_list_of_them():
+    with pytest.raises(ConfigError, match=r"listeners=\["):
+        middleware(listeners=print)
