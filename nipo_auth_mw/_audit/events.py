@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from nipo_auth_mw.models import Client, Event, StoredSession, User, public_id
@@ -15,8 +16,19 @@ _LONGEST_ADDRESS = 64
 Detail = str | int | float | bool
 
 
+class EventGroup(StrEnum):
+    """What an event is about. The audit page lists the kinds by group, in this order."""
+
+    LOGIN = "login"
+    PASSWORD = "password"  # noqa: S105
+    PROFILE = "profile"
+    STAFF = "staff"
+    REFUSAL = "refusal"
+    SYSTEM = "system"
+
+
 class EventType:
-    """One kind of event, declared beside the flow that records it: `SIGNED_OUT = EventType("signed_out")`.
+    """One kind of event, declared beside the flow: `SIGNED_OUT = EventType("signed_out", EventGroup.LOGIN)`.
 
     `EventType.declared` holds all kinds by name; the audit page, the command line, the docs and the tests list them
     from there. Raises `ValueError` if a name is declared twice.
@@ -24,10 +36,11 @@ class EventType:
 
     declared: ClassVar[dict[str, EventType]] = {}
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, group: EventGroup) -> None:
         if name in self.declared:
             raise ValueError(f"the event {name!r} is declared twice")
         self.name = name
+        self.group = group
         self.declared[name] = self
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from nipo_auth_mw._audit.events import EventType, Record
+from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._audit.log import EventNotWritten
 from nipo_auth_mw._flows.password_check import Attempt, settle
 from nipo_auth_mw._services import Services
@@ -15,8 +15,8 @@ from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, StoredSession
 from nipo_auth_mw.protocols import Account
 
-SIGNED_IN = EventType("signed_in")
-NEW_DEVICE = EventType("new_device")
+SIGNED_IN = EventType("signed_in", EventGroup.LOGIN)
+NEW_DEVICE = EventType("new_device", EventGroup.LOGIN)
 
 
 @dataclass(frozen=True, slots=True)

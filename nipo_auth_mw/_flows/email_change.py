@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.email_links import EMAIL_LASTS
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused
 from nipo_auth_mw._flows.password_check import check_own_password
@@ -23,9 +23,9 @@ from nipo_auth_mw.errors import EmailRejected, EmailTaken
 from nipo_auth_mw.models import AccountState, Client, EmailChange
 from nipo_auth_mw.protocols import Account, EmailChangeStore, EmailStore
 
-EMAIL_CHANGE_REQUESTED = EventType("email_change_requested")
-EMAIL_CHANGED = EventType("email_changed")
-EMAIL_CHANGE_CANCELLED = EventType("email_change_cancelled")
+EMAIL_CHANGE_REQUESTED = EventType("email_change_requested", EventGroup.PROFILE)
+EMAIL_CHANGED = EventType("email_changed", EventGroup.PROFILE)
+EMAIL_CHANGE_CANCELLED = EventType("email_change_cancelled", EventGroup.PROFILE)
 
 CANCEL_LASTS = timedelta(days=7)
 _EXPIRED = Refused("link_expired", detail="email")

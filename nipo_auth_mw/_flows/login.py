@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._credentials.security_stamp import equivalent_hashes_with
 from nipo_auth_mw._flows.advance import Proofs, SignedIn, advance
@@ -14,7 +14,7 @@ from nipo_auth_mw.errors import HashingFailed, StoreUnavailable
 from nipo_auth_mw.models import AccountState, Client
 from nipo_auth_mw.protocols import Account
 
-REFUSED_DISABLED = EventType("refused_disabled")
+REFUSED_DISABLED = EventType("refused_disabled", EventGroup.REFUSAL)
 
 
 def sign_in(

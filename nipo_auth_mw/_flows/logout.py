@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nipo_auth_mw._audit.events import EventType, Record
+from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._audit.log import EventNotWritten
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.models import Client
 
-SIGNED_OUT = EventType("signed_out")
+SIGNED_OUT = EventType("signed_out", EventGroup.LOGIN)
 
 
 def sign_out(services: Services, session: ActiveSession, *, client: Client) -> None:

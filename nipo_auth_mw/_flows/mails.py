@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._flows.password_check import answer_lock
 from nipo_auth_mw._flows.password_reset import answer_request
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.models import QueuedMail
 
-MAIL_FAILED = EventType("mail_failed")
+MAIL_FAILED = EventType("mail_failed", EventGroup.SYSTEM)
 ACTOR = "outbox"
 
 ANSWERS: Mapping[str, Callable[[Services, QueuedMail], None]] = {"reset": answer_request, "locked": answer_lock}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused, refusal
@@ -17,7 +17,7 @@ from nipo_auth_mw.errors import PasswordRejected
 from nipo_auth_mw.models import AccountState, Client, StoredSession
 from nipo_auth_mw.protocols import Account
 
-PASSWORD_CHANGED = EventType("password_changed")
+PASSWORD_CHANGED = EventType("password_changed", EventGroup.PASSWORD)
 PASSWORD_CHANGE = Requirement(
     "password_change_required",
     "account/password",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.outcomes import BUSY, SESSION_ENDED, Refused
 from nipo_auth_mw._mail import addresses
@@ -24,10 +24,10 @@ from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, Client, QueuedMail, StoredSession
 from nipo_auth_mw.protocols import Account
 
-SIGN_IN_FAILED = EventType("sign_in_failed")
-LOCKED = EventType("locked")
-UNLOCKED = EventType("unlocked")
-LIMITED = EventType("limited")
+SIGN_IN_FAILED = EventType("sign_in_failed", EventGroup.LOGIN)
+LOCKED = EventType("locked", EventGroup.REFUSAL)
+UNLOCKED = EventType("unlocked", EventGroup.REFUSAL)
+LIMITED = EventType("limited", EventGroup.REFUSAL)
 
 _WAIT = 2.0
 

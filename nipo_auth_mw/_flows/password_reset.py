@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.email_links import OpenedLink
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.account_state import change_account_state
@@ -19,9 +19,9 @@ from nipo_auth_mw.errors import EmailRejected, PasswordRejected
 from nipo_auth_mw.models import AccountState, Client, QueuedMail
 from nipo_auth_mw.protocols import Account
 
-PASSWORD_RESET_REQUESTED = EventType("password_reset_requested")
-PASSWORD_RESET = EventType("password_reset")
-LINK_REFUSED = EventType("link_refused")
+PASSWORD_RESET_REQUESTED = EventType("password_reset_requested", EventGroup.PASSWORD)
+PASSWORD_RESET = EventType("password_reset", EventGroup.PASSWORD)
+LINK_REFUSED = EventType("link_refused", EventGroup.REFUSAL)
 
 _EXPIRED = Refused("link_expired")
 

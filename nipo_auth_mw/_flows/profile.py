@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused, refusal
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
@@ -12,7 +12,7 @@ from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import EmailRejected
 from nipo_auth_mw.models import AccountState, Client
 
-PROFILE_CHANGED = EventType("profile_changed")
+PROFILE_CHANGED = EventType("profile_changed", EventGroup.PROFILE)
 
 
 def change_profile(

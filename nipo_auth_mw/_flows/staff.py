@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from nipo_auth_mw._audit.events import EventType, Record
+from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._flows.account_state import change_account_state, remove_attributes
 from nipo_auth_mw._flows.email_change import EMAIL_CHANGED
 from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
@@ -21,11 +21,11 @@ from nipo_auth_mw.errors import NoSuchAccount, NotOneself, NotSupported, StoreUn
 from nipo_auth_mw.models import AccountState, Client, User
 from nipo_auth_mw.protocols import Account
 
-ACCOUNT_CREATED = EventType("account_created")
-ACCOUNT_ENABLED = EventType("account_enabled")
-ACCOUNT_DISABLED = EventType("account_disabled")
-ACCOUNT_DELETED = EventType("account_deleted")
-ROLE_CHANGED = EventType("role_changed")
+ACCOUNT_CREATED = EventType("account_created", EventGroup.STAFF)
+ACCOUNT_ENABLED = EventType("account_enabled", EventGroup.STAFF)
+ACCOUNT_DISABLED = EventType("account_disabled", EventGroup.STAFF)
+ACCOUNT_DELETED = EventType("account_deleted", EventGroup.STAFF)
+ROLE_CHANGED = EventType("role_changed", EventGroup.STAFF)
 
 CHANGE_WITHIN = timedelta(days=7)
 """How long a temporary password works (ASVS 5 6.4.1)."""

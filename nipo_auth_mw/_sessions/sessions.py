@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from nipo_auth_mw._audit.events import EventType, Record, one_line
+from nipo_auth_mw._audit.events import EventGroup, EventType, Record, one_line
 from nipo_auth_mw._audit.log import EventLog
 from nipo_auth_mw._credentials.security_stamp import SecurityStamps
 from nipo_auth_mw._credentials.tokens import SignedTokens
@@ -25,8 +25,8 @@ from nipo_auth_mw.config import SessionPolicy
 from nipo_auth_mw.models import AccountState, Client, Session, StoredSession, User
 from nipo_auth_mw.protocols import Account, JoinedSessionStore, SessionStore, SurplusSessions, UserStore
 
-SESSION_ENDED = EventType("session_ended")
-SESSION_EXPIRED = EventType("session_expired")
+SESSION_ENDED = EventType("session_ended", EventGroup.LOGIN)
+SESSION_EXPIRED = EventType("session_expired", EventGroup.LOGIN)
 
 MAX_PER_ACCOUNT = 100
 _SEND_AGAIN = 30 * 86400

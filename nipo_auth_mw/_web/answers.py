@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
@@ -220,9 +220,9 @@ class Answers:
         return self._pages.problem(request.language, refused.code, text, retry_after=refused.retry_after, **values)
 
     def download(self, parts: Iterable[bytes], content_type: str, name: str) -> Response:
-        """A file for the browser to save, sent while it is made."""
+        """A file for the browser to save, sent while it is made. A name beyond ASCII is spelt as in RFC 6266."""
         response = _with_headers(Response(parts, content_type=content_type))
-        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name)}"
         return response
 
     def file(self, data: bytes, content_type: str) -> Response:

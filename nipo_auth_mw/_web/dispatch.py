@@ -6,7 +6,7 @@ import logging
 
 from werkzeug.wrappers import Response
 
-from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
@@ -21,8 +21,8 @@ from nipo_auth_mw._web.routes import Route
 from nipo_auth_mw.errors import DatabaseUnavailable
 from nipo_auth_mw.models import User
 
-CROSS_SITE_REFUSED = EventType("cross_site_refused")
-NOT_ALLOWED = EventType("not_allowed")
+CROSS_SITE_REFUSED = EventType("cross_site_refused", EventGroup.REFUSAL)
+NOT_ALLOWED = EventType("not_allowed", EventGroup.REFUSAL)
 
 _log = logging.getLogger("nipo_auth_mw")
 _UNAVAILABLE_FOR = 5

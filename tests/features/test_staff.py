@@ -255,7 +255,7 @@ def test_deleting_asks_once_frees_the_address_and_keeps_the_history(auth: Any, b
     assert seen(tanaka) == ""
     boss.get(f"/-/auth/staff/{user.id}", status=404)
     assert person(auth).id != user.id
-    assert "Signed in" in boss.get("/-/auth/audit?event=signed_in").text
+    assert "Sign-in" in boss.get("/-/auth/audit?event=signed_in").text
     assert any(row.user_id == user.id for row in events(auth, "signed_in"))
 
 

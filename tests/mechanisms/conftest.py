@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import nipo_auth_mw
-from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._audit.events import EventGroup, EventType
+from nipo_auth_mw._flows.audit import Subjects
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.staff import Person
@@ -20,8 +21,9 @@ from nipo_auth_mw._flows.staff_bulk import Line
 from nipo_auth_mw._pages.renderer import Problem, Renderer
 from nipo_auth_mw._web.problems import PROBLEMS, text_of
 from nipo_auth_mw._web.requirements import REQUIREMENTS
+from nipo_auth_mw._web.views.audit import Row
 from nipo_auth_mw.config import AuthConfig
-from nipo_auth_mw.models import EmailChange, Event, Session, StoredSession, User
+from nipo_auth_mw.models import Account, EmailChange, Event, Session, StoredSession, User
 
 NOW = 1795470000.0
 WINDOWS = (
@@ -134,8 +136,13 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "changed": replace(user, id="18"),
         "self_id": "17",
         "names": {"17": text},
-        "kinds": EVENTS,
-        "given": {"email": text, "event": "", "from": "", "to": ""},
+        "given": {"q": text, "event": "", "from": "", "to": ""},
+        "days": [(text, [Row(event, "04:59:03", text, text) for event in events])],
+        "subjects": Subjects(people=(Account("17", text, None, True, text, "staff"),), more=True),
+        "groups": [(group, EVENTS) for group in EventGroup],
+        "shortcuts": [("today", "2026-11-26", "2026-11-26", True)],
+        "count": 200,
+        "many": True,
         "zone": "Asia/Tokyo",
         "person": Person(replace(user, id="18"), text, True, True),
         "lines": [Line(text, user), Line(text, code="email_taken")],

@@ -1,21 +1,21 @@
-"""The audit log for administrators: a page and a file."""
+"""The audit log for administrators: a page by days, and a file."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator
-from datetime import date
-from typing import Any
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
 
 from werkzeug.wrappers import Response
 
-from nipo_auth_mw._audit.csv_cells import harmless
-from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._flows import audit
 from nipo_auth_mw._flows.audit import AuditFilter
-from nipo_auth_mw._pages.user_agents import describe
+from nipo_auth_mw._web import audit_csv
+from nipo_auth_mw._web.audit_texts import actor, day_name, what
 from nipo_auth_mw._web.body import BadRequest
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
@@ -24,106 +24,127 @@ from nipo_auth_mw.listeners import EventData, event_data
 from nipo_auth_mw.models import Event
 
 _A_PAGE = 50
-_COLUMNS = (
-    "time",
-    "event",
-    "user_id",
-    "email",
-    "actor",
-    "session",
-    "client_address",
-    "device",
-    "user_agent",
-    "details",
-)
-_FILTERS = ("email", "event", "from", "to")
+_COUNTED = 200
+_FILTERS = ("q", "event", "from", "to")
+_DAY = re.compile("([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})")
 
 
-@takes("email", "event", "from", "to", "after", gives={"events": list[EventData], "after": str | None})
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the page."""
+
+    event: Event
+    clock: str
+    what: str
+    actor: str
+
+
+@takes("q", "event", "from", "to", "after", gives={"events": list[EventData], "after": str | None, "count": int | None})
 def show(web: WebContext, request: Request) -> Response:
-    """Show the newest events that the filters let through, page by page."""
+    """Show the newest events that the filters let through, page by page.
+
+    The first page counts the events, at most 200 of them: more tell a reader no more.
+    """
     given = _given(request)
-    after = request.query.get("after", "")
-    found = audit.page(web.services, _filter(given), after=after, limit=_A_PAGE + 1)
+    wanted, after = _filter(given), request.query.get("after", "")
+    of = audit.subjects(web.services, wanted.q)
+    found = audit.page(web.services, wanted, of, after=after, limit=(_A_PAGE if after else _COUNTED) + 1)
     events, last = found[:_A_PAGE], found[_A_PAGE - 1].position if len(found) > _A_PAGE else ""
     if request.wants_json:
-        return web.answers.data({"events": [event_data(event) for event in events], "after": last or None})
+        count = None if after or len(found) > _COUNTED else len(found)
+        return web.answers.data({"events": [event_data(one) for one in events], "after": last or None, "count": count})
+    names = audit.names(web.services, [one for event in events for one in (event.user_id, event.actor)])
     return web.answers.page(
         request,
         "audit.html",
-        events=events,
-        names=audit.names(web.services, events),
-        kinds=tuple(EventType.declared),
+        days=_days(web, request.language, events, names),
+        names=names,
+        subjects=of,
+        groups=_groups(),
         given=given,
+        shortcuts=_shortcuts(datetime.now(web.config.zone).date(), given),
+        count=None if after else min(len(found), _COUNTED),
+        many=len(found) > _COUNTED,
         after=after,
         last=last,
         zone=web.config.timezone,
     )
 
 
-@takes("email", "event", "from", "to")
+@takes("q", "event", "from", "to")
 def download(web: WebContext, request: Request) -> Response:
     """Send all events that the filters let through as CSV, while they are read."""
-    lines = _lines(web, request, audit.everything(web.services, _filter(_given(request)), reader=request.signed_in))
-    # The first batch is read before the status is sent, so that an outage is answered with 503.
-    first = next(lines)
-    return web.answers.download(_after(first, lines), "text/csv; charset=utf-8", "audit.csv")
+    given = _given(request)
+    events = audit.everything(web.services, _filter(given), reader=request.signed_in)
+    days = "_".join(given[name] for name in ("from", "to") if given[name])
+    name = "_".join(filter(None, [web.pages.text(request.language, "audit.file"), days])) + ".csv"
+    return web.answers.download(audit_csv.pieces(web, request.language, events), "text/csv; charset=utf-8", name)
 
 
 def _given(request: Request) -> dict[str, str]:
-    """The filters as they were typed, cut to the length of an address."""
-    return {name: request.query.get(name, "").strip()[:254] for name in _FILTERS}
+    """The filters as they were typed, cut to the length of an address. Days are ISO 8601, the earlier one first.
+
+    Raises `BadRequest` for a text that is no day.
+    """
+    given = {name: request.query.get(name, "").strip()[:254] for name in _FILTERS}
+    first, last = _day(given["from"]), _day(given["to"])
+    if first and last and first > last:
+        first, last = last, first
+    return given | {"from": first.isoformat() if first else "", "to": last.isoformat() if last else ""}
 
 
-def _filter(given: dict[str, str]) -> AuditFilter:
-    """The filter for the flow. Raises `BadRequest` for an unknown event or a text that is not a day."""
+def _filter(given: Mapping[str, str]) -> AuditFilter:
+    """The filter for the flow. Raises `BadRequest` for an unknown event."""
     if given["event"] and given["event"] not in EventType.declared:
         raise BadRequest("bad_filter")
-    return AuditFilter(given["email"], given["event"], _day(given["from"]), _day(given["to"]))
+    return AuditFilter(given["q"], given["event"], _day(given["from"]), _day(given["to"]))
 
 
 def _day(text: str) -> date | None:
-    """The day in ISO 8601, None for an empty text. Raises `BadRequest`."""
+    """The day, such as 2026-04-01 or 2026/4/1 in any width, None for an empty text. Raises `BadRequest`."""
+    if not text:
+        return None
+    found = _DAY.fullmatch(unicodedata.normalize("NFKC", text))
     try:
-        return date.fromisoformat(text) if text else None
+        if found:
+            return date(*map(int, found.groups()))
     except ValueError:
-        raise BadRequest("bad_filter") from None
+        pass
+    raise BadRequest("bad_filter")
 
 
-def _after(first: str, rest: Iterator[str]) -> Iterator[bytes]:
-    """The bytes of the file. It begins with a byte order mark, else a spreadsheet does not read it as UTF-8."""
-    yield b"\xef\xbb\xbf" + first.encode()
-    for text in rest:
-        yield text.encode("utf-8", "replace")
+def _groups() -> list[tuple[EventGroup, list[str]]]:
+    """The kinds of events by group."""
+    kinds = EventType.declared.values()
+    return [(group, [kind.name for kind in kinds if kind.group is group]) for group in EventGroup]
 
 
-def _lines(web: WebContext, request: Request, events: Iterator[Event]) -> Iterator[str]:
-    """The CSV in pieces of a hundred events, with headings in the request's language."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow([web.pages.text(request.language, f"audit.{name}") for name in _COLUMNS])
-    for number, event in enumerate(events, 1):
-        writer.writerow([harmless(cell) for cell in _cells(web, request, event)])
-        if number % 100 == 1:
-            yield _taken(out)
-    yield _taken(out)
-
-
-def _cells(web: WebContext, request: Request, event: Event) -> list[str]:
-    """The cells of one event, with its time in the configured time zone."""
-    facts: dict[str, Any] = {
-        **event_data(event),
-        "time": event.time.astimezone(web.config.zone).isoformat(timespec="seconds"),
-        "event": web.pages.catalogues.name(request.language, "event", event.event),
-        "device": describe(event.user_agent),
-        "details": json.dumps(dict(event.details), ensure_ascii=False) if event.details else "",
+def _shortcuts(today: date, given: Mapping[str, str]) -> list[tuple[str, str, str, bool]]:
+    """The name, the first and the last day of each shortcut, and whether it is the one that was followed."""
+    monday = today - timedelta(days=today.weekday())
+    days = {
+        "today": (today, today),
+        "yesterday": (today - timedelta(days=1),) * 2,
+        "last_friday": (monday - timedelta(days=3),) * 2,
+        "this_month": (today.replace(day=1), today),
     }
-    return [str(facts[name] or "") for name in _COLUMNS]
+    spelt = [(name, first.isoformat(), last.isoformat()) for name, (first, last) in days.items()]
+    return [(*one, one[1:] == (given["from"], given["to"])) for one in spelt]
 
 
-def _taken(out: io.StringIO) -> str:
-    """The text that was written to the buffer since the last call."""
-    text = out.getvalue()
-    out.seek(0)
-    out.truncate()
-    return text
+def _days(
+    web: WebContext, language: str, events: Sequence[Event], names: Mapping[str, str]
+) -> list[tuple[str, list[Row]]]:
+    """The rows by day in the configured time zone, each day under its heading."""
+    zone, this_year = web.config.zone, datetime.now(web.config.zone).year
+    days = groupby(events, lambda event: event.time.astimezone(zone).date())
+    return [
+        (day_name(web, language, day, this_year), [_row(web, language, event, names) for event in found])
+        for day, found in days
+    ]
+
+
+def _row(web: WebContext, language: str, event: Event, names: Mapping[str, str]) -> Row:
+    """The line of one event."""
+    clock = event.time.astimezone(web.config.zone).strftime("%H:%M:%S")
+    return Row(event, clock, what(web, language, event), actor(web, language, event, names))

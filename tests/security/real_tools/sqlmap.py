@@ -38,7 +38,7 @@ AIMS = [
     Aim("/-/auth/staff/{member}/profile", "name,memo,notify_email", "name=a&memo=a&notify_email=", signed_in=True),
     Aim("/-/auth/staff/{member}/role", "role", "role=staff", signed_in=True),
     Aim("/-/auth/account/sessions/end", "session", "session=000000000000", signed_in=True),
-    Aim("/-/auth/audit?email=kanri@example.com&from=&after=0", "email,from,after", signed_in=True),
+    Aim("/-/auth/audit?q=kanri@example.com&from=&after=0", "q,from,after", signed_in=True),
 ]
 
 
