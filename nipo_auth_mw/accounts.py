@@ -95,6 +95,10 @@ class Accounts:
         """Set the role, from the next request on. `admin` opens the staff pages; any other name is the host app's."""
         staff.set_role(self._services, user_id, role, actor=Actor(self._actor))
 
+    def set_name(self, user_id: str, name: str) -> None:
+        """Set the name that pages show, up to 100 characters; "" removes it."""
+        staff.change_profile(self._services, user_id, name=name, memo=None, notify_email=None, actor=Actor(self._actor))
+
     def delete(self, user_id: str) -> None:
         """Delete the account and free its address. Its events stay in the audit log."""
         staff.delete_account(self._services, user_id, actor=Actor(self._actor))

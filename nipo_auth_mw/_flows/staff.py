@@ -17,7 +17,7 @@ from nipo_auth_mw._flows.revocation import end_everything, lift_lock, lift_lock_
 from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, directory_of, keep_an_admin, still_allowed, too_many_mails
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.errors import NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
+from nipo_auth_mw.errors import EmailTaken, NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
 from nipo_auth_mw.models import AccountState, Client, User
 from nipo_auth_mw.protocols import Account
 
@@ -91,6 +91,17 @@ def create_account(
         )
         record(ACCOUNT_CREATED, subject=account, **_by(actor), role=role)
     return user_of(services, account)
+
+
+def check_new_account(services: Services, email: str, password_hash: str | None) -> str | None:
+    """Check what `create_account` would refuse about an address and a hash. Returns the hash to store. Writes nothing.
+
+    Raises `EmailRejected`, `EmailTaken`, `HashRejected`.
+    """
+    address = addresses.accepted(email)
+    if services.users.find_by_email(address) is not None:
+        raise EmailTaken("another account has this address")
+    return services.hashing.accepted(password_hash)
 
 
 def set_password(

@@ -19,7 +19,7 @@ from nipo_auth_mw._mail.delivery import LEASE, Delivery, Overtaken
 from nipo_auth_mw._runtime.per_process import PerProcess
 from nipo_auth_mw._runtime.periodic import PeriodicJob
 from nipo_auth_mw._runtime.worker import Worker
-from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.errors import MailerError, StoreUnavailable
 from nipo_auth_mw.mailers._memory import MemoryMailer
 from nipo_auth_mw.models import Message, QueuedMail
 from nipo_auth_mw.protocols import Mailer, OutboxStore
@@ -89,6 +89,17 @@ class Outbox:
     def sends(self) -> bool:
         """Whether there is a mailer."""
         return self._mailer is not None
+
+    def send_now(self, message: Message) -> None:
+        """Hand one mail to the mailer, past the queue. Raises `MailerError`, also for another failure of the mailer."""
+        if self._mailer is None:
+            raise MailerError("there is no mailer", permanent=True)
+        try:
+            self._mailer.send(message)
+        except MailerError:
+            raise
+        except Exception as problem:
+            raise MailerError(f"the mailer failed ({type(problem).__name__})") from None
 
     @property
     def sender(self) -> str:

@@ -23,6 +23,7 @@ from nipo_auth_mw.cli._dev_cert import dev_cert
 from nipo_auth_mw.cli._i18n import i18n
 from nipo_auth_mw.cli._mail import mail
 from nipo_auth_mw.cli._sessions import session
+from nipo_auth_mw.cli._store import store
 from nipo_auth_mw.cli._users import user
 from nipo_auth_mw.errors import AccountError, AuthError, ConfigError, HashingFailed, PasswordRejected, StoreUnavailable
 from nipo_auth_mw.middleware import AuthMiddleware
@@ -78,7 +79,7 @@ def init(context: Context, email: str, name: str, password_stdin: bool, as_json:
         show([user_row(found)], as_json, "id", "email", "role", "state", "name")
 
 
-for _command in (user, session, audit, mail, check, dev_cert, i18n):
+for _command in (user, session, audit, mail, store, check, dev_cert, i18n):
     cli.add_command(_command)
 
 

@@ -44,12 +44,7 @@ class Context:
 
     def store(self) -> SQLStore:
         """Open the store. Raises `ConfigError` for a relative path of an SQLite file."""
-        if self.url.startswith("sqlite:") and not self.url.startswith("sqlite:////"):
-            hint = "Write sqlite:////absolute/path/auth.db, with four slashes."
-            raise ConfigError(
-                "--store", "is a relative path, which the server and this shell may resolve to two files", hint
-            )
-        return SQLStore(self.url)
+        return sql_store_at(self.url, "--store")
 
     def config(self, *, needs_secret: bool = False) -> AuthConfig:
         """The server's settings.
@@ -89,7 +84,7 @@ class Context:
         config = self.config(needs_secret=needs_secret)
         store = self.store()
         try:
-            built = _build(config, store)
+            built = services_over(config, store)
             if needs_secret and writes:
                 _refuse_another_secret(built, store)
             if create_schema:
@@ -106,7 +101,16 @@ class Context:
             yield Accounts(built, actor=ACTOR)
 
 
-def _build(config: AuthConfig, store: SQLStore) -> Services:
+def sql_store_at(url: str, option: str) -> SQLStore:
+    """The store at the URL of an option. Raises `ConfigError` for a relative path of an SQLite file."""
+    if url.startswith("sqlite:") and not url.startswith("sqlite:////"):
+        hint = "Write sqlite:////absolute/path/auth.db, with four slashes."
+        problem = "is a relative path, which the server and this shell may resolve to two files"
+        raise ConfigError(option, problem, hint)
+    return SQLStore(url)
+
+
+def services_over(config: AuthConfig, store: SQLStore) -> Services:
     """The services over this store. Asks the store for nothing."""
     return _wiring.build(
         config,

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
+from nipo_auth_mw._mail.addresses import accepted
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.cli._context import Context, json_option, show, show_one
-from nipo_auth_mw.errors import ConfigError
-from nipo_auth_mw.models import QueuedMail
+from nipo_auth_mw.errors import ConfigError, MailerError
+from nipo_auth_mw.models import Message, QueuedMail
 
 _COLUMNS = ("key", "state", "kind", "to", "queued_at", "tries", "reason")
 _AT_ONCE = 1000
@@ -68,6 +69,24 @@ def send(context: Context, loop: bool, as_json: bool) -> None:
         left = {state: services.outbox.rows.count_mails(state) for state in ("asked", "waiting", "failed")}
         waiting = left["asked"] + left["waiting"]
         show_one(left, as_json, f"mails waiting: {waiting}, given up: {left['failed']}")
+
+
+@mail.command()
+@click.argument("address")
+@json_option
+@click.pass_obj
+def test(context: Context, address: str, as_json: bool) -> None:
+    """Send one mail to ADDRESS now, by the mailer of --app, and say what the mail server answered."""
+    with context.services() as services:
+        if not services.outbox.sends:
+            raise ConfigError("--app", "is missing, or the app has no mailer", "Give --app reports:app.")
+        site = services.config.site_name or services.config.base_url
+        text = f"This mail shows that {site} can send mails. It was asked for with `nipo-auth mail test`.\n"
+        try:
+            services.outbox.send_now(Message(accepted(address), f"[{site}] Test", text))
+        except MailerError as problem:
+            raise click.ClickException(f"the mail server did not take the mail: {problem}") from None
+        show_one({"sent": address}, as_json, f"the mail server took a mail to {address}; look into the mailbox")
 
 
 @mail.command()

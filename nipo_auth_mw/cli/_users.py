@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import click
 
-from nipo_auth_mw.cli._context import Context, find, json_option, read_password, show, show_one, stdin_option, user_row
+from nipo_auth_mw.accounts import Accounts
+from nipo_auth_mw.cli._context import (
+    ACTOR,
+    Context,
+    find,
+    json_option,
+    read_password,
+    show,
+    show_one,
+    stdin_option,
+    user_row,
+)
+from nipo_auth_mw.cli._import import import_
+from nipo_auth_mw.errors import UnknownRole
 from nipo_auth_mw.models import User
 
 _COLUMNS = ("id", "email", "role", "state", "name")
@@ -119,3 +132,48 @@ def unlock(context: Context, who: str, as_json: bool) -> None:
         found = find(accounts, who)
         accounts.unlock(found.id)
         show_one({"id": found.id, "unlocked": True}, as_json)
+
+
+@user.command()
+@click.argument("who", metavar="ACCOUNT")
+@click.argument("role")
+@json_option
+@click.pass_obj
+def role(context: Context, who: str, role: str, as_json: bool) -> None:
+    """Give the account another ROLE, one of the setting `roles`."""
+    with context.services() as services:
+        if role not in services.config.roles:
+            raise UnknownRole(f"{role!r} is not among {', '.join(services.config.roles)}")
+        accounts = Accounts(services, actor=ACTOR)
+        found = find(accounts, who)
+        accounts.set_role(found.id, role)
+        show_one({"id": found.id, "role": role}, as_json)
+
+
+@user.command()
+@click.argument("who", metavar="ACCOUNT")
+@click.argument("address")
+@json_option
+@click.pass_obj
+def email(context: Context, who: str, address: str, as_json: bool) -> None:
+    """Change the address of sign-in to ADDRESS. Every session of the account ends, and its owner is told."""
+    with context.accounts() as accounts:
+        found = find(accounts, who)
+        accounts.change_email(found.id, address)
+        show_one({"id": found.id, "email": accounts.get(found.id).email}, as_json)  # type: ignore[union-attr]
+
+
+@user.command()
+@click.argument("who", metavar="ACCOUNT")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def name(context: Context, who: str, name: str, as_json: bool) -> None:
+    """Change the NAME that pages show."""
+    with context.accounts() as accounts:
+        found = find(accounts, who)
+        accounts.set_name(found.id, name)
+        show_one({"id": found.id, "name": name}, as_json)
+
+
+user.add_command(import_)
