@@ -291,9 +291,9 @@ def test_a_test_mail_goes_out_at_once_or_says_why_not(capsys: Any) -> None:
         app = middleware(mailer=given)
         with pytest.raises(SystemExit) as end:
             cli.commands["mail"].main(["test", "ops@example.com"], obj=Context("", app))
-        said = "".join(capsys.readouterr())
-        assert ((end.value.code or 0), told in said) == (code, True), said
-        assert "secret" not in said
+        printed = "".join(capsys.readouterr())
+        assert ((end.value.code or 0), told in printed) == (code, True), printed
+        assert "secret" not in printed
     (message,) = mailer.outbox
     assert (message.to, "mail test" in message.text) == ("ops@example.com", True)
 

@@ -27,6 +27,9 @@ ARGUMENTS = {
     ("user", "disable"): [WHO],
     ("user", "enable"): [WHO],
     ("user", "unlock"): [WHO],
+    ("user", "name"): [WHO, NAME],
+    ("user", "role"): [WHO, "staff"],
+    ("user", "import"): ["{folder}/people{run}.csv"],
     ("session", "list"): [WHO],
     ("session", "end"): [WHO, "--all"],
     ("session", "sweep"): [],
@@ -38,7 +41,11 @@ ARGUMENTS = {
     ("mail", "drop"): ["--all"],
     ("mail", "send"): [],
     ("i18n", "init"): ["fr"],
+    ("mail", "test"): [WHO],
+    ("store", "copy"): ["--to", "sqlite:///{folder}/copy{run}.db"],
+    ("store", "backup"): ["{folder}/backup{run}.db"],
     ("user", "delete"): [WHO, "--yes"],
+    ("user", "email"): ["1", "second@example.com"],
 }
 ONCE = {("user", "add"), ("user", "delete"), ("i18n", "init")}
 ENCODINGS = ["ascii", "latin-1", "cp932", "cp1252", "utf-8"]
@@ -83,9 +90,11 @@ def test_every_command_bears_a_terminal_that_cannot_print_a_name(tmp_path, monke
     store = f"sqlite:///{tmp_path / 'auth.db'}"
     for command in tried:
         for more in ([], ["--json"]) if command not in ONCE else ([],):
-            code, out, err = run(store, encoding, *command, *ARGUMENTS[command], *more)
+            given = [one.format(folder=tmp_path, run=len(more)) for one in ARGUMENTS[command]]
+            (tmp_path / f"people{len(more)}.csv").write_text(f"email,name\np{len(more)}@example.com,{NAME}\n", "utf-8")
+            code, out, err = run(store, encoding, *command, *given, *more)
             # `check` finds that base_url is not set in this shell, and `mail send` no mailer.
-            assert code == {("check",): 1, ("mail", "send"): 2}.get(command, 0), (command, err)
+            assert code == {("check",): 1, ("mail", "send"): 2, ("mail", "test"): 2}.get(command, 0), (command, err)
             assert "Traceback" not in err
             if more and command == ("user", "list"):
                 assert json.loads(out)[0]["name"] == NAME, "JSON has escapes of its own"
