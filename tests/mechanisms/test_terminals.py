@@ -105,7 +105,8 @@ def test_every_command_bears_a_terminal_that_cannot_print_a_name(tmp_path, monke
 
 
 def test_every_command_was_tried():
-    assert set(commands(cli)) == set(ARGUMENTS)
+    # `dev-cert` prints file names alone, and calls openssl.
+    assert set(commands(cli)) - {("dev-cert",)} == set(ARGUMENTS)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

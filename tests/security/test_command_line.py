@@ -36,7 +36,7 @@ ARGUMENTS: dict[str, list[str]] = {
 }
 READS = {"user list", "session list", "audit list", "audit export", "audit verify", "check", "mail list"}
 READS |= {"store copy", "store backup"}  # which write elsewhere
-STORELESS = {"dev-cert"}
+STORELESS = {"dev-cert", "i18n init"}
 
 
 def verbs(group: click.Group = cli, before: str = "") -> Iterator[str]:
