@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nipo_auth_mw import AuthConfig
-from nipo_auth_mw._flows.help import facts
+from nipo_auth_mw._flows.help import ADMIN_TOPICS, facts
 from nipo_auth_mw._pages.catalogues import Catalogues
 from nipo_auth_mw._web.views.help import topics
 
@@ -16,7 +16,9 @@ def page(language: str) -> str:
     """The help page of one language as Markdown, with the default settings."""
     texts = Catalogues([language])
     lines = [f"# {texts.text(language, 'help.title')}"]
-    for question, blocks in topics(texts, language, facts(DEFAULTS, "")):
+    ask, given = texts.text(language, "ask.user"), facts(DEFAULTS, "")
+    told = topics(texts, language, given, ask)
+    for _, question, blocks in [*told, *topics(texts, language, given, ask, ADMIN_TOPICS)]:
         lines += ["", f"## {question}"]
         for kind, entries in blocks:
             lines += ["", *(f"* {entry}" if kind == "list" else entry for entry in entries)]

@@ -24,6 +24,7 @@ from nipo_auth_mw._runtime.commands import only_administers
 from nipo_auth_mw._runtime.periodic import PeriodicJob
 from nipo_auth_mw._runtime.worker import Worker
 from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.endings import Endings
 from nipo_auth_mw._sessions.known_devices import KnownDevices
 from nipo_auth_mw._sessions.sessions import Sessions
 from nipo_auth_mw._throttle.client_limit import ClientLimit
@@ -125,6 +126,8 @@ def build(
     outbox = Outbox(mailer, kept, worker, composer.compose, realm=config.realm)
     log = EventLog(audit_log, listeners, [outbox, users, session_store], keyed("mask"), seals, then)
     same: object = account_states
+    lockout = Lockout(config.lockout, counters, names)
+    endings = Endings(counters, keyed("session ending"), worker, in_store=lockout.in_store)
     return Services(
         config=config,
         users=users,
@@ -135,10 +138,10 @@ def build(
         session_store=session_store,
         account_states=account_states,
         audit=audit_log,
-        sessions=Sessions(config.session, session_store, users, signed("session"), stamps, log, worker),
+        sessions=Sessions(config.session, session_store, users, signed("session"), stamps, log, worker, endings),
         known_devices=KnownDevices(signed("device"), SecurityStamps(keyed("device stamp")), keyed("device mark")),
         counters=counters,
-        lockout=Lockout(config.lockout, counters, names),
+        lockout=lockout,
         client_limit=ClientLimit(config.lockout, counters, names),
         quotas=Quotas(counters, names),
         hashing=PasswordHashing(hasher, users, legacy_hashers),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nipo_auth_mw._flows import email_change
+from nipo_auth_mw._flows.advance import NEW_DEVICE, SIGNED_IN
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.models import Event, Session
@@ -15,17 +16,23 @@ _RECENT = 20
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The user's sessions, the latest first, and the newest events of the account."""
+    """The user's sessions, the latest first, and the newest events of the account. `pending` is the change of address
+    that waits for its confirmation."""
 
     sessions: Sequence[Session]
     events: Sequence[Event]
     can_change_email: bool
+    pending: email_change.Pending | None
 
 
 def overview(services: Services, session: ActiveSession) -> Overview:
     """What the account page shows. Raises `StoreUnavailable`."""
+    found = services.audit.events(user_id=session.user.id, limit=_RECENT)
+    # A sign-in on a new device is recorded as both.
+    new = {event.session for event in found if event.event == NEW_DEVICE.name}
     return Overview(
         sessions=[Session(stored) for stored in services.sessions.of(session.user.id)],
-        events=services.audit.events(user_id=session.user.id, limit=_RECENT),
+        events=[event for event in found if event.event != SIGNED_IN.name or event.session not in new],
         can_change_email=email_change.offered(services),
+        pending=email_change.pending(services, session),
     )

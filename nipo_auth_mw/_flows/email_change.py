@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
@@ -38,6 +39,32 @@ class _Spent(Exception):
 class _DecidedElsewhere(Exception):
     """The user's own changes did not lead to the present address, or the account is disabled: an administrator or the
     host app has decided otherwise since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A change that waits for its confirmation until this time (UTC)."""
+
+    email: str
+    until: datetime
+
+
+def pending(services: Services, session: ActiveSession) -> Pending | None:
+    """The newest change of address that the user can still confirm. It may be void by a change of the password since.
+
+    The same whether another account has the address or not.
+    """
+    if services.email_changes is None:
+        return None
+    changes = [
+        change
+        for change in services.email_changes.email_changes_of(session.user.id)
+        if change.confirmed_at is None and change.old_email == session.user.email
+    ]
+    newest = max(changes, key=lambda change: change.requested_at, default=None)
+    if newest is None or newest.requested_at + EMAIL_LASTS.total_seconds() <= time.time():
+        return None
+    return Pending(newest.new_email, datetime.fromtimestamp(newest.requested_at, UTC) + EMAIL_LASTS)
 
 
 def offered(services: Services) -> bool:

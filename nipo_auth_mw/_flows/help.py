@@ -13,12 +13,23 @@ TOPICS = (
     "again",
     "mail",
     "disabled",
+    "unknown",
     "phone",
     "address",
     "identifier",
     "shared",
     "audit",
 )
+ADMIN_TOPICS = (
+    "admin_password",
+    "admin_locked",
+    "admin_lost",
+    "admin_leaver",
+    "admin_disabled",
+    "admin_audit",
+    "admin_only",
+)
+"""The questions of administrators."""
 
 
 @dataclass(frozen=True, slots=True)

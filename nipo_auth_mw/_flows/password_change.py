@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused, refusal
-from nipo_auth_mw._flows.password_check import Attempt, check_own_password
+from nipo_auth_mw._flows.password_check import Attempt, attempt_of, check_own_password
 from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._flows.revocation import end_everything
 from nipo_auth_mw._services import Services
@@ -25,6 +26,7 @@ PASSWORD_CHANGE = Requirement(
 )
 """The user has to change a temporary password first (ASVS 5 6.4.1)."""
 _AN_HOUR = 4
+_WAIT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +57,20 @@ def change_password(
 ) -> Changed | Refused:
     """Check the present password, set the new one, end every other session and renew this one.
 
-    Links in mails become void, and `PASSWORD_CHANGE` is satisfied. The owner is told, and an account changes its
-    password four times an hour at most. Requiring the present password stops an attacker at
-    an unlocked browser (ASVS 5 6.2.2, 6.2.3, 7.4.3). Raises `StoreUnavailable`: then nothing has changed.
+    A user who has just signed in with a temporary password is not asked for it again: `current` is not checked as long
+    as the session is fresh. Links in mails become void, and `PASSWORD_CHANGE` is satisfied. The owner is told, and an
+    account changes its password four times an hour at most. Requiring the present password stops an attacker at an
+    unlocked browser (ASVS 5 6.2.2, 6.2.3, 7.4.3). Raises `StoreUnavailable`: then nothing has changed.
     """
-    checked = check_own_password(services, session, current, client=client, device_cookie=device_cookie)
+    if asks_for_current(services, session):
+        checked = check_own_password(services, session, current, client=client, device_cookie=device_cookie)
+    else:
+        checked = _just_signed_in(services, session, client, device_cookie)
     if isinstance(checked, Refused):
         return checked
     attempt, account = checked
     try:
-        if new == current:
+        if new == current or (not asks_for_current(services, session) and _is_present(services, account, new)):
             raise PasswordRejected("unchanged")
         services.password_rules.check(new, about=(account.email, account.name or ""))
         hashed = services.hashing.hash(new)
@@ -76,6 +82,32 @@ def change_password(
         return _set(services, session, attempt, account, hashed, device_cookie)
     except _Overtaken:
         return SESSION_ENDED
+
+
+def asks_for_current(services: Services, session: ActiveSession) -> bool:
+    """Whether the user has to enter the present password. The sign-in with a temporary one has just proved it."""
+    deadline = session.state.password_change_deadline
+    works = deadline is not None and time.time() < deadline
+    return not (works and services.sessions.fresh(session.stored))
+
+
+def _just_signed_in(
+    services: Services, session: ActiveSession, client: Client, device_cookie: str | None
+) -> tuple[Attempt, Account] | Refused:
+    """The account of a session that has just been opened with a temporary password."""
+    attempt = attempt_of(services, session.user.email, client, device_cookie)
+    account = attempt.account if attempt else None
+    if attempt is None or account is None or account.id != session.user.id:
+        return SESSION_ENDED
+    return (attempt, account) if PASSWORD_CHANGE.is_pending(account, attempt.state) else SESSION_ENDED
+
+
+def _is_present(services: Services, account: Account, new: str) -> bool:
+    """Whether `new` is the temporary password itself. Raises `Busy`."""
+    if not services.password_rules.hashable(new):
+        return False
+    with services.hashing.hash_pool.slot(time.monotonic() + _WAIT):
+        return services.hashing.verify(account.password_hash, new)
 
 
 def _may_change(services: Services, account: Account, state: AccountState) -> bool:

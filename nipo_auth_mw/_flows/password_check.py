@@ -214,6 +214,10 @@ def _fail(services: Services, attempt: Attempt, slot: Slot) -> Refused:
         count_client(services, attempt.client)
     reason = "wrong_password" if services.hashing.readable(_usable_hash(attempt)) else "unreadable_hash"
     record_attempt(services, SIGN_IN_FAILED, attempt, reason=reason)
+    if lock is None and slot.left == 1:
+        # The same for every address, so the warning tells of no account.
+        values = {"lasts": services.lockout.next_duration(attempt.subject)}
+        return Refused("invalid_credentials", detail="last_try", values=values)
     if lock is None:
         return Refused("invalid_credentials")
     _tell_of_lock(services, attempt, lock)

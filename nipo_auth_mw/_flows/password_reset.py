@@ -12,7 +12,7 @@ from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.password_check import count_client
 from nipo_auth_mw._flows.revocation import end_everything, lift_lock_soon
 from nipo_auth_mw._mail import addresses
-from nipo_auth_mw._mail.composer import gets_links
+from nipo_auth_mw._mail.composer import gets_links, without_mailbox
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import EmailRejected, PasswordRejected
@@ -49,7 +49,8 @@ class _Spent(Exception):
 def request_reset(services: Services, typed: str, *, client: Client) -> Refused | None:
     """Mail a link to the user who signs in with this address. Returns None for every address, known or not.
 
-    A text that cannot be an address is refused, which tells nothing: the text alone decides.
+    A text that cannot be an address, or one of a domain without mail, is refused. That tells nothing: the text alone
+    decides.
 
     The request looks nothing up and writes the same row for every address, so an attacker cannot find out which
     accounts exist (CVE-2024-45231). `answer_request` does the rest in the background. Each request counts as one
@@ -61,6 +62,8 @@ def request_reset(services: Services, typed: str, *, client: Client) -> Refused 
     email = addresses.canonical(typed)
     if email is None:
         return Refused(EmailRejected.code)
+    if without_mailbox(email):
+        return Refused(EmailRejected.code, detail="no_mailbox")
     services.notifications.reset_asked(email, client)
     return None
 

@@ -66,6 +66,8 @@ class Composer:
             str(facts.get("language", "")),
             to,
             email=str(facts.get("email", "")) or account.email,
+            # A new address may be another person's by mistake.
+            name=account.name or "" if to == account.email else "",
             client=Client(str(facts.get("address", "")), str(facts.get("user_agent", ""))),
             link=f"{self._url}/{link}",
             seconds=int(seconds.lasts.total_seconds()) if seconds else int(facts.get("seconds", 0)),
@@ -102,8 +104,13 @@ def gets_links(account: Account) -> bool:
     return bool(account.active)
 
 
+def without_mailbox(email: str) -> bool:
+    """Whether the address is one for users without a mailbox, by its domain alone."""
+    return email.lower().endswith(_NO_MAILBOX)
+
+
 def _has_mailbox(to: str) -> bool:
-    if to.lower().endswith(_NO_MAILBOX):
+    if without_mailbox(to):
         return False
     try:
         addresses.accepted(to)

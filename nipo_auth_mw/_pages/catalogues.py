@@ -9,7 +9,7 @@ import logging
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -71,21 +71,39 @@ class Catalogues:
         words = (self.text(language, f"duration.{unit}{'' if n == 1 else 's'}", n=n) for n, unit in shown)
         return self.text(language, "duration.join").join(words)
 
-    def moment(self, language: str, time: datetime) -> str:
-        """Date, time of day and offset from UTC, in the time's own zone. Raises `ValueError` without a zone."""
-        offset = time.utcoffset()
-        if offset is None:
+    def moment(self, language: str, time: datetime, now: datetime) -> str:
+        """A moment as people name it: today and yesterday by these words, another day with its date and weekday.
+
+        Both are in the zone of the page. Raises `ValueError` without a zone.
+        """
+        days = (now.date() - time.astimezone(now.tzinfo).date()).days
+        word = {0: "today", 1: "yesterday"}.get(days, "format")
+        return self._formatted(language, f"time.{word}", time)
+
+    def date(self, language: str, time: datetime) -> str:
+        """A moment with its date and weekday, in the time's own zone. Raises `ValueError` without a zone."""
+        return self._formatted(language, "time.format", time)
+
+    def until(self, language: str, time: datetime, now: datetime) -> str:
+        """The time of day; with its date if that is not today."""
+        word = "clock" if time.date() == now.date() else "format"
+        return self._formatted(language, f"time.{word}", time)
+
+    def _formatted(self, language: str, key: str, time: datetime) -> str:
+        if time.utcoffset() is None:
             raise ValueError("the time has no zone")
-        sign, size = ("-", -offset) if offset < timedelta(0) else ("+", offset)
-        hours, minutes = divmod(size // timedelta(minutes=1), 60)
+        hour = str(time.hour).zfill(len(self.text(language, "time.hour")))
+        clock = self.text(language, "time.clock", hour=hour, minute=f"{time.minute:02}")
+        if key == "time.clock":
+            return clock
         return self.text(
             language,
-            "time.format",
+            key,
             year=time.year,
             month=self.text(language, "time.months").split()[time.month - 1],
             day=time.day,
-            clock=f"{time:%H:%M}",
-            zone=f"UTC{sign}{hours:02}:{minutes:02}" if offset else "UTC",
+            weekday=self.text(language, "time.weekdays").split()[time.weekday()],
+            clock=clock,
         )
 
 

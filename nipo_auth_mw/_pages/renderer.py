@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, MutableMapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, MappingProxyType
@@ -61,6 +61,7 @@ class Renderer:
         self._prefix = config.prefix
         self._home = config.home
         self._zone = config.zone
+        self._support = config.support
         self._languages = config.languages
         self._default_language = config.default_language
         shipped = _ShippedLoader(_TEMPLATES)
@@ -93,11 +94,12 @@ class Renderer:
             named=self._named,
             url=self._url,
             home=self._home_path,
+            zone_name=self._zone_name,
             static=self._static,
             device=describe,
             blocks=blocks,
         )
-        self._env.filters.update(when=self._when, duration=self._duration)
+        self._env.filters.update(when=self._when, duration=self._duration, moment=self._moment)
 
     def render(self, template: str, language: str, **context: object) -> str:
         """The page as text. `root` in the context is the path where the server mounts the app, "" at the top."""
@@ -113,11 +115,23 @@ class Renderer:
         site_name = self.brand.name(language)
         text, html = (
             self._env.select_template([f"{kind}.mail.{part}", f"message.mail.{part}"]).render(
-                context, kind=kind, language=language, site_name=site_name
+                context,
+                kind=kind,
+                language=language,
+                site_name=site_name,
+                ask=self.ask(language),
+                until=self._until(language, context.get("seconds")),
             )
             for part in ("txt", "html")
         )
         return Message(to, self.catalogues.text(language, f"mail.{kind}.subject", site_name=site_name), text, html)
+
+    def _until(self, language: str, seconds: object) -> str:
+        """The time of day when so many seconds are over; "" for none. Rounded down: a link works at least so long."""
+        if not isinstance(seconds, int) or not seconds:
+            return ""
+        now = datetime.now(self._zone)
+        return self.catalogues.until(language, now + timedelta(seconds=seconds), now)
 
     def text(self, language: str, key: str, **values: object) -> str:
         """One text without escaping: for JSON and plain text, never for HTML. See `Catalogues.text`."""
@@ -132,10 +146,24 @@ class Renderer:
         Raises `KeyError` for an unknown text, and if the text names a waiting time and `retry_after` is None.
         """
         if retry_after is not None:
+            now = datetime.now(self._zone)
+            # Rounded up to the minute: at the time that is told, the wait is over.
+            end = (now + timedelta(seconds=retry_after + 59)).replace(second=0, microsecond=0)
+            values["until"] = self.catalogues.until(language, end, now)
             values["retry_after"] = self.catalogues.duration(language, retry_after)
+        for name, value in values.items():
+            if isinstance(value, timedelta):
+                values[name] = self.catalogues.duration(language, int(value.total_seconds()))
+        values = {"ask": self.ask(language), **values}
         key = f"problem.{text or code}"
         title, detail = (self.catalogues.text(language, f"{key}.{part}", **values) for part in ("title", "detail"))
         return Problem(code, title, detail, retry_after)
+
+    def ask(self, language: str, role: str = "") -> str:
+        """Whom a user with this role can ask, as the end of a sentence. An administrator is not sent to an
+        administrator."""
+        word = "support" if self._support else "admin" if role == "admin" else "user"
+        return self.catalogues.text(language, f"ask.{word}", support=self._support)
 
     def flash(self, language: str, word: str) -> str:
         """The text of a flash message, or "" for an unknown name: any visitor can put a name into the address."""
@@ -172,10 +200,27 @@ class Renderer:
 
     @pass_context
     def _when(self, context: Context, time: datetime) -> Markup:
-        machine = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Markup('<time datetime="{}">{}</time>').format(
-            machine, self.catalogues.moment(context["language"], time.astimezone(self._zone))
+        """The moment as people name it, with its date in `title`. The same with and without script."""
+        machine, local = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.astimezone(self._zone)
+        language = context["language"]
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(
+            machine,
+            self.catalogues.date(language, local),
+            self.catalogues.moment(language, local, datetime.now(self._zone)),
         )
+
+    @pass_context
+    def _moment(self, context: Context, time: datetime) -> str:
+        """The moment inside a sentence."""
+        now = datetime.now(self._zone)
+        return self.catalogues.until(context["language"], time.astimezone(self._zone), now)
+
+    @pass_context
+    def _zone_name(self, context: Context) -> str:
+        """The name of the zone that a page's times are in: once a page is enough."""
+        word = self._zone.key.replace("/", "_")
+        named = self.catalogues.name(context["language"], "zone", word)
+        return self._zone.key if named == word else named
 
     @pass_context
     def _duration(self, context: Context, seconds: int) -> str:
@@ -199,7 +244,7 @@ def _code(name: str) -> CodeType:
     loader = FileSystemLoader(_TEMPLATES)
     environment = _environment(loader)
     # The compiler only asks whether a filter takes the context. It never calls these filters.
-    environment.filters.update(when=Renderer._when, duration=Renderer._duration)
+    environment.filters.update(when=Renderer._when, duration=Renderer._duration, moment=Renderer._moment)
     source, path, _ = loader.get_source(environment, name)
     return environment.compile(source, name, path)
 

@@ -30,7 +30,7 @@ _SYSTEMS = (
 
 
 def describe(user_agent: str) -> str:
-    """Browser and system, such as "Chrome — Windows". An unknown one is left out; "" if both are unknown."""
+    """Browser and system, such as "Chrome (Windows)". An unknown one is left out; "" if both are unknown."""
     head = user_agent[:_MAX_LENGTH]
-    names = (next((name for mark, name in table if mark in head), "") for table in (_BROWSERS, _SYSTEMS))
-    return " — ".join(filter(None, names))
+    browser, system = (next((name for mark, name in table if mark in head), "") for table in (_BROWSERS, _SYSTEMS))
+    return f"{browser} ({system})" if browser and system else browser or system

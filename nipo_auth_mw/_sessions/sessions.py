@@ -20,6 +20,7 @@ from nipo_auth_mw._audit.log import EventLog
 from nipo_auth_mw._credentials.security_stamp import SecurityStamps
 from nipo_auth_mw._credentials.tokens import SignedTokens
 from nipo_auth_mw._runtime.worker import Worker
+from nipo_auth_mw._sessions.endings import Endings
 from nipo_auth_mw._validation import offers
 from nipo_auth_mw.config import SessionPolicy
 from nipo_auth_mw.models import AccountState, Client, Session, StoredSession, User
@@ -70,6 +71,7 @@ class Sessions:
         stamps: SecurityStamps,
         log: EventLog,
         worker: Worker,
+        endings: Endings,
     ) -> None:
         self._store = store
         self._users = users
@@ -77,6 +79,7 @@ class Sessions:
         self._stamps = stamps
         self._log = log
         self._worker = worker
+        self._endings = endings
         self._idle = policy.idle.total_seconds()
         self._browser_idle = policy.browser_idle.total_seconds()
         self._absolute = policy.absolute.total_seconds()
@@ -153,6 +156,12 @@ class Sessions:
         cookie_due = stored.persistent and now - stored.sent_at > _SEND_AGAIN
         return ActiveSession(stored, user, cookie_due, state)
 
+    def why_ended(self, cookie: str) -> str:
+        """Why the session behind a cookie's value has ended, as a word of `endings.WORDS`, once; "" for a cookie that
+        is forged, or whose session tells no reason."""
+        opened = self._signed.open(cookie)
+        return self._endings.take(_key(opened)) if opened is not None else ""
+
     def owner(self, stored: StoredSession) -> Account | None:
         """The account of a session as it is now; None if the session has ended or the account has changed since."""
         found = self._look_up(stored.key)
@@ -187,6 +196,7 @@ class Sessions:
             return False
         device = Client(stored.client_address, stored.user_agent)
         record(SESSION_ENDED, subject=stored.user_id, client=device, session=stored, actor=actor, why=why)
+        self._endings.keep(stored.key, why, by_other=actor not in ("", stored.user_id))
         return True
 
     def end_all(self, user_id: str, *, why: str, record: Record, actor: str = "", except_key: str = "") -> None:
@@ -251,6 +261,7 @@ class Sessions:
         if self._store.end_session(stored.key) is None:
             return False
         self._record_expiry(stored)
+        self._endings.keep(stored.key, "expired", by_other=False)
         return True
 
     def _record_expiry(self, stored: StoredSession) -> None:

@@ -22,6 +22,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from nipo_auth_mw._throttle.counters import CounterNames, OneByOne, Reading, outages
 from nipo_auth_mw.config import LockoutPolicy
@@ -61,7 +62,8 @@ class Ended:
 class Slot:
     """The right to verify one password for `subject`. `reserved_at` is on `time.monotonic`.
 
-    `used_up` are the slots of earlier failures. `lasts` is the window in seconds.
+    `used_up` are the slots of earlier failures. `lasts` is the window in seconds. After a failure `left` is how many
+    more start a lock.
     """
 
     subject: str
@@ -69,6 +71,7 @@ class Slot:
     reserved_at: float
     lasts: int
     used_up: tuple[int, ...] = ()
+    left: int = 0
 
     @property
     def key(self) -> str:
@@ -207,7 +210,13 @@ class Lockout:
         """Record a wrong password and use the slot up. Returns the lock if this failure started one."""
         with outages():
             self._counters.incr(slot.key, self._window, _USED_UP)
-        return self._lock_if_used_up(slot.subject, self.look(slot.subject))
+        seen = self.look(slot.subject)
+        slot.left = self._policy.failures - len(self._used_up(slot.subject, seen))
+        return self._lock_if_used_up(slot.subject, seen)
+
+    def next_duration(self, subject: str) -> timedelta:
+        """How long the next lock of the subject lasts."""
+        return timedelta(seconds=self._next_duration(subject, self.look(subject)))
 
     def mark_device(self, user_id: str, lock: Locked) -> None:
         """Note that a known device of this account is locked: an administrator cannot name its subject."""

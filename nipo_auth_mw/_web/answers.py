@@ -39,7 +39,9 @@ _HEADERS = (
 _A_YEAR = "public, max-age=31536000, immutable"
 
 SIGNED_OUT = "signed_out"
-"""The flash message after sign-out. Its page makes the browser forget the pages before it."""
+SIGNED_OUT_SHARED = "signed_out_shared"
+"""The flash messages after sign-out; the second one of a session that was to end with the browser, so the computer may
+be a shared one. Their page makes the browser forget the pages before it."""
 Cookies = Sequence[str]
 
 
@@ -82,7 +84,8 @@ class Answers:
             "here": here(request, self._config),
             "user": user,
             "flash": shown,
-            "signed_out": word == SIGNED_OUT,
+            "signed_out": word in (SIGNED_OUT, SIGNED_OUT_SHARED),
+            "ask": self._pages.ask(request.language, user.role if user else ""),
         }
         common |= {"sections": self._sections(request), "at_section": request.route.partition("/")[0]}
         html = self._pages.render(template, request.language, **{**common, **context})
@@ -215,7 +218,9 @@ class Answers:
     def _problem(self, request: Request, refused: Refused) -> Problem:
         """The title and the text of a refusal in the request's language."""
         limits = self._config.passwords
+        role = request.session.user.role if request.session else ""
         values = {"min_length": limits.min_length, "max_length": limits.max_length, **refused.values}
+        values["ask"] = self._pages.ask(request.language, role)
         text = problems.text_of(refused.code, refused.detail)
         return self._pages.problem(request.language, refused.code, text, retry_after=refused.retry_after, **values)
 

@@ -97,40 +97,111 @@ if (location.hash.length > 1) {
   }
 }
 
-for (const span of document.querySelectorAll("[data-retry-after]")) {
+// "4分10秒" or "4 minutes 10 seconds", inside the words that the page gives.
+const inWords = (seconds, join, words) => {
   const language = document.documentElement.lang;
-  const words = (n, unit) => {
-    const text = new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(n);
-    return span.dataset.join ? text : text.replace(/\s/g, "");
-  };
-  // Asked of the clock each time, since browsers slow timers down in tabs that are not seen.
-  const end = Date.now() + Number(span.dataset.retryAfter) * 1000;
+  const amounts = [[Math.floor(seconds / 3600), "hour"], [Math.floor(seconds / 60) % 60, "minute"], [seconds % 60, "second"]];
+  const shown = amounts.filter(([n]) => n > 0);
+  const text = (shown.length ? shown : amounts.slice(2)).map(([n, unit]) => {
+    const one = new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(n);
+    return join ? one : one.replace(/\s/g, "");
+  });
+  return words.replace("{}", text.join(join));
+};
+
+// Asked of the clock each time, since browsers slow timers down in tabs that are not seen, and phones sleep.
+const countDown = (seconds, tell, over) => {
+  const end = Date.now() + seconds * 1000;
   const tick = () => {
     const left = Math.max(0, Math.ceil((end - Date.now()) / 1000));
-    const amounts = [[Math.floor(left / 3600), "hour"], [Math.floor(left / 60) % 60, "minute"], [left % 60, "second"]];
-    const shown = amounts.filter(([n]) => n > 0);
-    span.textContent = (shown.length ? shown : amounts.slice(2)).map(([n, unit]) => words(n, unit)).join(span.dataset.join);
-    if (left === 0) {
-      clearInterval(timer);
-      const over = span.closest("[role=alert]").querySelector(".over");
-      over.hidden = false;
-      over.textContent = over.dataset.text;
-      span.closest("p").hidden = true;
-    }
+    tell(left);
+    if (left > 0) return;
+    clearInterval(timer);
+    over();
   };
   const timer = setInterval(tick, 1000);
   tick();
+};
+
+for (const shown of document.querySelectorAll("[data-retry-after]")) {
+  const form = document.getElementById("login");
+  const button = form?.querySelector("button.main");
+  const locked = form?.elements.email.value;
+  let waits = true;
+  const arm = () => {
+    // Another address may not be locked.
+    if (button) button.setAttribute("aria-disabled", String(waits && form.elements.email.value === locked));
+  };
+  form?.addEventListener("input", arm);
+  form?.addEventListener("submit", (event) => {
+    if (button.getAttribute("aria-disabled") === "true") event.preventDefault();
+  }, true);
+  arm();
+  shown.hidden = false;
+  countDown(Number(shown.dataset.retryAfter), (left) => {
+    shown.textContent = inWords(left, shown.dataset.join, shown.dataset.words);
+  }, () => {
+    const over = shown.parentElement.querySelector(".over");
+    over.textContent = over.dataset.text;
+    over.hidden = false;
+    shown.hidden = true;
+    waits = false;
+    arm();
+    form?.elements.password.focus();
+  });
 }
 
-const dated = document.querySelectorAll("time[datetime]");
-if (dated.length) {
-  const page = document.documentElement.lang;
-  // The person's own variety of the page's language knows whether the day or the month comes first.
-  const language = navigator.languages.find((one) => one.split("-")[0] === page.split("-")[0]) ?? page;
-  const local = new Intl.DateTimeFormat(language, {
-    year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short",
+for (const button of document.querySelectorAll("button[data-wait]")) {
+  const label = button.textContent;
+  button.setAttribute("aria-disabled", "true");
+  button.addEventListener("click", (event) => {
+    if (button.getAttribute("aria-disabled") === "true") event.preventDefault();
   });
-  for (const time of dated) {
-    time.textContent = local.format(new Date(time.dateTime));
-  }
+  countDown(Number(button.dataset.wait), (left) => {
+    button.textContent = `${label} (${inWords(left, button.dataset.join, button.dataset.words)})`;
+  }, () => {
+    button.textContent = label;
+    button.setAttribute("aria-disabled", "false");
+  });
 }
+
+// How many characters a new password still needs, counted as the server counts: in characters and not in code units.
+for (const input of document.querySelectorAll("input[data-more]")) {
+  const meter = input.closest(".field").querySelector(".meter");
+  input.addEventListener("input", () => {
+    const missing = input.minLength - [...input.value].length;
+    meter.hidden = !input.value;
+    meter.classList.toggle("enough", missing <= 0);
+    meter.textContent = missing > 0 ? input.dataset.more.replace("{}", missing) : input.dataset.enough;
+  });
+}
+
+// The address goes along to the next page of this tab. It never goes into a URL, which servers log.
+const CARRIED = "nipo_auth_mw.email";
+const email = document.getElementById("email");
+for (const one of document.querySelectorAll("[data-carries]")) {
+  const carry = () => { try { sessionStorage.setItem(CARRIED, email.value); } catch { /* No storage in this browser. */ } };
+  one.addEventListener(one.tagName === "FORM" ? "submit" : "click", carry);
+}
+if (email?.dataset.carried) {
+  try {
+    const carried = sessionStorage.getItem(CARRIED);
+    sessionStorage.removeItem(CARRIED);
+    if (carried && !email.value) {
+      email.value = carried;
+      document.querySelector("#login input[name=password]")?.focus();
+    }
+  } catch { /* No storage in this browser. */ }
+}
+
+// An address that leads to an answer opens it, also in browsers that do not do so by themselves.
+const openTarget = () => {
+  const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+  const closed = target && target.closest("details:not([open])");
+  if (closed) {
+    closed.open = true;
+    closed.scrollIntoView();
+  }
+};
+openTarget();
+addEventListener("hashchange", openTarget);

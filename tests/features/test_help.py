@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nipo_auth_mw import LockoutPolicy
+from nipo_auth_mw._flows.help import ADMIN_TOPICS, TOPICS
 from nipo_auth_mw.testing import MemoryMailer, link_in
 from tests.kit import WRONG, browser, middleware, person, sign_in
 
@@ -27,7 +28,7 @@ def test_help_is_linked_from_the_card_and_tells_of_this_configuration(auth, lang
     page = browser(auth, HTTP_ACCEPT_LANGUAGE=language)
     answer = page.get("/-/auth/login").click(href="/-/auth/help")
     assert all(word in answer.text for word in (*words, "noreply@example.com"))
-    assert len(answer.html.find_all("summary")) == 10
+    assert len(answer.html.find_all("summary")) == len(TOPICS)
 
 
 @pytest.mark.parametrize("language", ["ja", "en"])
@@ -40,7 +41,10 @@ def test_the_copy_for_hosts_is_what_the_page_says(language):
 
 def test_a_browser_that_keeps_no_cookie_is_told_so(auth):
     page = browser(auth)
-    assert "could not be kept" in page.get("/-/auth/login?next=/page", headers={"Referer": f"{LOGIN}?next=/page"}).text
+    assert (
+        "settings prevent signing in"
+        in page.get("/-/auth/login?next=/page", headers={"Referer": f"{LOGIN}?next=/page"}).text
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,13 +63,13 @@ def test_a_browser_that_keeps_no_cookie_is_told_so(auth):
 def test_nobody_else_is_told_so(auth, referer, cookie):
     page = browser(auth)
     answer = page.get("/-/auth/login", headers={"Referer": referer, "Cookie": cookie})
-    assert "could not be kept" not in answer.text.replace("&#39;", "'")
-    assert "保存できませんでした" not in answer.text
+    assert "settings prevent signing in" not in answer.text.replace("&#39;", "'")
+    assert "ブラウザの設定により" not in answer.text
 
 
 @pytest.mark.parametrize(
     ("typed", "words"),
-    [("ＡＢＣ１２３", "full-width"), ("AKAI-YAMA", "capital letters only"), ("かな", "full-width"), (WRONG, "")],
+    [("ＡＢＣ１２３", "full-width"), ("AKAI-YAMA", "all capitals"), ("かな", "full-width"), (WRONG, "")],
 )
 def test_a_keyboard_in_the_wrong_state_is_hinted_at_after_a_failure(auth, typed, words):
     known, unknown = (sign_in(browser(auth), email, typed) for email in ("tanaka@example.com", "nobody@example.com"))
@@ -96,3 +100,20 @@ def test_the_language_switch_comes_back_to_the_link_of_a_mail(auth):
     form["lang"] = "ja"
     assert form.submit().location == path
     assert "新しいパスワードの設定" in page.get(path).text
+
+
+def test_administrators_see_their_own_questions_and_each_question_has_an_address(auth):
+    person(auth, "kanri@example.com", role="admin")
+    mine, theirs = browser(auth), browser(auth)
+    sign_in(mine)
+    sign_in(theirs, "kanri@example.com")
+    ids = {tag["id"] for tag in mine.get("/-/auth/help").html.select(".more[id]")}
+    assert ids == set(TOPICS)
+    ids = {tag["id"] for tag in theirs.get("/-/auth/help").html.select(".more[id]")}
+    assert ids == {*TOPICS, *ADMIN_TOPICS}
+
+
+def test_a_refused_sign_in_leads_to_its_answer(auth):
+    answer = sign_in(browser(auth), password=WRONG)
+    link = answer.html.select_one(".notice a")["href"]
+    assert link.partition("#")[2] in TOPICS

@@ -51,6 +51,24 @@ def test_the_fifth_wrong_password_says_that_the_lock_has_begun(auth):
     assert "nipo_auth" not in right.headers.get("Set-Cookie", "")
 
 
+def test_the_last_try_before_the_lock_is_announced_for_every_address_alike(auth):
+    said = []
+    for email in ("tanaka@example.com", "nobody@example.com"):
+        answers = [sign_in(browser(auth), email, WRONG) for _ in range(5)]
+        said.append([answer.html.find(id="problem").get_text(" ", strip=True) for answer in answers])
+    assert said[0] == said[1]
+    assert ["one more wrong password" in text for text in said[0]] == [False, False, False, True, False]
+    assert "5 minutes" in said[0][3]
+
+
+def test_the_sign_in_page_says_whose_it_is():
+    page = browser(middleware(site_name="Reports", organization="ACME", base_url="http://localhost:8000"))
+    brand = page.get("/-/auth/login").html.select_one(".brand").get_text(" ", strip=True)
+    assert brand.split() == ["R", "Reports", "ACME", "·", "localhost:8000"]
+    page = browser(middleware(logo="/static/logo.svg"))
+    assert page.get("/-/auth/login").html.select_one(".brand img")["src"] == "/static/logo.svg"
+
+
 def test_a_disabled_account_is_told_so_after_the_right_password_only(auth):
     auth.accounts.set_active("1", False)
     test_app = browser(auth)

@@ -138,9 +138,26 @@ def test_until_it_is_changed_nothing_else_is_open(auth: Any, must_change: TestAp
         must_change.get(path, status=200)
     assert must_change.get("/-/auth/session", status=403).json["code"] == "password_change_required"
     form = answer.follow().forms["account-password"]
-    form["current_password"], form["password"] = PASSWORD, NEXT
+    assert "current_password" not in form.fields, "the sign-in has just proved it"
+    form["password"] = NEXT
     assert form.submit().location.endswith("/page?x=1")
     assert seen(must_change)
+
+
+def test_ad2_a_temporary_password_is_asked_for_when_the_sign_in_is_some_time_ago(auth: Any) -> None:
+    user, mine = person(auth), browser(auth)
+    sign_in(mine)
+    change_account_state(auth._services, user.id, password_change_deadline=time.time() + 86400)
+    with time_machine.travel(time.time() + 16 * 60, tick=True):
+        assert "current_password" in mine.get("/-/auth/account/password").forms["account-password"].fields
+        assert mine.post("/-/auth/account/password", {"password": NEXT}, status=403)
+        assert change(mine).status_int == 303
+
+
+def test_ad2_the_temporary_password_itself_is_refused_as_the_new_one(auth: Any, must_change: TestApp) -> None:
+    answer = must_change.post_json("/-/auth/account/password", {"password": PASSWORD}, status=422)
+    assert answer.json["reason"] == "unchanged"
+    assert must_change.get("/page", status=303)
 
 
 def test_public_pages_see_nobody_until_then() -> None:

@@ -70,8 +70,8 @@ def test_a_person_who_forgot_everything_but_their_mailbox_gets_back_in(auth, mai
     answer = form.submit()
     assert (answer.status_int, answer.location) == (303, "/-/auth/login")
     assert seen(page) == ""
-    assert "new password is set" in page.get("/-/auth/login").text
-    assert "new password is set" not in page.get("/-/auth/login").text
+    assert "password was changed" in page.get("/-/auth/login").text
+    assert "password was changed" not in page.get("/-/auth/login").text
     assert sign_in(page, password=NEW).status_int == 303
     assert seen(page) == auth.tanaka.id
     assert sign_in(browser(auth)).status_int == 401
@@ -347,3 +347,13 @@ def test_lk16_a_lock_is_written_once_and_told_to_its_owner_once_an_hour(auth, ma
     assert [mail.to for mail in mailer.outbox] == ["tanaka@example.com"]
     assert "locked for 5 minutes" in mailer.outbox[0].text
     assert [row.user_id for row in events(auth, "locked")] == [auth.tanaka.id, None] * 4
+
+
+def test_an_address_for_users_without_a_mailbox_is_told_that_no_mail_will_come(auth):
+    known = person(auth, "shain@dummy.invalid")
+    for email in (known.email, "nobody@dummy.INVALID"):
+        answer = browser(auth).post("/-/auth/forgot", {"email": email}, status=422)
+        assert "cannot receive email" in answer.html.find(id="problem").get_text()
+        assert answer.forms["forgot"]["email"].value == email
+    answer = browser(auth).post("/-/auth/forgot", {"email": "tanka@example.com"})
+    assert "tanka@example.com" in answer.html.find("main").get_text(), "so that a typing error shows"

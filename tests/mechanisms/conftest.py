@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import pytest
 import nipo_auth_mw
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._flows.audit import Subjects
+from nipo_auth_mw._flows.email_change import Pending
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.staff import Person
 from nipo_auth_mw._flows.staff_bulk import Line
 from nipo_auth_mw._pages.renderer import Problem, Renderer
+from nipo_auth_mw._sessions.endings import WORDS
 from nipo_auth_mw._web.problems import PROBLEMS, text_of
 from nipo_auth_mw._web.requirements import REQUIREMENTS
 from nipo_auth_mw._web.views.audit import Row
@@ -49,7 +51,7 @@ EVENTS = tuple(EventType.declared)
 FRAMES = {"base.html", "brand.html", "message.mail.html", "message.mail.txt", "staff-password.html"}
 PAGES = tuple(sorted(path.name for path in TEMPLATES.iterdir() if path.name[0] != "_" and path.name not in FRAMES))
 REFUSALS = tuple(
-    Refused(code, 250, detail, {"email": "{text}", "most": 50}, ("Avoid sequences.",))
+    Refused(code, 250, detail, {"email": "{text}", "most": 50, "lasts": timedelta(minutes=5)}, ("Avoid sequences.",))
     for code, kind in PROBLEMS.items()
     for detail in ("", *kind.details)
     if code != "password_rejected" or detail
@@ -155,7 +157,13 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "change": EmailChange("k", "17", text, text, NOW, NOW),
         "first": "/app/-/auth/account/confirm",
         "advice": [],
-        "topics": [(text, [("paragraph", [text]), ("list", [text, text])])],
+        "topics": [("refused", text, [("paragraph", [text]), ("list", [text, text])])],
+        "admin_topics": [("admin_lost", text, [("paragraph", [text])])],
+        "ask": text,
+        "ended": "",
+        "asks_for_current": True,
+        "has_mailbox": True,
+        "pending": Pending(text, datetime.fromtimestamp(NOW, UTC)),
     }
 
 
@@ -166,6 +174,7 @@ def pages() -> Renderer:
 
 def problem_of(pages: Renderer, language: str, refused: Refused, text: str = "") -> Problem:
     given = {"email": text, "most": 50, "min_length": 8, "max_length": 128, "address": text}
+    given |= {"lasts": timedelta(minutes=5), "ask": text}
     name = text_of(refused.code, refused.detail)
     return pages.problem(language, refused.code, name, retry_after=refused.retry_after, **given)
 
@@ -188,11 +197,14 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
     yield "login.html signed out", page("login.html", signed_out=True)
     yield "login.html no cookie", page("login.html", no_cookie=True, address="")
     yield "login.html no cookie here", page("login.html", no_cookie=True)
-    yield "login.html hint", page("login.html", hint="hint.full_width", email_hint=True)
+    yield "login.html hint", page("login.html", hint="hint.had_full_width", email_hint=True)
     yield "password_reset-request.html no mailer", page("password_reset-request.html", mails=False)
     yield "password_reset-sent.html no sender", page("password_reset-sent.html", sender="")
     yield "logout.html visitor", page("logout.html", user=None)
     yield "password_change.html temporary", page("password_change.html", temporary=True)
+    yield "password_change.html just signed in", page("password_change.html", temporary=True, asks_for_current=False)
+    for word in WORDS:
+        yield f"login.html ended {word}", page("login.html", ended=word)
     for requirement in (REAUTHENTICATION, *REQUIREMENTS):
         problem = pages.problem(language, requirement.code)
         yield f"requirement.html {requirement.code}", page("requirement.html", problem=problem)

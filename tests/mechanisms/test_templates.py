@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from unittest import mock
 
 import pytest
+import time_machine
 from jinja2 import DictLoader, Environment, ModuleLoader, UndefinedError
 
 import nipo_auth_mw
@@ -168,12 +170,17 @@ def test_wrong_fields_are_tied_to_the_message(pages: Renderer) -> None:
     assert "aria-invalid" not in fields(pages.render("login.html", "en", **{**values(), "problem": locked}))["email"]
 
 
-def test_the_waiting_time_is_true_without_javascript_and_marked_for_it(pages: Renderer) -> None:
-    for language, words in (("ja", "4分10秒"), ("en", "4 minutes 10 seconds")):
-        problem = pages.problem(language, "locked", retry_after=250)
-        html = pages.render("login.html", language, **{**values(), "problem": problem})
-        assert re.search(rf'<span [^>]*data-retry-after="250"[^>]*>{words}</span>', html)
-        assert problem.detail.replace("\n", "") in Page(html).text.replace("\n", "")
+def test_the_end_of_a_lock_is_told_without_javascript_and_counted_down_with_it(pages: Renderer) -> None:
+    with time_machine.travel(datetime(2026, 11, 26, 4, 53, 20, tzinfo=UTC), tick=False):
+        for language in ("ja", "en"):
+            problem = pages.problem(language, "locked", retry_after=250)
+            html = pages.render("login.html", language, **{**values(), "problem": problem, "user": None})
+            assert re.search("4:58(まで|)", problem.detail)
+            assert problem.detail in html
+            alert = html.partition('role="alert"')[2].partition("</div>")[0]
+            assert "data-retry-after" not in alert, "a screen reader would read each second out"
+            assert re.search(r'role="timer" aria-live="off" data-retry-after="250"[^>]* hidden>', html)
+            assert 'href="/app/-/auth/help#refused"' in html
 
 
 def test_a_problem_may_be_a_plain_mapping(pages: Renderer) -> None:
@@ -196,10 +203,12 @@ def test_the_ended_page_opens_sign_in_in_another_tab(pages: Renderer) -> None:
 def test_the_account_page_names_devices_roles_and_times(pages: Renderer) -> None:
     html = pages.render("account.html", "ja", **values())
     assert html.count("この端末</span>") == 1
-    assert "Chrome — Windows" in html
+    assert "Chrome (Windows)" in html
     assert "不明な端末" in html
     assert "<dd>スタッフ</dd>" in html
-    assert '<time datetime="2026-11-23T21:40:00Z">2026年11月23日 21:40（UTC）</time>' in html
+    day = "2026/11/23（月） 21:40"
+    assert f'<time datetime="2026-11-23T21:40:00Z" title="{day}">{day}</time>' in html
+    assert "日時は協定世界時（UTC）です。" in html
     form = next(form for form in Page(html).all("form") if form["id"] == "logout")
     assert form["action"] == "/app/-/auth/logout"
 

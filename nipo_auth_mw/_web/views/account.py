@@ -35,6 +35,7 @@ def facts(web: WebContext, request: Request) -> dict[str, Any]:
         "events": found.events,
         "typed": session.user.notify_email or "",
         "can_change_email": found.can_change_email,
+        "pending": found.pending,
     }
 
 

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 from werkzeug.wrappers import Response
 
-from nipo_auth_mw._flows.help import TOPICS, Facts, facts
+from nipo_auth_mw._flows.help import ADMIN_TOPICS, TOPICS, Facts, facts
+from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw._pages.catalogues import Catalogues, blocks
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.request import Request
+from nipo_auth_mw.errors import StoreUnavailable
 
-Topic = tuple[str, list[tuple[str, list[str]]]]
+Topic = tuple[str, str, list[tuple[str, list[str]]]]
 
 
 def show(web: WebContext, request: Request) -> Response:
-    """Show every question with its answer, for this configuration."""
-    told = topics(web.pages.catalogues, request.language, facts(web.config, web.services.outbox.sender))
-    return web.answers.page(request, "help.html", topics=told)
+    """Show every question with its answer, for this configuration. An administrator sees those of administrators too.
+
+    Each question has an id, so a refusal can link to it.
+    """
+    with suppress(StoreUnavailable):
+        # In an outage the page says what users need most.
+        web.identify(request)
+    user = request.session.user if request.session else None
+    given = facts(web.config, web.services.outbox.sender)
+    ask = web.pages.ask(request.language, user.role if user else "")
+    catalogues = web.pages.catalogues
+    told = topics(catalogues, request.language, given, ask)
+    admins = topics(catalogues, request.language, given, ask, ADMIN_TOPICS) if user and user.role == ADMIN else []
+    return web.answers.page(request, "help.html", topics=told, admin_topics=admins)
 
 
-def topics(catalogues: Catalogues, language: str, facts: Facts) -> list[Topic]:
-    """The questions with their answers. An answer is a list of paragraphs and lists (`catalogues.blocks`)."""
+def topics(
+    catalogues: Catalogues, language: str, facts: Facts, ask: str, wanted: Sequence[str] = TOPICS
+) -> list[Topic]:
+    """The questions with their names and answers. An answer is a list of paragraphs and lists (`catalogues.blocks`).
+
+    `ask` says whom the reader can ask.
+    """
     known = "known" if facts.sender else "unknown"
     values = {
+        "ask": ask,
         "lasts": catalogues.duration(language, facts.reset_lasts),
         "failures": facts.failures,
         "lock": catalogues.duration(language, facts.lock_lasts),
@@ -30,8 +52,9 @@ def topics(catalogues: Catalogues, language: str, facts: Facts) -> list[Topic]:
     }
     return [
         (
+            topic,
             catalogues.text(language, f"help.{topic}.question"),
             blocks(catalogues.text(language, f"help.{topic}.answer", **values)),
         )
-        for topic in TOPICS
+        for topic in wanted
     ]

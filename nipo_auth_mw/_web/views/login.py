@@ -36,7 +36,12 @@ def show(web: WebContext, request: Request) -> Response:
     if is_framed(request.environ):
         return web.answers.framed(request, web.redirect_target(request, wanted))
     form = _form(web, request, "", wanted, True) | _lost_cookie(web, request)
-    return web.answers.page(request, "login.html", **form)
+    cookie = web.session_cookie.read(request.cookies) if request.method == "GET" else None
+    ended = web.services.sessions.why_ended(cookie) if cookie else ""
+    response = web.answers.page(request, "login.html", **form | {"ended": ended})
+    if ended:
+        response.headers.add("Set-Cookie", web.session_cookie.delete())
+    return response
 
 
 @takes("email", "password", "remember", "next", gives={"next": str, "user": UserData})
@@ -60,7 +65,8 @@ def submit(web: WebContext, request: Request) -> Response:
         form = _form(web, request, email, wanted, remember)
         if outcome.code == "invalid_credentials":
             form |= {"hint": _hint(password), "email_hint": has_wrong_letters(email)}
-        return web.answers.refuse(request, replace(outcome, values={"email": email[:254]}), "login.html", **form)
+        refused = replace(outcome, values={**outcome.values, "email": email[:254]})
+        return web.answers.refuse(request, refused, "login.html", **form)
     to = web.redirect_target(request, wanted)
     if unmet := first_unmet(outcome.user, outcome.state):
         page = f"{web.path(request, unmet.route)}?{urlencode({'next': to})}"
@@ -74,7 +80,7 @@ def _form(web: WebContext, request: Request, email: str, wanted: str, remember: 
     """The facts of the form. It holds `next` only if it is a redirect target."""
     target = web.redirect_target(request, wanted, default="")
     form = {"email": email[:254], "next": target, "remember": remember, "problem": None}
-    return {**form, "hint": "", "email_hint": False, "no_cookie": False, "address": ""}
+    return {**form, "hint": "", "email_hint": False, "no_cookie": False, "address": "", "ended": ""}
 
 
 def _lost_cookie(web: WebContext, request: Request) -> dict[str, Any]:
@@ -96,6 +102,6 @@ def _lost_cookie(web: WebContext, request: Request) -> dict[str, Any]:
 def _hint(password: str) -> str:
     """The hint for a keyboard in a wrong state. It depends on the text alone, not on whether the password is right."""
     if _FULL_WIDTH.search(password):
-        return "hint.full_width"
+        return "hint.had_full_width"
     letters = [character for character in password if character.isalpha()]
-    return "hint.caps_lock" if len(letters) > 2 and all(character.isupper() for character in letters) else ""
+    return "hint.had_caps_lock" if len(letters) > 2 and all(character.isupper() for character in letters) else ""

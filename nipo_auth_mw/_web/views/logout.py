@@ -5,7 +5,7 @@ from __future__ import annotations
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.logout import sign_out
-from nipo_auth_mw._web.answers import SIGNED_OUT
+from nipo_auth_mw._web.answers import SIGNED_OUT, SIGNED_OUT_SHARED
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
@@ -25,7 +25,8 @@ def submit(web: WebContext, request: Request) -> Response:
     if request.session is not None:
         sign_out(web.services, request.session, client=request.client)
     ended = web.host_session.end(request.environ, request.session.user if request.session else None)
-    flash = SIGNED_OUT if to == web.path(request, "login") else ""
+    kept = request.session is None or request.session.stored.persistent
+    flash = (SIGNED_OUT if kept else SIGNED_OUT_SHARED) if to == web.path(request, "login") else ""
     return web.answers.done(request, to, [web.session_cookie.delete(), *ended], flash=flash)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE, change_password
+from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE, asks_for_current, change_password
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
@@ -46,6 +46,7 @@ def _form(web: WebContext, request: Request, wanted: str) -> dict[str, Any]:
     return {
         "email": session.user.email,
         "temporary": PASSWORD_CHANGE.is_pending(session.user, session.state),
+        "asks_for_current": asks_for_current(web.services, session),
         "min_length": web.config.passwords.min_length,
         "next": web.redirect_target(request, wanted, default=""),
         "problem": None,

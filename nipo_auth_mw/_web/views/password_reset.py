@@ -32,7 +32,8 @@ def submit_request(web: WebContext, request: Request) -> Response:
     lasts = int(web.services.reset_links.lasts.total_seconds())
     if request.wants_json:
         return web.answers.data({"requested": True, "sender": outbox.sender, "lasts": lasts})
-    return web.answers.page(request, "password_reset-sent.html", sender=outbox.sender, lasts=lasts)
+    email = email.strip()[:254]
+    return web.answers.page(request, "password_reset-sent.html", sender=outbox.sender, lasts=lasts, email=email)
 
 
 @takes(gives={"email": str})
