@@ -26,7 +26,7 @@ WORDS = (
     "deleted",
     "changed",
 )
-"""What a user is told: `ended.<word>` in the catalogues. The stored number is the place in this list."""
+"""What a user is told: `ending.<word>` in the catalogues. The stored number is the place in this list."""
 _WORD_OF = {
     "by_owner": "elsewhere",
     "cap": "elsewhere",

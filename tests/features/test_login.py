@@ -52,13 +52,13 @@ def test_the_fifth_wrong_password_says_that_the_lock_has_begun(auth):
 
 
 def test_the_last_try_before_the_lock_is_announced_for_every_address_alike(auth):
-    said = []
+    shown = []
     for email in ("tanaka@example.com", "nobody@example.com"):
         answers = [sign_in(browser(auth), email, WRONG) for _ in range(5)]
-        said.append([answer.html.find(id="problem").get_text(" ", strip=True) for answer in answers])
-    assert said[0] == said[1]
-    assert ["one more wrong password" in text for text in said[0]] == [False, False, False, True, False]
-    assert "5 minutes" in said[0][3]
+        shown.append([answer.html.find(id="problem").get_text(" ", strip=True) for answer in answers])
+    assert shown[0] == shown[1]
+    assert ["one more wrong password" in text for text in shown[0]] == [False, False, False, True, False]
+    assert "5 minutes" in shown[0][3]
 
 
 def test_the_sign_in_page_says_whose_it_is():

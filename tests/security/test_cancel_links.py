@@ -41,7 +41,7 @@ def by_user(house: House, email: str) -> None:
 
 
 def told(house: House, since: int) -> list[str]:
-    return sorted(m.to for m in house.mailer.outbox[since:] if "older" in m.subject)
+    return sorted(m.to for m in house.mailer.outbox[since:] if "not changed back" in m.subject)
 
 
 @pytest.fixture

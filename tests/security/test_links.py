@@ -249,7 +249,7 @@ def test_ru16_a_reset_link_opened_by_another_user_says_that_it_was_done(auth, ma
     page = there.get(path)
     page.forms["reset"]["password"] = NEW
     done = page.forms["reset"].submit().follow()
-    assert "The new password has been set" in done.text
+    assert "The password was changed" in done.text
     assert "suzuki@example.com" in done.text, "who is signed in here"
     assert there.get("/page").text.startswith(f"user={colleague.id}"), "nobody was signed out unasked"
     done.forms["logout"].submit()
