@@ -119,22 +119,6 @@ def test_a_store_of_the_hosts_own_imports_no_sqlalchemy():
     assert done.stdout.split() == ["False", "False"]
 
 
-def test_the_readmes_example_of_a_test_passes(tmp_path):
-    (example,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "def test_" in block]
-    app = """
-from nipo_auth_mw import current_user
-def app(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
-    return [current_user(environ).name.encode()]
-"""
-    (tmp_path / "reports.py").write_text(app, "utf-8")
-    (tmp_path / "test_reports.py").write_text(example, "utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
-    environ = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": ""}
-    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-
-
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")

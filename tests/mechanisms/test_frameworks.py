@@ -14,8 +14,6 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 import werkzeug
-from django.core.handlers.wsgi import WSGIRequest
-from django.http import HttpResponse
 from pyramid.config import Configurator
 from pyramid.response import Response as PyramidResponse
 from werkzeug.exceptions import HTTPException, Unauthorized
@@ -232,22 +230,6 @@ def asgi_that_refuses():
     return a2wsgi.ASGIMiddleware(app)
 
 
-def django_that_refuses():
-    django_app([])
-    made = of_the_docs("Django")["Refusals"](None)
-
-    def app(environ, start_response):
-        request = WSGIRequest(environ)
-        try:
-            answer = HttpResponse(VIEWS[environ["PATH_INFO"]](environ).email)
-        except Exception as problem:
-            answer = made.process_exception(request, problem)
-        start_response(f"{answer.status_code} {answer.reason_phrase}", list(answer.items()))
-        return [answer.content]
-
-    return app
-
-
 VIEWS = {
     "/open/mine": require_user,
     "/open/admins": lambda environ: require_role(environ, "admin"),
@@ -255,7 +237,7 @@ VIEWS = {
 }
 
 
-REFUSING = [bare_that_refuses, bottle_that_refuses, falcon_that_refuses, pyramid_that_refuses, django_that_refuses]
+REFUSING = [bare_that_refuses, bottle_that_refuses, falcon_that_refuses, pyramid_that_refuses]
 
 
 @pytest.mark.parametrize("make", REFUSING)
