@@ -8,14 +8,17 @@ from typing import Any
 
 import click
 
+from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.cli._audit import audit
 from nipo_auth_mw.cli._check import check
 from nipo_auth_mw.cli._context import (
+    ACTOR,
     Context,
     bear_any_terminal,
     json_option,
     read_password,
     show,
+    show_one,
     stdin_option,
     user_row,
 )
@@ -56,14 +59,20 @@ def cli(context: click.Context, url: str, app: str) -> None:
 
 
 @cli.command()
-@click.option("--email", prompt="Address of the first administrator", help="Address of the first administrator.")
+@click.option("--email", default="", help="Address of the first administrator; asked for if it is not given.")
+@click.option("--tables-only", is_flag=True, help="Create no administrator: the users are in the app's own table.")
 @click.option("--name", default="", help="Name of the first administrator.")
 @stdin_option
 @json_option
 @click.pass_obj
-def init(context: Context, email: str, name: str, password_stdin: bool, as_json: bool) -> None:
+def init(context: Context, email: str, tables_only: bool, name: str, password_stdin: bool, as_json: bool) -> None:
     """Create the tables and the first administrator. Safe to run again."""
-    with context.accounts(create_schema=True) as accounts:
+    with context.services(create_schema=True) as services:
+        if tables_only or services.directory is None:
+            show_one({"tables": "ready"}, as_json, "the tables are ready")
+            return
+        accounts = Accounts(services, actor=ACTOR)
+        email = email or click.prompt("Address of the first administrator", err=True)
         found = accounts.find(email)
         if found is None and any(one.role == "admin" and one.active for one in accounts.search(limit=500)):
             click.echo("nipo-auth: there is an administrator already; this adds another", err=True)

@@ -14,8 +14,8 @@ import pytest
 
 from nipo_auth_mw.cli import cli, main
 from nipo_auth_mw.cli._context import Context
-from nipo_auth_mw.errors import ConfigError, MailerError
-from nipo_auth_mw.stores import SQLStore, _copying
+from nipo_auth_mw.errors import ConfigError, MailerError, NotSupported
+from nipo_auth_mw.stores import MemoryStore, SQLStore, _copying
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher
 from tests.kit import PASSWORD, browser, middleware, person, seen, sign_in
 
@@ -301,3 +301,34 @@ def test_a_test_mail_goes_out_at_once_or_says_why_not(capsys: Any) -> None:
 def test_a_test_mail_needs_the_apps_mailer(ready: Any) -> None:
     code, _, err = ready("mail", "test", "ops@example.com")
     assert (code, "--app" in err) == (2, True)
+
+
+# init
+
+
+def test_init_makes_the_tables_alone(run: Any) -> None:
+    code, out, _ = run("init", "--tables-only")
+    assert (code, out) == (0, "the tables are ready\n")
+    assert run("user", "list")[1] == ""
+
+
+def test_init_leaves_the_apps_own_table_alone(tmp_path: Path, capsys: Any) -> None:
+    store, users = SQLStore(f"sqlite:///{tmp_path}/auth.db"), MemoryStore()
+
+    class Own:
+        get, find_by_email, set_password_hash = users.get, users.find_by_email, users.set_password_hash
+
+    store.create_schema()
+    app = middleware(store=store, users=Own())
+    for arguments in (["init"], ["init", "--email", "boss@example.com"]):
+        with pytest.raises(SystemExit) as end:
+            cli.commands["init"].main(arguments[1:], obj=Context("", app))
+        assert not end.value.code
+        assert capsys.readouterr().out == "the tables are ready\n"
+    assert store.search("", after=None, limit=9) == []
+    with pytest.raises(NotSupported):
+        cli.commands["user"].main(
+            ["add", "boss@example.com", "--no-password"], obj=Context("", app), standalone_mode=False
+        )
+    assert store.search("", after=None, limit=9) == [], "never in a table that the app does not use"
+    store.close()

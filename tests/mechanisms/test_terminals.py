@@ -105,7 +105,7 @@ def test_every_command_bears_a_terminal_that_cannot_print_a_name(tmp_path, monke
 
 
 def test_every_command_was_tried():
-    # `dev-cert` prints file names alone, and calls openssl.
+    # `dev-cert` writes files and prints their names alone.
     assert set(commands(cli)) - {("dev-cert",)} == set(ARGUMENTS)
 
 
