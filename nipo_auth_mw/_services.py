@@ -58,6 +58,7 @@ class Services:
     password_rules: PasswordRules
     reset_links: EmailLinks
     email_links: EmailLinks
+    invitation_links: EmailLinks
     cancel_links: CancelLinks
     notifications: Notifications
     outbox: Outbox

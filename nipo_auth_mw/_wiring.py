@@ -115,11 +115,13 @@ def build(
 
     email_changes = session_store if offers(session_store, EmailChangeStore) else None
     reset_links, email_links = links("reset", RESET_LASTS), links("email confirm", EMAIL_LASTS)
+    invitation_links = links("invitation", config.invitation_lasts)
     cancel_links = CancelLinks(signed("email cancel"), keyed("email cancel secret"))
     composer = Composer(
         *(config, pages, users, account_states, email_changes),
         reset_links=reset_links,
         email_links=email_links,
+        invitation_links=invitation_links,
         cancel_links=cancel_links,
     )
     kept = session_store if offers(session_store, OutboxStore) else None
@@ -148,8 +150,9 @@ def build(
         password_rules=PasswordRules(config.passwords, config.site_name),
         reset_links=reset_links,
         email_links=email_links,
+        invitation_links=invitation_links,
         cancel_links=cancel_links,
-        notifications=Notifications(config, outbox, email_links),
+        notifications=Notifications(config, outbox, email_links, invitation_links),
         outbox=outbox,
         log=log,
         seals=seals,

@@ -131,6 +131,7 @@ class AuthConfig:
     identity_headers: Mapping[str, str | Callable[[User], str]] = field(default_factory=dict, hash=False)
     sign_out_cookies: Sequence[str] = ()
     audit_retention: timedelta = timedelta(days=730)
+    invitation_lasts: timedelta = timedelta(days=7)
     session: SessionPolicy = SessionPolicy()
     lockout: LockoutPolicy = LockoutPolicy()
     passwords: PasswordPolicy = PasswordPolicy()
@@ -179,6 +180,7 @@ class AuthConfig:
         put(self, "identity_headers", _validation.identity_headers(self.identity_headers))
         put(self, "sign_out_cookies", _validation.cookie_names("sign_out_cookies", self.sign_out_cookies))
         _validation.require_duration("audit_retention", self.audit_retention, timedelta(days=30), timedelta(days=36500))
+        _validation.require_duration("invitation_lasts", self.invitation_lasts, timedelta(hours=1), 30 * _DAY)
         for name, kind in (("session", SessionPolicy), ("lockout", LockoutPolicy), ("passwords", PasswordPolicy)):
             _validation.require(
                 isinstance(getattr(self, name), kind),

@@ -12,7 +12,7 @@ from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.password_check import count_client
 from nipo_auth_mw._flows.revocation import end_everything, lift_lock_soon
 from nipo_auth_mw._mail import addresses
-from nipo_auth_mw._mail.composer import gets_links, without_mailbox
+from nipo_auth_mw._mail.composer import gets_links
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import EmailRejected, PasswordRejected
@@ -62,7 +62,7 @@ def request_reset(services: Services, typed: str, *, client: Client) -> Refused 
     email = addresses.canonical(typed)
     if email is None:
         return Refused(EmailRejected.code)
-    if without_mailbox(email):
+    if addresses.without_mailbox(email):
         return Refused(EmailRejected.code, detail="no_mailbox")
     services.notifications.reset_asked(email, client)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._flows.account_state import change_account_state, remove_attributes
 from nipo_auth_mw._flows.email_change import EMAIL_CHANGED
+from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
 from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGED
 from nipo_auth_mw._flows.profile import PROFILE_CHANGED, allow_notify_email_mails, new_notify_email
@@ -29,17 +31,24 @@ ROLE_CHANGED = EventType("role_changed", EventGroup.STAFF)
 
 CHANGE_WITHIN = timedelta(days=7)
 """How long a temporary password works (ASVS 5 6.4.1)."""
-_LONGEST_NAME, _LONGEST_MEMO = 100, 2000
+LONGEST_NAME, LONGEST_MEMO = 100, 2000
+_FORM = "staff form"
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An account as the staff pages show it. `locked`: wrong passwords lock its address or a known device."""
+    """An account as the staff pages show it. `locked`: wrong passwords lock its address or a known device.
+
+    `as_of` is a digest of the account as it is now: a form that carries it is refused after a change of the account.
+    """
 
     user: User
     memo: str
     must_change: bool
     locked: bool
+    invitation: Invitation | None = None
+    has_password: bool = True
+    as_of: str = ""
 
 
 def create_account(
@@ -56,12 +65,13 @@ def create_account(
     must_change: bool = False,
     memo: str = "",
     password_hash: str | None = None,
+    also: Callable[[Account, Record], None] = lambda _account, _record: None,
 ) -> User:
     """Create an account and return it. Without a password no sign-in works until one is set.
 
-    `password_hash` is a hash that exists already. Raises `EmailTaken`, `EmailRejected`, `PasswordRejected`,
-    `HashRejected`, `UnknownRole`, `NotSupported`, and `ValueError` for a language that is not configured, or for a
-    password and a hash at once.
+    `password_hash` is a hash that exists already. `also` is called in the same transaction. Raises `EmailTaken`,
+    `EmailRejected`, `PasswordRejected`, `HashRejected`, `UnknownRole`, `NotSupported`, and `ValueError` for a language
+    that is not configured, or for a password and a hash at once.
     """
     directory = directory_of(services)
     address = addresses.accepted(email)
@@ -78,7 +88,7 @@ def create_account(
     with services.log.transaction() as record:
         still_allowed(services, actor)
         account = directory.create(
-            email=address, password_hash=hashed, name=name[:_LONGEST_NAME], role=role, active=active
+            email=address, password_hash=hashed, name=name[:LONGEST_NAME], role=role, active=active
         )
         deadline = _change_deadline() if must_change and hashed is not None else None
         change_account_state(
@@ -87,9 +97,10 @@ def create_account(
             language=language,
             notify_email=notify,
             password_change_deadline=deadline,
-            memo=memo[:_LONGEST_MEMO],
+            memo=memo[:LONGEST_MEMO],
         )
         record(ACCOUNT_CREATED, subject=account, **_by(actor), role=role)
+        also(account, record)
     return user_of(services, account)
 
 
@@ -207,7 +218,7 @@ def change_profile(
     notify = new_notify_email(services, notify_email, before, actor.session)
     if isinstance(notify, Refused):
         return notify
-    wanted = {"memo": before.memo if memo is None else memo[:_LONGEST_MEMO], "notify_email": notify}
+    wanted = {"memo": before.memo if memo is None else memo[:LONGEST_MEMO], "notify_email": notify}
     changes = {key: value for key, value in wanted.items() if value != getattr(before, key)}
     renamed = name is not None and name != (account.name or "")
     if not changes and not renamed:
@@ -218,7 +229,7 @@ def change_profile(
     with services.log.transaction() as record:
         still_allowed(services, actor)
         if renamed:
-            directory_of(services).update(user_id, name=str(name)[:_LONGEST_NAME])
+            directory_of(services).update(user_id, name=str(name)[:LONGEST_NAME])
         after = change_account_state(services, user_id, **changes) if changes else before
         what = [*(["name"] if renamed else []), *changes]
         record(PROFILE_CHANGED, subject=account, **_by(actor), what=" ".join(what))
@@ -284,7 +295,21 @@ def look_at(services: Services, user_id: str) -> Person:
     address = addresses.canonical(account.email)
     locked = address is not None and services.lockout.locked(services.lockout.address(address)) is not None
     locked = locked or services.lockout.device_locked(user_id)
-    return Person(_user(account, state), state.memo, state.password_change_deadline is not None, locked)
+    return Person(
+        _user(account, state),
+        state.memo,
+        state.password_change_deadline is not None,
+        locked,
+        invitation_of(account, state),
+        account.password_hash is not None,
+        services.reset_links.stamp(account, state, _FORM),
+    )
+
+
+def is_as_of(services: Services, user_id: str, as_of: str) -> bool:
+    """Whether the account is still as its page showed it. A form that is sent again would set another password."""
+    account = _account(services, user_id, None)
+    return services.reset_links.still_fits(as_of, account, services.account_states.account_state(user_id), _FORM)
 
 
 def user_of(services: Services, account: Account) -> User:

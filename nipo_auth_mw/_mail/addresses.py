@@ -22,6 +22,8 @@ from nipo_auth_mw.errors import EmailRejected
 
 MAX_LENGTH = 254
 _MAX_LOCAL = 64
+_NO_MAILBOX = (".invalid", "@invalid")
+"""The domain for users without a mailbox. No server ever receives mail for it (RFC 2606)."""
 # Not NFKC, which would also make the Kelvin sign and other look-alikes ASCII.
 _HALF_WIDTH = {0xFF01 + offset: 0x21 + offset for offset in range(94)} | {0x3000: " "}
 _FULL_STOPS = {0x3002: ".", 0xFF61: "."}
@@ -56,6 +58,23 @@ def accepted(text: str) -> str:
         # An IPv4 address, or a name that a resolver may read as one.
         raise EmailRejected("bad_domain")
     return address
+
+
+def without_mailbox(email: str) -> bool:
+    """Whether the address is one for users without a mailbox, by its domain alone."""
+    return email.lower().endswith(_NO_MAILBOX)
+
+
+def has_mailbox(to: str) -> bool:
+    """Whether mails may be sent to this address of an account."""
+    if without_mailbox(to):
+        return False
+    try:
+        accepted(to)
+    except EmailRejected:
+        # The host app's own table may hold a text that a mail server reads as two mailboxes.
+        return False
+    return True
 
 
 def has_wrong_letters(text: str) -> bool:

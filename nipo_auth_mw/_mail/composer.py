@@ -5,14 +5,11 @@ from __future__ import annotations
 from nipo_auth_mw._credentials.cancel_links import CancelLinks
 from nipo_auth_mw._credentials.email_links import EmailLinks
 from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._mail.notifications import INVITATION
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw.config import AuthConfig
-from nipo_auth_mw.errors import EmailRejected
 from nipo_auth_mw.models import Client, Message, QueuedMail
 from nipo_auth_mw.protocols import Account, AccountStateStore, EmailChangeStore, UserStore
-
-_NO_MAILBOX = (".invalid", "@invalid")
-"""The domain for users without a mailbox. No server ever receives mail for it (RFC 2606)."""
 
 
 class Composer:
@@ -29,6 +26,7 @@ class Composer:
         *,
         reset_links: EmailLinks,
         email_links: EmailLinks,
+        invitation_links: EmailLinks,
         cancel_links: CancelLinks,
     ) -> None:
         self._url = config.base_url + config.prefix
@@ -38,11 +36,13 @@ class Composer:
         self._email_changes = email_changes
         self._reset_links = reset_links
         self._email_links = email_links
+        self._invitation_links = invitation_links
         self._cancel_links = cancel_links
         self._links = {
             "reset": self._reset_link,
             "email_confirm": self._confirm_link,
             "email_change_asked": self._cancel_link,
+            "invitation": self._invitation_link,
         }
 
     def compose(self, mail: QueuedMail) -> Message | None:
@@ -54,13 +54,14 @@ class Composer:
         account = self._users.get(mail.user_id)
         # A link for a forgotten password goes to the stored sign-in address alone (CVE-2023-7028).
         to = account.email if account is not None and mail.kind == "reset" else mail.to
-        if account is None or not _has_mailbox(to):
+        if account is None or not addresses.has_mailbox(to):
             return None
         link = self._links.get(mail.kind, self._forgot)(mail, account)
         if link is None:
             return None
         facts = mail.facts
-        seconds = {"reset": self._reset_links, "email_confirm": self._email_links}.get(mail.kind)
+        lasting = {"reset": self._reset_links, "email_confirm": self._email_links, "invitation": self._invitation_links}
+        seconds = lasting.get(mail.kind)
         return self._pages.mail(
             mail.kind,
             str(facts.get("language", "")),
@@ -90,6 +91,14 @@ class Composer:
             return None
         return f"email/confirm/{self._email_links.make(account, state, key)}"
 
+    def _invitation_link(self, mail: QueuedMail, account: Account) -> str | None:
+        """A link for the account as it was at the invitation: a later one, and every other change, ends it before it
+        is made."""
+        state, links = self._account_states.account_state(account.id), self._invitation_links
+        if not gets_links(account) or not links.still_fits(str(mail.facts["stamp"]), account, state, INVITATION):
+            return None
+        return f"invite/{links.make(account, state)}"
+
     def _cancel_link(self, mail: QueuedMail, _account: Account) -> str | None:
         changes = self._email_changes
         if changes is None:
@@ -102,19 +111,3 @@ class Composer:
 def gets_links(account: Account) -> bool:
     """Whether an account gets links by mail. A disabled one does not, since a link would not enable it."""
     return bool(account.active)
-
-
-def without_mailbox(email: str) -> bool:
-    """Whether the address is one for users without a mailbox, by its domain alone."""
-    return email.lower().endswith(_NO_MAILBOX)
-
-
-def _has_mailbox(to: str) -> bool:
-    if without_mailbox(to):
-        return False
-    try:
-        addresses.accepted(to)
-    except EmailRejected:
-        # The host app's own table may hold a text that a mail server reads as two mailboxes.
-        return False
-    return True

@@ -14,6 +14,8 @@ from nipo_auth_mw.models import AccountState, Client, QueuedMail
 from nipo_auth_mw.protocols import Account
 
 _LONGEST = 254
+INVITATION = "invitation"
+"""What the digest of an account in the mail of an invitation is bound to."""
 
 
 class Notifications:
@@ -24,10 +26,13 @@ class Notifications:
     method waits for the mail server, and each raises `StoreUnavailable` if the mail cannot be queued.
     """
 
-    def __init__(self, config: AuthConfig, outbox: Outbox, email_links: EmailLinks) -> None:
+    def __init__(
+        self, config: AuthConfig, outbox: Outbox, email_links: EmailLinks, invitation_links: EmailLinks
+    ) -> None:
         self._realm = config.realm
         self._outbox = outbox
         self._email_links = email_links
+        self._invitation_links = invitation_links
 
     # What a visitor causes: nothing is looked up, so every address costs the same.
 
@@ -56,6 +61,15 @@ class Notifications:
     def password_reset(self, account: Account, state: AccountState, client: Client) -> None:
         """The user has reset the password. Goes to the sign-in and the notification address (ASVS 5 6.3.7)."""
         self._tell("password_reset", _both(account, state), account, state, client)
+
+    def invitation(self, account: Account, state: AccountState, client: Client) -> None:
+        """The link by which the owner of a new account sets the first password. A later invitation ends it."""
+        stamp = self._invitation_links.stamp(account, state, INVITATION)
+        self._tell("invitation", [account.email], account, state, _without_device(client), stamp=stamp)
+
+    def invitation_accepted(self, account: Account, state: AccountState, client: Client) -> None:
+        """The first password of an invited account was set."""
+        self._tell("invitation_accepted", _both(account, state), account, state, client)
 
     def password_changed(self, account: Account, state: AccountState, client: Client) -> None:
         """The user, or a person at the user's device, has changed the password."""

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from nipo_auth_mw.errors import ConfigError
 
 _log = logging.getLogger("nipo_auth_mw")
+_TWO_DAYS = 48
 _SHIPPED = Path(__file__).parent.parent / "locale"
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
@@ -63,10 +64,14 @@ class Catalogues:
         return self._catalogues[language].get(f"{kind}.{word}", word)
 
     def duration(self, language: str, seconds: int) -> str:
-        """A duration such as "4 minutes 10 seconds". Units that are zero are left out; zero is "0 seconds"."""
+        """A duration such as "4 minutes 10 seconds". Units that are zero are left out; zero is "0 seconds".
+
+        Days are named from two days on: "24 hours" says what "a day" may not.
+        """
         minutes, seconds = divmod(max(seconds, 0), 60)
         hours, minutes = divmod(minutes, 60)
-        amounts = [(hours, "hour"), (minutes, "minute"), (seconds, "second")]
+        days, hours = divmod(hours, 24) if hours >= _TWO_DAYS else (0, hours)
+        amounts = [(days, "day"), (hours, "hour"), (minutes, "minute"), (seconds, "second")]
         shown = [pair for pair in amounts if pair[0]] or amounts[-1:]
         words = (self.text(language, f"duration.{unit}{'' if n == 1 else 's'}", n=n) for n, unit in shown)
         return self.text(language, "duration.join").join(words)

@@ -30,6 +30,7 @@ from markupsafe import Markup
 from nipo_auth_mw._pages.assets import Assets
 from nipo_auth_mw._pages.brand import Brand, initial_of
 from nipo_auth_mw._pages.catalogues import Catalogues, blocks
+from nipo_auth_mw._pages.qr_code import qr_code, qr_code_of_page
 from nipo_auth_mw._pages.user_agents import describe
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError
@@ -98,6 +99,8 @@ class Renderer:
             static=self._static,
             device=describe,
             blocks=blocks,
+            qr_code=qr_code,
+            qr_code_of_page=qr_code_of_page,
         )
         self._env.filters.update(when=self._when, duration=self._duration, moment=self._moment)
 

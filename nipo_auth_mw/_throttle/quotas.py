@@ -52,6 +52,14 @@ class Quotas:
             free = (self._counters.incr(f"{name}:{number}", _HOUR) == 1 for number in range(an_hour))
             return sum(islice((True for one in free if one), mails)) == mails
 
+    def allow_mails_by(self, user_id: str, what: str, *, an_hour: int, mails: int = 1) -> bool:
+        """Whether this user may cause so many more mails. At most `an_hour` in an hour that the first of them begins.
+
+        One counter for all of them, since there may be thousands. Refused mails count, too.
+        """
+        with outages():
+            return self._counters.incr(f"{self._names.account(user_id)}:{what}", _HOUR, mails) <= an_hour
+
     def _allow(self, name: str, an_hour: int, *, spaced: bool) -> bool:
         """Take the first free one of `an_hour` counters, each of which expires an hour after its mail."""
         with outages():

@@ -49,6 +49,10 @@ class WebContext:
     health: Health
     host_session: HostSession
 
+    def url(self, route: str) -> str:
+        """The URL of a route, as `base_url` has it: for what leaves the browser, such as a link on paper."""
+        return f"{self.config.base_url}{self.config.prefix}/{route}"
+
     def path(self, request: Request, route: str) -> str:
         """The path of a route, as users see it."""
         return f"{request.root}{self.config.prefix}/{route}"

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 FIELDS = {
     "active": "whether the account is active",
+    "as_of": "a digest of the account when the page of the form was made; a program leaves it out",
     "after": "where the next page begins: `after` of the page before",
     "all": "every device except this one",
     "current_password": "the present password",
@@ -15,6 +16,7 @@ FIELDS = {
     "emails": "addresses, one a line, at most 50",
     "event": "the name of an event",
     "from": "the first day, such as 2026-04-01; for `staff/<id>/active` the page with the button",
+    "invite": "whether the user sets the password by a link",
     "lang": "the code of a configured language",
     "language": "the code of a configured language",
     "memo": "a note for administrators",
@@ -25,6 +27,7 @@ FIELDS = {
     "password": "a password: the present one to confirm an action, else the new one",
     "q": "part of a name or of an address; for `audit` of the accounts that the events are about",
     "remember": "whether the session outlives the browser",
+    "revoke": "whether to end the present invitation and make no other",
     "role": "a configured role; for `forward` any of several, separated by commas",
     "session": "the id of a session",
     "to": "the last day, such as 2026-04-30",

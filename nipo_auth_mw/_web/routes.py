@@ -21,6 +21,7 @@ from nipo_auth_mw._web.views import (
     forward,
     health,
     help,
+    invitations,
     language,
     login,
     logout,
@@ -31,6 +32,7 @@ from nipo_auth_mw._web.views import (
     reauthenticate,
     staff,
     staff_bulk,
+    staff_handover,
 )
 
 
@@ -121,6 +123,7 @@ ROUTES = (
         mailed=True,
         offered=_sends_mail,
     ),
+    Route("invite/<token>", {"GET": invitations.show, "POST": invitations.submit}, identifies=False, mailed=True),
     Route("account", {"GET": account.show}, needs_user=True),
     Route("account/confirm", {"GET": reauthenticate.show, "POST": reauthenticate.submit}, needs_user=True),
     Route(
@@ -152,11 +155,12 @@ ROUTES = (
     Route("account/profile", {"POST": profile.submit}, needs_user=True),
     Route("account/sessions/end", {"POST": devices.submit}, needs_user=True),
     _staff("staff", {"GET": staff.show_list}),
-    _staff("staff/create", {"GET": staff.show_create, "POST": staff.submit_create}, fresh=True),
+    _staff("staff/create", {"GET": staff_handover.show_create, "POST": staff_handover.submit_create}, fresh=True),
     _staff("staff/bulk", {"GET": staff_bulk.show, "POST": staff_bulk.submit}, fresh=True),
     _staff("staff/<id>", {"GET": staff.show}),
     _staff("staff/<id>/active", {"POST": staff.submit_active}),
-    _staff("staff/<id>/password", {"POST": staff.submit_password}, fresh=True),
+    _staff("staff/<id>/password", {"POST": staff_handover.submit_password}, fresh=True),
+    _staff("staff/<id>/invite", {"POST": invitations.submit_invite}, fresh=True),
     _staff("staff/<id>/email", {"POST": staff.submit_email}, fresh=True),
     _staff("staff/<id>/role", {"POST": staff.submit_role}, fresh=True),
     _staff("staff/<id>/profile", {"POST": staff.submit_profile}),

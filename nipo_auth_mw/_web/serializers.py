@@ -32,6 +32,7 @@ class PersonData(ListedUserData):
     memo: str
     must_change: bool
     locked: bool
+    invited_until: str | None
 
 
 class SessionData(TypedDict):
@@ -70,6 +71,7 @@ def person_data(person: Person) -> PersonData:
         "memo": person.memo,
         "must_change": person.must_change,
         "locked": person.locked,
+        "invited_until": person.invitation.ends.isoformat() if person.invitation else None,
     }
 
 

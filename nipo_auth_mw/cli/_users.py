@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
+from nipo_auth_mw._flows.invitations import Invited, create_invited, revoke_invitation
+from nipo_auth_mw._flows.invitations import invite as _invite
+from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.staff_actor import Actor
+from nipo_auth_mw._services import Services
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.cli._context import (
     ACTOR,
@@ -21,6 +28,7 @@ from nipo_auth_mw.errors import UnknownRole
 from nipo_auth_mw.models import User
 
 _COLUMNS = ("id", "email", "role", "state", "name")
+_REASONS = {"cannot_invite": "the account has a password, or is disabled"}
 
 
 @click.group()
@@ -33,6 +41,7 @@ def user() -> None:
 @click.option("--name", default="")
 @click.option("--role", default="staff", show_default=True)
 @click.option("--no-password", is_flag=True, help="No sign-in works until a password is set.")
+@click.option("--invite", is_flag=True, help="No password: the user sets one by a link, which is mailed or printed.")
 @click.option("--must-change", is_flag=True, help="Temporary: the user must choose another within seven days.")
 @stdin_option
 @json_option
@@ -43,15 +52,49 @@ def add(
     name: str,
     role: str,
     no_password: bool,
+    invite: bool,
     must_change: bool,
     password_stdin: bool,
     as_json: bool,
 ) -> None:
     """Create an account."""
+    if invite and (no_password or must_change or password_stdin):
+        raise click.UsageError("--invite goes with none of --no-password, --must-change and --password-stdin.")
+    if invite:
+        with context.services() as services:
+            outcome = create_invited(services, email=email, name=name, role=role, actor=Actor(ACTOR))
+            _show_invited(services, outcome if isinstance(outcome, Refused) else outcome[1], as_json)
+        return
     with context.accounts() as accounts:
         password = None if no_password else read_password(password_stdin)
         made = accounts.create(email=email, password=password, name=name, role=role, must_change=must_change)
         show([user_row(made)], as_json, *_COLUMNS)
+
+
+@user.command()
+@click.argument("who", metavar="ACCOUNT")
+@click.option("--revoke", is_flag=True, help="Only end the present invitation.")
+@json_option
+@click.pass_obj
+def invite(context: Context, who: str, revoke: bool, as_json: bool) -> None:
+    """Make a new link by which the owner of an account without a password sets one. It ends the older link."""
+    with context.services() as services:
+        found = find(Accounts(services, actor=ACTOR), who)
+        if revoke:
+            revoke_invitation(services, found.id, actor=Actor(ACTOR))
+            show_one({"id": found.id, "revoked": True}, as_json)
+        else:
+            _show_invited(services, _invite(services, found.id, actor=Actor(ACTOR)), as_json)
+
+
+def _show_invited(services: Services, outcome: Invited | Refused, as_json: bool) -> None:
+    """Print the outcome of an invitation: the link, unless a mail brings it."""
+    if isinstance(outcome, Refused):
+        raise click.ClickException(f"{outcome.code}: {_REASONS.get(outcome.code, 'not invited')}")
+    url = f"{services.config.base_url}{services.config.prefix}/{outcome.route}" if outcome.route else None
+    ends = datetime.fromtimestamp(outcome.until, UTC).isoformat(timespec="seconds")
+    row = {"id": outcome.account.id, "email": outcome.account.email, "invited_until": ends, "link": url}
+    show_one(row, as_json, url or f"mailed to {outcome.account.email}")
 
 
 @user.command("list")

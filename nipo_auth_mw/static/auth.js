@@ -205,3 +205,29 @@ const openTarget = () => {
 };
 openTarget();
 addEventListener("hashchange", openTarget);
+
+// What an administrator hands over is shown once: the page that the browser keeps for "Back" holds it no more.
+const once = document.querySelectorAll("[data-once]");
+if (once.length) {
+  addEventListener("pagehide", () => {
+    for (const part of once) part.remove();
+    for (const part of document.querySelectorAll(".left")) part.hidden = false;
+    for (const part of document.querySelectorAll("[data-print]")) part.remove();
+  });
+}
+
+for (const button of document.querySelectorAll("button[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
+// Without a secure context there is no clipboard, and the text is there to be marked.
+for (const button of navigator.clipboard ? document.querySelectorAll("button[data-copy]") : []) {
+  button.hidden = false;
+  const words = button.textContent;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.textContent = button.dataset.copied;
+    setTimeout(() => { button.textContent = words; }, 3000);
+  });
+}

@@ -44,6 +44,7 @@ DOORS = {
     "asgiref": {"django.py"},
     "webtest": {"testing/pytest_plugin.py"},
     "pytest": {"testing/contracts", "testing/pytest_plugin.py"},
+    "segno": {"_pages/qr_code.py"},
 }
 LATE = {
     ("mailers/__init__.py", "nipo_auth_mw.mailers._smtp"),
@@ -51,6 +52,7 @@ LATE = {
     ("_throttle/counters.py", "limits.errors"),
     ("_throttle/counters.py", "limits.storage"),
     ("_credentials/policy.py", "zxcvbn"),
+    ("_pages/qr_code.py", "segno"),
     ("stores/__init__.py", "nipo_auth_mw.stores._sql"),
     ("stores/_statements.py", "sqlalchemy.dialects.mysql"),
     ("stores/_statements.py", "sqlalchemy.dialects.postgresql"),

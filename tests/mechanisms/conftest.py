@@ -15,6 +15,7 @@ import nipo_auth_mw
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._flows.audit import Subjects
 from nipo_auth_mw._flows.email_change import Pending
+from nipo_auth_mw._flows.invitations_state import Invitation
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.staff import Person
@@ -24,6 +25,7 @@ from nipo_auth_mw._sessions.endings import WORDS
 from nipo_auth_mw._web.problems import PROBLEMS, text_of
 from nipo_auth_mw._web.requirements import REQUIREMENTS
 from nipo_auth_mw._web.views.audit import Row
+from nipo_auth_mw._web.views.staff_handover import Slip
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Account, EmailChange, Event, Session, StoredSession, User
 
@@ -57,7 +59,13 @@ REFUSALS = tuple(
     if code != "password_rejected" or detail
 )
 # Pages for a visitor, where the others have a user.
-FOR_VISITORS = {"login.html", "password_reset-request.html", "password_reset.html", "session_ended.html"}
+FOR_VISITORS = {
+    "login.html",
+    "password_reset-request.html",
+    "password_reset.html",
+    "session_ended.html",
+    "invitations.html",
+}
 
 
 def source(name: str) -> str:
@@ -127,7 +135,7 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "min_length": 8,
         "temporary": False,
         "must_change": False,
-        "typed": Typed(text, dict.fromkeys(("email", "name", "notify_email", "memo", "emails"), text)),
+        "typed": Typed(text, dict.fromkeys(("email", "name", "notify_email", "memo", "password", "emails"), text)),
         "can_change_email": True,
         "sections": ("account", "staff", "audit"),
         "at_section": "staff",
@@ -146,13 +154,17 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "count": 200,
         "many": True,
         "zone": "Asia/Tokyo",
-        "person": Person(replace(user, id="18"), text, True, True),
+        "person": Person(replace(user, id="18"), text, True, True, Invitation(NOW), False, "0" * 64),
         "lines": [Line(text, user), Line(text, code="email_taken")],
         "made": 1,
         "most": 50,
         "role": "staff",
         "roles": ("admin", "staff"),
-        "generated": "abcd-efgh",
+        "name": text,
+        "can_name": True,
+        "invite": False,
+        "created": False,
+        "slips": [Slip(user, password=text), Slip(user, link=text, until=datetime.fromtimestamp(NOW, UTC)), Slip(user)],
         "at": "profile",
         "change": EmailChange("k", "17", text, text, NOW, NOW),
         "first": "/app/-/auth/account/confirm",

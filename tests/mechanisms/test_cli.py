@@ -297,7 +297,7 @@ def test_check_names_what_is_wrong(ready, tmp_path):
 
 def test_every_command_takes_json(ready):
     """By their help, so that a new command is not forgotten."""
-    groups = {"user": 11, "session": 3, "audit": 3, "mail": 5, "store": 2}
+    groups = {"user": 12, "session": 3, "audit": 3, "mail": 5, "store": 2}
     commands = [("init",), ("check",)]
     for group, amount in groups.items():
         text = ready(group, "--help").stdout.partition("Commands:")[2]
@@ -421,3 +421,17 @@ def test_a_store_or_an_app_has_to_be_named(ready):
     done = ready("mail", "list", NIPO_AUTH_STORE="")
     assert done.returncode == 2
     assert "Give --store URL, or --app MODULE:NAME." in done.stderr
+
+
+def test_an_invitation_prints_its_link_and_ends(shell):
+    assert shell("init", "--email", "kanri@example.com", "--password-stdin", stdin=f"{PASSWORD}\n").returncode == 0
+    link = shell("user", "add", "sato@example.com", "--invite").stdout.strip()
+    assert link.startswith("http://localhost/-/auth/invite/")
+    again = json.loads(shell("user", "invite", "sato@example.com", "--json").stdout)
+    assert again["link"] != link
+    assert again["invited_until"]
+    assert shell("user", "invite", "sato@example.com", "--revoke").returncode == 0
+    refused = shell("user", "invite", "kanri@example.com")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "cannot_invite" in refused.stderr
+    assert shell("user", "add", "a@example.com", "--invite", "--no-password").returncode == 2

@@ -23,6 +23,7 @@ ARGUMENTS = {
     ("check",): [],
     ("user", "add"): [WHO, "--name", NAME, "--password-stdin"],
     ("user", "list"): [NAME[:2]],
+    ("user", "invite"): [WHO, "--revoke"],
     ("user", "password"): [WHO, "--password-stdin"],
     ("user", "disable"): [WHO],
     ("user", "enable"): [WHO],

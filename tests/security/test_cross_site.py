@@ -59,14 +59,17 @@ class House:
         new = {"email": "yamada@example.com", "password": PASSWORD}
         ask(self.auth, "POST", "/-/auth/account/email", form=new, cookie=suzuki)
         ask(self.auth, "POST", "/-/auth/forgot", form={"email": "suzuki@example.com"})
+        guest = person(self.auth, "guest@example.com", password=None)
         signed_in(self.auth, "admin@example.com")
         self.cookie = signed_in(self.auth, "admin@example.com")
+        ask(self.auth, "POST", f"/-/auth/staff/{guest.id}/invite", form={}, cookie=self.cookie)
         chosen = {"password": "midori-no-oka-to-kaze"}
         self.sent: dict[str, dict[str, str]] = {
             "login": {"email": "admin@example.com", "password": PASSWORD},
             "logout": {},
             "forgot": {"email": "admin@example.com"},
             self.mailed("reset"): chosen,
+            self.mailed("invite"): chosen,
             "account/confirm": {"password": PASSWORD},
             "account/password": {"current_password": PASSWORD, **chosen},
             "account/email": {"email": "sato@example.com", "password": PASSWORD},
@@ -78,6 +81,7 @@ class House:
             "staff/bulk": {"emails": "sato@example.com", "role": "admin", **chosen},
             "staff/2/active": {"active": "0"},
             "staff/2/password": chosen,
+            f"staff/{guest.id}/invite": {},
             "staff/2/email": {"email": "sato@example.com"},
             "staff/2/role": {"role": "admin"},
             "staff/2/profile": {"name": "Sato", "memo": "x", "notify_email": ""},

@@ -127,6 +127,8 @@ ROUTES_THAT_END_NOTHING = {
     "account/profile": "neither proof, address, state nor role",
     "language": "no account",
     "staff/create": "another account",
+    "staff/<id>/invite": "an account without a password, which has no sessions",
+    "invite/<token>": "an account without a password, which has no sessions",
     "staff/bulk": "other accounts",
     "staff/<id>/role": "the role is read at each request",
     "staff/<id>/profile": "neither proof, address, state nor role",

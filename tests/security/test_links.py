@@ -7,6 +7,8 @@ from urllib.parse import quote, unquote
 
 import pytest
 
+from nipo_auth_mw._flows.invitations import invite
+from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._web.mail_links import token_in
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.testing import MemoryMailer, link_in
@@ -87,6 +89,8 @@ def links(auth, mailer):
     ask(auth, "POST", "/-/auth/forgot", form={"email": "tanaka@example.com"})
     change = {"email": "hanako@example.com", "password": PASSWORD}
     ask(auth, "POST", "/-/auth/account/email", form=change, cookie=signed_in(auth))
+    guest = auth.accounts.find("guest@example.com") or person(auth, "guest@example.com", password=None)
+    invite(auth._services, guest.id, actor=Actor("script"))
     paths = [path_of(mail) for mail in mailer.outbox if "/-/auth/" in mail.text and link_in(mail)]
     return {route.path: next(path for path in paths if f"/{route.path.partition('<')[0]}" in path) for route in MAILED}
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from nipo_auth_mw._credentials import tokens
+from nipo_auth_mw._flows.invitations import invite
+from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, link_in
 from tests.kit import PASSWORD, middleware, person
@@ -35,6 +37,8 @@ class Site:
         ask(self.auth, "POST", "/-/auth/forgot", form={"email": "tanaka@example.com"})
         change = {"email": "hanako@example.com", "password": PASSWORD}
         ask(self.auth, "POST", "/-/auth/account/email", form=change, cookie=f"__Host-nipo_auth={self.session}")
+        self.guest = person(self.auth, "guest@example.com", password=None)
+        invite(self.auth._services, self.guest.id, actor=Actor("script"))
         links = [link_in(mail).removeprefix(HTTPS) for mail in self.mailer.outbox]
         self.links = {
             route.path: next(link for link in links if link.startswith("/-/auth/" + route.path.partition("<")[0]))

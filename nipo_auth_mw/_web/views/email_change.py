@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._credentials.email_links import EMAIL_LASTS
 from nipo_auth_mw._flows import email_change
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._mail.composer import without_mailbox
+from nipo_auth_mw._mail.addresses import without_mailbox
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request

@@ -8,13 +8,12 @@ from urllib.parse import quote, urlencode
 
 from werkzeug.wrappers import Response
 
-from nipo_auth_mw._credentials.generator import generate_password
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows import staff
 from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.staff_actor import Actor
-from nipo_auth_mw._web import challenges
+from nipo_auth_mw._web import challenges, staff_form
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
@@ -55,7 +54,7 @@ def show_list(web: WebContext, request: Request) -> Response:
 @takes("active", "q", "after", "from", gives={"next": str, "active": bool})
 def submit_active(web: WebContext, request: Request) -> Response:
     """Enable or disable an account, and return to the page with the button."""
-    user_id, given = _id(request), request.fields.get("active", "")
+    user_id, given = id_of(request), request.fields.get("active", "")
     if given not in {"0", "1", True, False}:
         return web.answers.refuse(request, Refused("bad_request"))
     active = given in {"1", True}
@@ -67,7 +66,7 @@ def submit_active(web: WebContext, request: Request) -> Response:
     to = f"{web.path(request, 'staff')}?{urlencode({name: value for name, value in back.items() if value})}"
     if request.text("from") == "person":
         flash = "enabled" if active else "disabled"
-        return web.answers.done(request, _path(web, request, user_id), flash=flash, active=active)
+        return web.answers.done(request, path_of(web, request, user_id), flash=flash, active=active)
     return web.answers.done(request, to, active=active)
 
 
@@ -75,63 +74,12 @@ def submit_active(web: WebContext, request: Request) -> Response:
 def show(web: WebContext, request: Request) -> Response:
     """Show the page of an account."""
     try:
-        person = staff.look_at(web.services, _id(request))
+        person = staff.look_at(web.services, id_of(request))
     except AccountError as refused:
         return web.answers.refuse(request, refusal(refused))
     if request.wants_json:
         return web.answers.data({"user": person_data(person)})
     return web.answers.page(request, "staff-person.html", **_facts(web, request, person), problem=None)
-
-
-def show_create(web: WebContext, request: Request) -> Response:
-    """Show the form for a new account, with a generated password."""
-    return web.answers.page(request, "staff-create.html", **form(web, request), problem=None)
-
-
-@takes(
-    "email",
-    "name",
-    "role",
-    "password",
-    "must_change",
-    "notify_email",
-    "memo",
-    gives={"next": str, "user": ListedUserData},
-)
-def submit_create(web: WebContext, request: Request) -> Response:
-    """Create an account."""
-    role = request.text("role") or "staff"
-    try:
-        user = staff.create_account(
-            web.services,
-            email=request.text("email"),
-            password=request.text("password"),
-            name=_line(request.text("name")),
-            role=role,
-            active=True,
-            notify_email=request.text("notify_email").strip() or None,
-            language=None,
-            must_change=request.flag("must_change"),
-            memo=request.text("memo").strip(),
-            actor=actor(request),
-        )
-    except (AccountError, Busy) as refused:
-        return web.answers.refuse(request, refusal(refused), "staff-create.html", **form(web, request))
-    to = _path(web, request, user.id)
-    return web.answers.done(request, to, flash="account_created", user=listed_user_data(user))
-
-
-@takes("password", "must_change", gives={"next": str, "changed": str})
-def submit_password(web: WebContext, request: Request) -> Response:
-    """Set a password. The present one, every session and the lock of the account end."""
-    return _act(
-        web,
-        request,
-        "password",
-        lambda user_id, by: staff.set_password(
-            web.services, user_id, request.text("password"), must_change=request.flag("must_change"), actor=by
-        ),
-    )
 
 
 @takes("email", gives={"next": str, "changed": str})
@@ -167,7 +115,7 @@ def submit_profile(web: WebContext, request: Request) -> Response:
         lambda user_id, by: staff.change_profile(
             web.services,
             user_id,
-            name=None if given["name"] is None else _line(given["name"]),
+            name=None if given["name"] is None else line(given["name"]),
             memo=None if given["memo"] is None else given["memo"].strip(),
             notify_email=given["notify_email"],
             actor=by,
@@ -184,7 +132,7 @@ def submit_unlock(web: WebContext, request: Request) -> Response:
 def show_delete(web: WebContext, request: Request) -> Response:
     """Ask first: deletion cannot be undone."""
     try:
-        person = staff.look_at(web.services, _id(request))
+        person = staff.look_at(web.services, id_of(request))
     except AccountError as refused:
         return web.answers.refuse(request, refusal(refused))
     return web.answers.page(request, "staff-delete.html", **_facts(web, request, person))
@@ -194,21 +142,27 @@ def show_delete(web: WebContext, request: Request) -> Response:
 def submit_delete(web: WebContext, request: Request) -> Response:
     """Delete the account."""
     try:
-        staff.delete_account(web.services, _id(request), actor=actor(request))
+        staff.delete_account(web.services, id_of(request), actor=actor(request))
     except AccountError as refused:
         return web.answers.refuse(request, refusal(refused))
-    return web.answers.done(request, web.path(request, "staff"), flash="account_deleted", deleted=_id(request))
+    return web.answers.done(request, web.path(request, "staff"), flash="account_deleted", deleted=id_of(request))
 
 
 def _act(web: WebContext, request: Request, what: str, act: Callable[[str, Actor], Refused | None]) -> Response:
     """Make one change from the page of an account, and return to that page."""
-    user_id = _id(request)
+    user_id = id_of(request)
     try:
         refused = act(user_id, actor(request))
     except (AccountError, Busy) as error:
         refused = refusal(error)
     if refused is None:
-        return web.answers.done(request, _path(web, request, user_id), flash=f"staff_{what}", changed=what)
+        return web.answers.done(request, path_of(web, request, user_id), flash=f"staff_{what}", changed=what)
+    return refuse_action(web, request, refused, what)
+
+
+def refuse_action(web: WebContext, request: Request, refused: Refused, what: str) -> Response:
+    """The page of the account, with the refusal beside the form."""
+    user_id = id_of(request)
     if refused.code == REAUTHENTICATION.code:
         return challenges.meet_first(web, request.environ, REAUTHENTICATION, request.session)
     try:
@@ -218,40 +172,28 @@ def _act(web: WebContext, request: Request, what: str, act: Callable[[str, Actor
     return web.answers.refuse(request, refused, "staff-person.html", **{**facts, "at": what})
 
 
-def form(web: WebContext, request: Request) -> dict[str, Any]:
-    """The fields of a form for new accounts; after a refusal, as they were sent.
-
-    Each page generates a new password, so no page shows a password that was sent.
-    """
-    names = ("email", "name", "notify_email", "memo", "emails")
-    sent = request.method == "POST"
-    return {
-        "typed": {name: request.text(name)[:20_000] if sent else "" for name in names},
-        "role": request.text("role") if sent else "staff",
-        "must_change": request.flag("must_change") if sent else True,
-        "roles": web.config.roles,
-        "generated": generate_password(web.config.passwords),
-        "min_length": web.config.passwords.min_length,
-        "advice": [],
-    }
-
-
 def _facts(web: WebContext, request: Request, person: staff.Person) -> dict[str, Any]:
     """The facts of the page of an account. After a refusal the text stays in its field."""
     roles = dict.fromkeys([*web.config.roles, person.user.role])
-    return {**form(web, request), "person": person, "roles": roles, "self_id": request.signed_in.user.id, "at": ""}
+    return {
+        **staff_form.facts(web, request),
+        "person": person,
+        "roles": roles,
+        "self_id": request.signed_in.user.id,
+        "at": "",
+    }
 
 
-def _id(request: Request) -> str:
+def id_of(request: Request) -> str:
     """The account id in the path. WSGI holds its bytes as latin-1 characters (PEP 3333)."""
     return request.arguments["id"].encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-def _path(web: WebContext, request: Request, user_id: str) -> str:
+def path_of(web: WebContext, request: Request, user_id: str) -> str:
     """The path of the page of an account."""
     return web.path(request, f"staff/{quote(user_id, safe='')}")
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
     """The text on one line, with single spaces."""
     return " ".join(text.split())

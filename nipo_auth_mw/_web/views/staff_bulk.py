@@ -6,6 +6,7 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.staff_bulk import MOST, create_many
+from nipo_auth_mw._web import staff_form
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
@@ -15,7 +16,7 @@ from nipo_auth_mw.errors import PasswordRejected
 
 def show(web: WebContext, request: Request) -> Response:
     """Show the form."""
-    return web.answers.page(request, "staff-bulk.html", **staff.form(web, request), most=MOST, problem=None)
+    return web.answers.page(request, "staff-bulk.html", **staff_form.facts(web, request), most=MOST, problem=None)
 
 
 @takes("emails", "role", "password", "must_change", gives={"lines": list[dict[str, str | None]]})
@@ -33,7 +34,7 @@ def submit(web: WebContext, request: Request) -> Response:
     except PasswordRejected as error:
         outcome = refusal(error)
     if isinstance(outcome, Refused):
-        return web.answers.refuse(request, outcome, "staff-bulk.html", **staff.form(web, request), most=MOST)
+        return web.answers.refuse(request, outcome, "staff-bulk.html", **staff_form.facts(web, request), most=MOST)
     if request.wants_json:
         lines = [{"email": one.text, "id": one.user.id if one.user else None, "code": one.code} for one in outcome]
         return web.answers.data({"lines": lines})

@@ -1,0 +1,244 @@
+"""Invitations: an account without a password, and a link by which its owner sets one.
+
+The link goes to the mailbox of the account. An owner without one gets it from the administrator, who sees it once.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from nipo_auth_mw._audit.events import EventGroup, EventType, Record
+from nipo_auth_mw._credentials.email_links import OpenedLink
+from nipo_auth_mw._credentials.hash_pool import Busy
+from nipo_auth_mw._flows.account_state import change_account_state
+from nipo_auth_mw._flows.invitations_state import invitation_of
+from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused, refusal
+from nipo_auth_mw._flows.password_reset import Unfit, record_refused_link
+from nipo_auth_mw._flows.revocation import end_everything, lift_lock_soon
+from nipo_auth_mw._flows.staff import LONGEST_NAME, create_account
+from nipo_auth_mw._flows.staff_actor import Actor, still_allowed
+from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._services import Services
+from nipo_auth_mw.errors import NoSuchAccount, PasswordRejected
+from nipo_auth_mw.models import AccountState, Client, User
+from nipo_auth_mw.protocols import Account
+
+INVITED = EventType("invited", EventGroup.STAFF)
+INVITATION_REVOKED = EventType("invitation_revoked", EventGroup.STAFF)
+INVITATION_ACCEPTED = EventType("invitation_accepted", EventGroup.PASSWORD)
+
+_EXPIRED = Refused("link_expired", detail="invitation")
+_HAS_PASSWORD = Refused("cannot_invite")
+_IS_DISABLED = Refused("cannot_invite", detail="disabled")
+_MAILS_TO = 5
+_MAILS_BY = 3000
+"""An import of 2,000 in an hour, and another half."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """An account is invited until `until`, in seconds since 1970 (UTC).
+
+    `route` is the path of the link below the prefix. It is None if the link is mailed: then no administrator sees it.
+    """
+
+    account: Account
+    until: float
+    route: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The owner has set the password. `device` is the new value of this browser's device cookie."""
+
+    account: Account
+    device: str = field(repr=False)
+
+
+class _Spent(Exception):
+    """The account changed between the look at the link and its use."""
+
+
+def create_invited(
+    services: Services,
+    *,
+    email: str,
+    name: str,
+    role: str,
+    actor: Actor,
+    notify_email: str | None = None,
+    memo: str = "",
+) -> tuple[User, Invited] | Refused:
+    """Create an account without a password and invite its owner, both or neither.
+
+    Raises what `create_account` raises.
+    """
+    address = addresses.accepted(email)
+    if refused := _too_many(services, address, actor):
+        return refused
+    made: list[Invited] = []
+    user = create_account(
+        services,
+        email=address,
+        password=None,
+        name=name,
+        role=role,
+        active=True,
+        notify_email=notify_email,
+        language=None,
+        memo=memo,
+        actor=actor,
+        also=lambda account, record: made.append(_invite(services, account, record, actor)),
+    )
+    return user, made[0]
+
+
+def invite(services: Services, user_id: str, *, actor: Actor) -> Invited | Refused:
+    """Make a new link for an account without a password. Every earlier link of the account ends.
+
+    Raises `NoSuchAccount` and `StoreUnavailable`.
+    """
+    account = _account(services, user_id)
+    if refused := _unfit(account) or _too_many(services, account.email, actor):
+        return refused
+    with services.log.transaction() as record:
+        still_allowed(services, actor)
+        # First: a request that sets a password meanwhile waits for it, or the next line sees the password.
+        counter = services.account_states.raise_revocation_counter(user_id)
+        account = _account(services, user_id)
+        if refused := _unfit(account):
+            return refused
+        return _invite(services, account, record, actor, counter)
+
+
+def revoke_invitation(services: Services, user_id: str, *, actor: Actor) -> None:
+    """End the link of an account. Nothing happens if it has none. Raises `NoSuchAccount` and `StoreUnavailable`."""
+    account = _account(services, user_id)
+    with services.log.transaction() as record:
+        still_allowed(services, actor)
+        if invitation_of(account, services.account_states.account_state(user_id)) is None:
+            return
+        services.account_states.raise_revocation_counter(user_id)
+        change_account_state(services, user_id, invited_until=None, invited_at=None)
+        record(INVITATION_REVOKED, subject=account, client=actor.client, actor=actor.name)
+
+
+def find_invitation(services: Services, token: str, *, client: Client) -> Account | None:
+    """The account of a link, or None. This spends nothing, since mail filters open every link."""
+    opened = _opened(services, token, client)
+    return opened.account if opened else None
+
+
+def accept_invitation(
+    services: Services, token: str, password: str, *, name: str = "", client: Client, device_cookie: str | None = None
+) -> Accepted | Unfit | Refused:
+    """Set the first password with the link, which works once, and the name if one is given.
+
+    The link decides whose account it is. Of several requests at once, exactly one succeeds. It opens no session.
+    Raises `StoreUnavailable`: then nothing has changed.
+    """
+    opened = _opened(services, token, client)
+    if opened is None:
+        return _EXPIRED
+    account, state, _ = opened
+    try:
+        services.password_rules.check(password, about=(account.email, name or account.name or ""))
+        hashed = services.hashing.hash(password)
+    except PasswordRejected as rejected:
+        return Unfit(account, refusal(rejected))
+    except Busy as busy:
+        return Unfit(account, refusal(busy))
+    try:
+        device = _set(services, account, state, hashed, name, client, device_cookie)
+    except _Spent:
+        record_refused_link(services, client, account)
+        return _EXPIRED
+    lift_lock_soon(services, account, client=client)
+    return Accepted(account, device)
+
+
+def gets_mail(services: Services, email: str) -> bool:
+    """Whether mails reach this address: there is a mailer, and the address has a mailbox."""
+    return services.outbox.sends and addresses.has_mailbox(email)
+
+
+def _set(
+    services: Services,
+    account: Account,
+    state: AccountState,
+    hashed: str,
+    name: str,
+    client: Client,
+    device_cookie: str | None,
+) -> str:
+    """Write hash, name and event in one transaction. Returns the device cookie. Raises `_Spent`."""
+    with services.log.transaction() as record:
+        # First, since a host app's user table may commit each change at once: no password is set that is not told.
+        services.notifications.invitation_accepted(account, state, client)
+        if not services.users.set_password_hash(account.id, hashed, expected=account.password_hash):
+            raise _Spent
+        counter = end_everything(services, account, why="password_reset", record=record)
+        if counter != state.revocation_counter + 1:
+            raise _Spent
+        if name and services.directory is not None:
+            services.directory.update(account.id, name=name[:LONGEST_NAME])
+        after = change_account_state(
+            services, account.id, password_change_deadline=None, invited_until=None, invited_at=None
+        )
+        now = services.users.get(account.id)
+        if now is None:
+            raise _Spent
+        record(INVITATION_ACCEPTED, subject=account, client=client)
+    return services.known_devices.remember(device_cookie, now, after)
+
+
+def _invite(services: Services, account: Account, record: Record, actor: Actor, counter: int | None = None) -> Invited:
+    """Write the invitation, and queue its mail or make its link, in the transaction of the caller."""
+    if counter is None:
+        counter = services.account_states.raise_revocation_counter(account.id)
+    until = time.time() + services.invitation_links.lasts.total_seconds()
+    state = change_account_state(services, account.id, invited_until=until, invited_at=counter)
+    record(INVITED, subject=account, client=actor.client, actor=actor.name)
+    if gets_mail(services, account.email):
+        services.notifications.invitation(account, state, actor.client or Client())
+        return Invited(account, until, None)
+    return Invited(account, until, f"invite/{services.invitation_links.make(account, state)}")
+
+
+def _opened(services: Services, token: str, client: Client) -> OpenedLink | None:
+    """The opened link if its invitation is valid now, else None."""
+    opened = services.invitation_links.open(token)
+    invitation = invitation_of(opened.account, opened.state) if opened else None
+    if opened is None or invitation is None or invitation.expired:
+        record_refused_link(services, client)
+        return None
+    return opened
+
+
+def _too_many(services: Services, email: str, actor: Actor) -> Refused | None:
+    """The refusal if an administrator invites one address again and again, or floods other people's mailboxes.
+
+    Counted by address, since an account can be deleted and created anew.
+    """
+    if actor.client is None or not gets_mail(services, email):
+        return None
+    allow = services.quotas.allow_mails
+    if not allow(f"address {email}", "invitation of", 1, an_hour=_MAILS_TO):
+        return TOO_MANY_CHANGES
+    return None if services.quotas.allow_mails_by(actor.name, "invitation by", an_hour=_MAILS_BY) else TOO_MANY_CHANGES
+
+
+def _unfit(account: Account) -> Refused | None:
+    """Why the account cannot be invited."""
+    if account.password_hash is not None:
+        return _HAS_PASSWORD
+    return None if account.active else _IS_DISABLED
+
+
+def _account(services: Services, user_id: str) -> Account:
+    """The account with this id. Raises `NoSuchAccount`."""
+    account = services.users.get(user_id)
+    if account is None:
+        raise NoSuchAccount(user_id)
+    return account
