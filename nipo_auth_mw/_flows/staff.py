@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._flows.account_state import change_account_state, remove_attributes
 from nipo_auth_mw._flows.email_change import EMAIL_CHANGED
-from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
 from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGED
 from nipo_auth_mw._flows.profile import PROFILE_CHANGED, allow_notify_email_mails, new_notify_email
@@ -32,23 +30,6 @@ ROLE_CHANGED = EventType("role_changed", EventGroup.STAFF)
 CHANGE_WITHIN = timedelta(days=7)
 """How long a temporary password works (ASVS 5 6.4.1)."""
 LONGEST_NAME, LONGEST_MEMO = 100, 2000
-_FORM = "staff form"
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """An account as the staff pages show it. `locked`: wrong passwords lock its address or a known device.
-
-    `as_of` is a digest of the account as it is now: a form that carries it is refused after a change of the account.
-    """
-
-    user: User
-    memo: str
-    must_change: bool
-    locked: bool
-    invitation: Invitation | None = None
-    has_password: bool = True
-    as_of: str = ""
 
 
 def create_account(
@@ -123,7 +104,7 @@ def set_password(
     With `must_change` the password is temporary: the user has to choose another at the next sign-in, within seven days.
     Returns None on success. Raises `NoSuchAccount`, `NotOneself`, `PasswordRejected`.
     """
-    account = _account(services, user_id, actor)
+    account = account_with(services, user_id, actor)
     services.password_rules.check(password, about=(account.email, account.name or ""))
     notify = services.account_states.account_state(user_id).notify_email
     try:
@@ -141,7 +122,7 @@ def set_password(
         state = services.account_states.account_state(user_id)
         services.notifications.password_set(account, state, actor.client or Client())
         while not services.users.set_password_hash(user_id, hashed, expected=account.password_hash):
-            account = _account(services, user_id, actor)
+            account = account_with(services, user_id, actor)
         _end(services, account, why="password_changed", record=record, actor=actor)
         deadline = _change_deadline() if must_change else None
         change_account_state(services, user_id, password_change_deadline=deadline)
@@ -155,7 +136,7 @@ def set_active(services: Services, user_id: str, active: bool, *, actor: Actor) 
 
     Raises `NoSuchAccount`, `NotOneself`, `LastAdmin`, `NotSupported`.
     """
-    account = _account(services, user_id, actor)
+    account = account_with(services, user_id, actor)
     if bool(account.active) == active:
         return
     with services.log.transaction() as record:
@@ -174,7 +155,7 @@ def change_email(services: Services, user_id: str, email: str, *, actor: Actor) 
     Raises `EmailTaken`, `EmailRejected`, `NoSuchAccount`, `NotOneself`, `NotSupported`.
     """
     address = addresses.accepted(email)
-    account = _account(services, user_id, actor)
+    account = account_with(services, user_id, actor)
     if services.email_store is None:
         raise NotSupported("the user store has no set_email")
     notify = services.account_states.account_state(user_id).notify_email
@@ -183,7 +164,7 @@ def change_email(services: Services, user_id: str, email: str, *, actor: Actor) 
     with services.log.transaction() as record:
         still_allowed(services, actor)
         while not services.email_store.set_email(user_id, address, expected=account.email):
-            account = _account(services, user_id, actor)
+            account = account_with(services, user_id, actor)
         _end(services, account, why="email_changed", record=record, actor=actor)
         record(EMAIL_CHANGED, subject=account, **_by(actor), to=address)
         state = services.account_states.account_state(user_id)
@@ -197,7 +178,7 @@ def set_role(services: Services, user_id: str, role: str, *, actor: Actor) -> No
     Raises `UnknownRole`, `NoSuchAccount`, `NotOneself`, `LastAdmin`, `NotSupported`.
     """
     _check_role(services, role, actor)
-    account = _account(services, user_id, actor)
+    account = account_with(services, user_id, actor)
     with services.log.transaction() as record:
         still_allowed(services, actor)
         if role != ADMIN:
@@ -213,7 +194,7 @@ def change_profile(
 
     A new notification address is notified to all addresses of the account. Raises `NoSuchAccount`, `NotSupported`.
     """
-    account = _account(services, user_id, None)
+    account = account_with(services, user_id, None)
     before = services.account_states.account_state(user_id)
     notify = new_notify_email(services, notify_email, before, actor.session)
     if isinstance(notify, Refused):
@@ -243,7 +224,7 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
 
     Raises `NoSuchAccount`, `NotOneself`, `LastAdmin`, `NotSupported`.
     """
-    account = _account(services, user_id, actor)
+    account = account_with(services, user_id, actor)
     with services.log.transaction() as record:
         still_allowed(services, actor)
         keep_an_admin(services, account, actor)
@@ -257,7 +238,7 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
 def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
     """Clear the counts and the locks of the account's address and of its known devices. Raises `NoSuchAccount`."""
     still_allowed(services, actor)
-    account = _account(services, user_id, None)
+    account = account_with(services, user_id, None)
     state = services.account_states.account_state(user_id)
     change_account_state(services, user_id, unlocks=state.unlocks + 1)
     lift_lock(services, account, actor=actor.name, client=actor.client)
@@ -285,45 +266,21 @@ def search(services: Services, text: str, *, after: str | None, limit: int) -> l
 def listed(services: Services, text: str, *, after: str | None, limit: int) -> list[User]:
     """As `search`, without the account states, which costs one statement for a page of any length."""
     nothing = AccountState()
-    return [_user(account, nothing) for account in directory_of(services).search(text, after=after, limit=limit)]
-
-
-def look_at(services: Services, user_id: str) -> Person:
-    """One account as an administrator may see it. Raises `NoSuchAccount`."""
-    account = _account(services, user_id, None)
-    state = services.account_states.account_state(user_id)
-    address = addresses.canonical(account.email)
-    locked = address is not None and services.lockout.locked(services.lockout.address(address)) is not None
-    locked = locked or services.lockout.device_locked(user_id)
-    return Person(
-        _user(account, state),
-        state.memo,
-        state.password_change_deadline is not None,
-        locked,
-        invitation_of(account, state),
-        account.password_hash is not None,
-        services.reset_links.stamp(account, state, _FORM),
-    )
-
-
-def is_as_of(services: Services, user_id: str, as_of: str) -> bool:
-    """Whether the account is still as its page showed it. A form that is sent again would set another password."""
-    account = _account(services, user_id, None)
-    return services.reset_links.still_fits(as_of, account, services.account_states.account_state(user_id), _FORM)
+    return [user_in(account, nothing) for account in directory_of(services).search(text, after=after, limit=limit)]
 
 
 def user_of(services: Services, account: Account) -> User:
     """The account as the host app may see it: with its account state, without its hash."""
-    return _user(account, services.account_states.account_state(account.id))
+    return user_in(account, services.account_states.account_state(account.id))
 
 
-def _user(account: Account, state: AccountState) -> User:
+def user_in(account: Account, state: AccountState) -> User:
     """The user of an account and its state."""
     facts = (account.id, account.email, bool(account.active), account.name or "", account.role)
     return User(*facts, state.language, state.notify_email)
 
 
-def _account(services: Services, user_id: str, actor: Actor | None) -> Account:
+def account_with(services: Services, user_id: str, actor: Actor | None) -> Account:
     """The account with this id. Raises `NoSuchAccount`.
 
     With `actor` it raises `NotOneself` if administrators act on their own account. They could lock themselves out, or

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from nipo_auth_mw._flows.staff import Person
+from nipo_auth_mw._flows.staff_person import Person
 from nipo_auth_mw.models import AccountState, Session, User
 from nipo_auth_mw.protocols import Account
 

@@ -215,7 +215,7 @@ def test_iv2_an_invited_account_signs_in_by_nothing_and_looks_like_any_other(aut
         assert mine.status_int == none.status_int == 401
         assert mine.text.replace(NO_MAILBOX, "") == none.text.replace("ghos@nippo.invalid", "")
     mine, none = (browser(auth).post("/-/auth/forgot", {"email": email}) for email in (MAILBOX, "ghos@example.net"))
-    assert mine.text == none.text
+    assert mine.text.replace(MAILBOX, "") == none.text.replace("ghos@example.net", "")
 
 
 def test_iv3_the_link_decides_account_and_role(auth: Any, boss: TestApp) -> None:

@@ -18,8 +18,8 @@ from nipo_auth_mw._flows.email_change import Pending
 from nipo_auth_mw._flows.invitations_state import Invitation
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
-from nipo_auth_mw._flows.staff import Person
 from nipo_auth_mw._flows.staff_bulk import Line
+from nipo_auth_mw._flows.staff_person import Person
 from nipo_auth_mw._pages.renderer import Problem, Renderer
 from nipo_auth_mw._sessions.endings import WORDS
 from nipo_auth_mw._web.problems import PROBLEMS, text_of

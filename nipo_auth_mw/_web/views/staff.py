@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._credentials.hash_pool import Busy
-from nipo_auth_mw._flows import staff
+from nipo_auth_mw._flows import staff, staff_person
 from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.staff_actor import Actor
@@ -74,7 +74,7 @@ def submit_active(web: WebContext, request: Request) -> Response:
 def show(web: WebContext, request: Request) -> Response:
     """Show the page of an account."""
     try:
-        person = staff.look_at(web.services, id_of(request))
+        person = staff_person.look_at(web.services, id_of(request))
     except AccountError as refused:
         return web.answers.refuse(request, refusal(refused))
     if request.wants_json:
@@ -132,7 +132,7 @@ def submit_unlock(web: WebContext, request: Request) -> Response:
 def show_delete(web: WebContext, request: Request) -> Response:
     """Ask first: deletion cannot be undone."""
     try:
-        person = staff.look_at(web.services, id_of(request))
+        person = staff_person.look_at(web.services, id_of(request))
     except AccountError as refused:
         return web.answers.refuse(request, refusal(refused))
     return web.answers.page(request, "staff-delete.html", **_facts(web, request, person))
@@ -166,13 +166,13 @@ def refuse_action(web: WebContext, request: Request, refused: Refused, what: str
     if refused.code == REAUTHENTICATION.code:
         return challenges.meet_first(web, request.environ, REAUTHENTICATION, request.session)
     try:
-        facts = _facts(web, request, staff.look_at(web.services, user_id))
+        facts = _facts(web, request, staff_person.look_at(web.services, user_id))
     except AccountError as gone:
         return web.answers.refuse(request, refusal(gone))
     return web.answers.refuse(request, refused, "staff-person.html", **{**facts, "at": what})
 
 
-def _facts(web: WebContext, request: Request, person: staff.Person) -> dict[str, Any]:
+def _facts(web: WebContext, request: Request, person: staff_person.Person) -> dict[str, Any]:
     """The facts of the page of an account. After a refusal the text stays in its field."""
     roles = dict.fromkeys([*web.config.roles, person.user.role])
     return {

@@ -19,6 +19,7 @@ from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows import staff as flow
 from nipo_auth_mw._flows.invitations import Invited, create_invited
 from nipo_auth_mw._flows.outcomes import Refused, refusal
+from nipo_auth_mw._flows.staff_person import is_as_of
 from nipo_auth_mw._web import staff_form
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
@@ -146,7 +147,7 @@ def refuse_stale(web: WebContext, request: Request, user_id: str, as_of: str) ->
 
     A second password would be set, and the slip of the first be worthless. A program sends no `as_of`.
     """
-    if not as_of or flow.is_as_of(web.services, user_id, as_of):
+    if not as_of or is_as_of(web.services, user_id, as_of):
         return None
     return web.answers.done(request, staff.path_of(web, request, user_id), flash="staff_stale")
 

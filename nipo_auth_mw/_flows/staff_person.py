@@ -1,0 +1,53 @@
+"""One account as the staff pages show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
+from nipo_auth_mw._flows.staff import account_with, user_in
+from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._services import Services
+from nipo_auth_mw.models import User
+
+_FORM = "staff form"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An account as the staff pages show it. `locked`: wrong passwords lock its address or a known device.
+
+    `as_of` is a digest of the account as it is now: a form that carries it is refused after a change of the account.
+    """
+
+    user: User
+    memo: str
+    must_change: bool
+    locked: bool
+    invitation: Invitation | None = None
+    has_password: bool = True
+    as_of: str = ""
+
+
+def look_at(services: Services, user_id: str) -> Person:
+    """One account as an administrator may see it. Raises `NoSuchAccount`."""
+    account = account_with(services, user_id, None)
+    state = services.account_states.account_state(user_id)
+    address = addresses.canonical(account.email)
+    locked = address is not None and services.lockout.locked(services.lockout.address(address)) is not None
+    locked = locked or services.lockout.device_locked(user_id)
+    return Person(
+        user_in(account, state),
+        state.memo,
+        state.password_change_deadline is not None,
+        locked,
+        invitation_of(account, state),
+        account.password_hash is not None,
+        services.reset_links.stamp(account, state, _FORM),
+    )
+
+
+def is_as_of(services: Services, user_id: str, as_of: str) -> bool:
+    """Whether the account is still as its page showed it. A form that is sent again would set another password."""
+    account = account_with(services, user_id, None)
+    return services.reset_links.still_fits(as_of, account, services.account_states.account_state(user_id), _FORM)
