@@ -1,10 +1,13 @@
 """Drop-in WSGI authentication middleware: sign-in, sessions, lockout, accounts and an audit log."""
 
+from nipo_auth_mw._flows.account import LastSignIn
 from nipo_auth_mw._web.host_api import (
+    account_menu,
     auth_url,
     current_session,
     current_user,
     end_session,
+    last_sign_in,
     require_fresh,
     require_role,
     require_user,
@@ -40,6 +43,7 @@ __all__ = [
     "EmailRejected",
     "EmailTaken",
     "HashingFailed",
+    "LastSignIn",
     "LockoutPolicy",
     "MailerError",
     "NoSuchAccount",
@@ -50,11 +54,13 @@ __all__ = [
     "SessionPolicy",
     "StoreUnavailable",
     "User",
+    "account_menu",
     "auth_url",
     "current_session",
     "current_user",
     "end_session",
     "from_environ",
+    "last_sign_in",
     "require_fresh",
     "require_role",
     "require_user",

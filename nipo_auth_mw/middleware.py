@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw import _wiring
 from nipo_auth_mw._flows import mails
+from nipo_auth_mw._flows.account import LastSignIn, last_sign_in
 from nipo_auth_mw._flows.logout import sign_out
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
@@ -121,6 +122,7 @@ class AuthMiddleware:
         self._cookie = self._web.session_cookie
         hooks = host_api.HostHooks(
             path_of=self._web.prefix_path,
+            last_sign_in=self._last_sign_in,
             text=self._text,
             ask_again=self._ask_again,
             is_active=self._is_active,
@@ -275,6 +277,10 @@ class AuthMiddleware:
             return challenges.meet_first(self._web, environ, REAUTHENTICATION, active)
         except Exception as problem:
             return dispatch.unavailable(self._web, environ, problem)
+
+    def _last_sign_in(self, session: Session) -> LastSignIn | None:
+        """The sign-in before that of this session, for `host_api.last_sign_in`."""
+        return last_sign_in(self._services, session)
 
     def _is_active(self, session: Session) -> bool:
         """Whether the session is active now and meets every requirement, for `host_api.still_signed_in`."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from nipo_auth_mw._flows import email_change
 from nipo_auth_mw._flows.advance import NEW_DEVICE, SIGNED_IN
+from nipo_auth_mw._pages.user_agents import describe
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.models import Event, Session
@@ -25,6 +27,16 @@ class Overview:
     pending: email_change.Pending | None
 
 
+@dataclass(frozen=True, slots=True)
+class LastSignIn:
+    """A user's earlier sign-in. `time` is an aware datetime in UTC; `device` is browser and system as users see them,
+    such as "Chrome (Windows)", "" if unknown; `client_address` is "" if the server gave none."""
+
+    time: datetime
+    device: str
+    client_address: str
+
+
 def overview(services: Services, session: ActiveSession) -> Overview:
     """What the account page shows. Raises `StoreUnavailable`."""
     found = services.audit.events(user_id=session.user.id, limit=_RECENT)
@@ -36,3 +48,12 @@ def overview(services: Services, session: ActiveSession) -> Overview:
         can_change_email=email_change.offered(services),
         pending=email_change.pending(services, session),
     )
+
+
+def last_sign_in(services: Services, session: Session) -> LastSignIn | None:
+    """The user's newest sign-in of another session that began before this one. Raises `StoreUnavailable`."""
+    found = services.audit.events(user_id=session.stored.user_id, event=SIGNED_IN.name, limit=_RECENT)
+    for event in found:
+        if event.session != session.id and event.time <= session.created_at:
+            return LastSignIn(event.time, describe(event.user_agent), event.client_address)
+    return None

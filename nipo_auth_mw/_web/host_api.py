@@ -14,6 +14,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable, Unauthorized
 from werkzeug.wrappers import Response
 
+from nipo_auth_mw._flows.account import LastSignIn
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._validation import header_key
 from nipo_auth_mw.config import AuthConfig
@@ -49,6 +50,7 @@ class HostHooks:
     """
 
     path_of: Callable[[Environ], str]
+    last_sign_in: Callable[[Session], LastSignIn | None]
     text: Callable[[Environ, str], str]
     ask_again: Callable[[Environ, Session], Response | None]
     is_active: Callable[[Session], bool]
@@ -253,6 +255,39 @@ def sign_out_form(environ: Environ, *, next: str = "", label: str = "", class_: 
     look = Markup(' class="{}"').format(class_) if class_ else ""
     form = Markup('<form method="post" action="{}" id="sign-out">{}<button type="submit"{}>{}</button></form>')
     return form.format(auth_url(environ, "logout"), target, look, label or hooks.text(environ, "logout.button"))
+
+
+def account_menu(environ: Environ) -> Markup:
+    """A menu for any template of the host app; "" for a visitor and outside the middleware.
+
+    It shows whose account it is, and leads to the account page, the help and sign-out: on a shared device a user sees
+    at once as whom they write. It is a `<details>` element, so it needs no script and no form token. Its classes are
+    `nipo-menu`, `nipo-initial`, `nipo-name` and `nipo-panel`; the host app gives them a style.
+    """
+    hooks, user = _hooks(environ), current_user(environ)
+    if hooks is None or user is None:
+        return Markup("")
+    name = user.name or user.email
+    links = Markup("").join(
+        Markup('<a href="{}">{}</a>').format(auth_url(environ, route), hooks.text(environ, f"nav.{route}"))
+        for route in ("account", "help")
+    )
+    menu = Markup(
+        '<details class="nipo-menu"><summary><span class="nipo-initial" aria-hidden="true">{}</span> '
+        '<span class="nipo-name">{}</span></summary><div class="nipo-panel"><p>{}</p>{}{}</div></details>'
+    )
+    return menu.format(name.strip()[:1].upper(), name, user.email, links, sign_out_form(environ))
+
+
+def last_sign_in(environ: Environ) -> LastSignIn | None:
+    """The user's sign-in before this session's, for a line such as "Last sign-in: yesterday, Chrome (Windows)".
+
+    A user who reads of a sign-in that was not theirs notices a stolen password (ASVS 5 6.3.5). None for a visitor,
+    outside the middleware, and if the audit log holds no earlier one. Costs one look-up in the audit log. Raises
+    `StoreUnavailable` during an outage.
+    """
+    hooks, session = _hooks(environ), current_session(environ)
+    return hooks.last_sign_in(session) if hooks is not None and session is not None else None
 
 
 def _hooks(environ: Environ) -> HostHooks | None:

@@ -14,8 +14,8 @@ from tests.browser.test_door import MEMBER, PHONE, fill, opened, sign_in
 
 NEW = "yama-no-ue-no-asagohan"
 WORDS = {
-    "ja-JP": ("パスワードをお忘れの方", "新しいパスワードを設定しました"),
-    "en-GB": ("Forgotten", "Your new password is set"),
+    "ja-JP": ("パスワードをお忘れの方", "パスワードを変更しました"),
+    "en-GB": ("Forgot", "Your password was changed"),
 }
 
 
@@ -128,13 +128,13 @@ def test_a_browser_that_blocks_cookies_is_told_why_it_is_asked_again(demo, playw
     )
     page = opened(context, demo)
     sign_in(page)
-    expect(page.get_by_role("alert")).to_contain_text("保存")
+    expect(page.get_by_role("alert")).to_contain_text("Cookie")
     fill(page, *MEMBER)
     context.close()
 
 
 def test_help_is_one_click_away_and_opens_without_script(demo, new_browser):
     page = opened(new_browser(java_script_enabled=False, **PHONE), demo)
-    page.get_by_role("link", name="ログインでお困りの方へ").click()
-    page.get_by_text("再設定のメールが届きません").click()
+    page.get_by_role("link", name="ログインできないときは").click()
+    page.get_by_text("再設定のメールが届かない").click()
     expect(page.get_by_text("noreply@localhost")).to_be_visible()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, render_template_string, request
 
-from nipo_auth_mw import auth_url, current_user, sign_out_form
+from nipo_auth_mw import account_menu, auth_url, current_user, last_sign_in, sign_out_form
 from nipo_auth_mw.testing import MemoryMailer
 from tests.kit import browser, middleware, person, seen, sign_in
 
@@ -57,3 +57,30 @@ def test_a_hosts_logo_colours_and_mails_replace_ours_by_name(tmp_path):
     assert mail.subject == "Reports & you"
     assert mail.text.startswith("Hello <tanaka@example.com>: http://localhost/-/auth/reset/")
     assert "Set a new password" in mail.html
+
+
+def test_a_hosts_page_shows_whose_account_it_is_and_when_it_was_used_before():
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+        last = last_sign_in(environ)
+        shown = f"{last.device} {last.client_address}" if last else "-"
+        return [f"<p>{shown}</p>{account_menu(environ)}".encode()]
+
+    auth = middleware(app, public_paths=["/public"])
+    person(auth, name="<b>田中</b>")
+    assert browser(auth).get("/public").text == "<p>-</p>"
+    first = browser(auth, "192.0.2.7", HTTP_USER_AGENT="Mozilla/5.0 (Windows NT 10.0) Firefox/145.0")
+    sign_in(first)
+    assert first.get("/").html.p.text == "-"
+    sign_in(browser(auth, "192.0.2.8"), password="machigai-password")
+    second = browser(auth, "192.0.2.9")
+    sign_in(second)
+    page = second.get("/")
+    assert page.html.p.text == "Firefox (Windows) 192.0.2.7"
+    assert first.get("/").html.p.text == "-", "a later sign-in is no earlier one"
+    assert "&lt;b&gt;田中" in page.text
+    menu = page.html.select_one("details.nipo-menu")
+    assert [link["href"] for link in menu.find_all("a")] == ["/-/auth/account", "/-/auth/help"]
+    assert second.get("/").forms["sign-out"].submit().status_int == 303
+    assert account_menu({}) == ""
+    assert last_sign_in({}) is None
