@@ -37,6 +37,15 @@ def test_a_translated_tutorial_has_the_same_steps(page):
     assert heads[0] == heads[1]
 
 
+def test_the_blocks_of_a_translated_page_stand_in_an_english_one():
+    """There they are tried: no page has code of its own."""
+    english = [path for path in ROOT.rglob("docs/**/*.md") if path.parent.name != "ja"] + [ROOT / "README.md"]
+    tried = "".join(path.read_text("utf-8") for path in english)
+    for page in (ROOT / "docs" / "ja").glob("*.md"):
+        for _, text in blocks(page):
+            assert all(line in tried for line in text.splitlines()), text
+
+
 class Folder:
     """The reader's folder: files are written, and commands run, as the page has them."""
 
