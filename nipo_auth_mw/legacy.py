@@ -306,7 +306,7 @@ def _late_library(name: str) -> Any:
         raise HashRejected(name, "library_missing", missing.hint) from None
 
 
-@functools.cache
+@functools.lru_cache(maxsize=8)
 def _library(module: str, package: str = "") -> Any:
     """A library of the extra. Raises `ConfigError` if it is not installed."""
     try:

@@ -140,7 +140,7 @@ METHOD_DOORS: dict[str, Door] = {
     "change_email": Door(lambda house, _: house.here.accounts.change_email(house.user.id, NEW)),
     "delete": Door(lambda house, _: house.here.accounts.delete(house.user.id)),
 }
-METHODS_THAT_END_NOTHING = {"create", "find", "get", "search", "unlock", "acting_as", "set_role"}
+METHODS_THAT_END_NOTHING = {"create", "find", "get", "search", "unlock", "acting_as", "set_name", "set_role"}
 VERB_DOORS: dict[str, Door] = {
     "user password": Door(lambda house, _: house.cli("user", "password", house.user.id, "--password-stdin")),
     "user disable": Door(lambda house, _: house.cli("user", "disable", house.user.id)),
