@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Engine, create_engine, select, update
+from sqlalchemy import Engine, create_engine, func, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 
@@ -56,9 +56,10 @@ class PeopleStore:
             return _account(session.get(Person, int(user_id)))
 
     def find_by_email(self, email: str) -> PersonAccount | None:
-        """The account with this canonical address."""
+        """The account with this canonical address. The table holds addresses as they were typed."""
+        asked = select(Person).where(func.lower(Person.mail) == email).order_by(Person.mail != email, Person.id)
         with Session(self._engine) as session:
-            return _account(session.scalars(select(Person).where(Person.mail == email)).one_or_none())
+            return _account(session.scalars(asked).first())
 
     def set_password_hash(self, user_id: str, new: str, *, expected: str | None) -> bool:
         """Write the hash if the present one is `expected`."""

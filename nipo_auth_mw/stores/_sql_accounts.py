@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from nipo_auth_mw.errors import EmailTaken
+from nipo_auth_mw.errors import DatabaseUnavailable, EmailTaken
 from nipo_auth_mw.models import Account, AccountState
 from nipo_auth_mw.stores._connections import Connections
 from nipo_auth_mw.stores._folding import folded_values, words_of
@@ -76,7 +76,7 @@ class SQLAccounts:
             return False
         same = sa.and_(account.c.id == number, account.c.email == expected)
         with self._db.writing() as connection:
-            changed = bool(self._unique(sa.update(account).where(same).values(email=new)).rowcount)
+            changed = bool(self._unique(sa.update(account).where(same).values(email=new), new).rowcount)
             if changed:
                 fold_account(connection, user_id)
             return changed
@@ -85,16 +85,24 @@ class SQLAccounts:
         """See `StaffDirectory.create`."""
         name = plain(name)
         values = {"email": email, "password_hash": password_hash, "active": active, "name": name, "role": role}
-        inserted = self._unique(sa.insert(account).values(values | folded_values(email, name, "")))
+        inserted = self._unique(sa.insert(account).values(values | folded_values(email, name, "")), email)
         return Account(str(inserted.inserted_primary_key[0]), email, password_hash, active, name, role)
 
-    def _unique(self, statement: sa.Executable) -> Any:
-        """Run a statement that the unique constraint on addresses can refuse. Raises `EmailTaken`."""
+    def _unique(self, statement: sa.Executable, email: str) -> Any:
+        """Run a statement that the unique constraint on addresses can refuse. Raises `EmailTaken`.
+
+        A table that was copied by hand may refuse the next id instead, since its sequence stayed behind: raises
+        `DatabaseUnavailable`, which says so.
+        """
         with self._db.writing() as connection:
             try:
                 with savepoint(connection):
                     return connection.execute(statement)
             except sa.exc.IntegrityError:
+                holder = sa.select(account.c.id).where(account.c.email == email)
+                if connection.execute(holder).first() is None:
+                    hint = "move a store with `nipo-auth store copy`, which takes the sequences along"
+                    raise DatabaseUnavailable(f"the next id of {account.name} is in use already; {hint}") from None
                 raise EmailTaken("another account has this address") from None
 
     def update(

@@ -19,9 +19,9 @@ from pyramid.response import Response as PyramidResponse
 from werkzeug.exceptions import HTTPException, Unauthorized
 
 from examples.own_users import PeopleStore, Person, people
-from nipo_auth_mw import auth_url, current_user, require_fresh, require_role, require_user, sign_out_form
+from nipo_auth_mw import LockoutPolicy, auth_url, current_user, require_fresh, require_role, require_user, sign_out_form
 from nipo_auth_mw.stores import MemoryStore, SQLStore
-from nipo_auth_mw.testing import fast_hasher
+from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
 from tests.kit import PASSWORD, browser, middleware, person, seen, sign_in
 from tests.security.django_site import django_app
 
@@ -150,6 +150,29 @@ def test_the_hosts_own_sql_ends_sessions_at_the_next_request(own, change):
         connection.execute(sa.update(Person).values(dict(zip(change, before, strict=True))))
     assert seen(test_app) == "", "an earlier state brings nothing back to life"
     assert sign_in(test_app, "own@example.com").status_int == 303
+
+
+def test_an_address_as_it_was_typed_signs_in_in_any_case_and_gets_its_link(own):
+    _, engine = own
+    auth = middleware(users=PeopleStore(engine), mailer=(mailer := MemoryMailer()), lockout=LockoutPolicy(failures=2))
+    with engine.begin() as connection:
+        connection.execute(sa.update(Person).values(mail="Own@Example.com"))
+        lower = {"mail": "OTHER@example.com", "secret": fast_hasher().hash("x"), "is_active": True, "is_boss": False}
+        connection.execute(sa.insert(Person).values([lower, {**lower, "mail": "other@example.com", "is_boss": True}]))
+    for typed in ("Own@Example.com", "own@example.com", " OWN@EXAMPLE.COM"):
+        assert sign_in(browser(auth), typed).status_int == 303
+    # Of two that differ in case alone, the one in the canonical form signs in.
+    assert auth.accounts.find("Other@Example.com").role == "admin"
+    browser(auth).post("/-/auth/forgot", {"email": "own@example.com"})
+    (message,) = mailer.outbox
+    assert message.to == "Own@Example.com"
+    new = "shiroi-kumo-to-aoi-umi"
+    assert browser(auth).post(link_in(message), {"password": new}).status_int == 303
+    assert sign_in(browser(auth), "own@example.com", PASSWORD).status_int == 401
+    assert sign_in(browser(auth), "OWN@example.com", PASSWORD).status_int == 401
+    assert sign_in(browser(auth), "Own@Example.com", new).status_int == 429, "one count for all spellings"
+    auth.accounts.unlock(auth.accounts.find("own@example.com").id)
+    assert sign_in(browser(auth), "Own@Example.com", new).status_int == 303
 
 
 def test_a_null_name_and_an_own_role_are_fine(own):

@@ -137,4 +137,10 @@ def test_ru26_a_key_that_left_is_told_as_such(
     assert run(tmp_path, "audit verify", OTHER, monkeypatch) == 1
     told = capsys.readouterr().out
     assert "sealed with a key that is no longer configured" in told
+    assert "NOT ALL VERIFIED" in told
+    assert "FAULTS FOUND" not in told
+    with closing(sqlite3.connect(tmp_path / "auth.db")) as connection, connection:
+        connection.execute("UPDATE nipo_auth_event SET email = 'x@example.com', digest = 'x' WHERE id = 2")
+    assert run(tmp_path, "audit verify", OTHER, monkeypatch) == 1
+    assert "FAULTS FOUND" in capsys.readouterr().out, "a rotation hides no change"
     assert "changed" not in told

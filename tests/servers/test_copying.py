@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.errors import DatabaseUnavailable, EmailTaken
+from nipo_auth_mw.stores import SQLStore, _copying
+from nipo_auth_mw.stores._folding import folded_values
 from tests._services import database
 from tests.mechanisms.test_store_commands import moves
 from tests.mechanisms.test_store_commands import run as run
@@ -47,3 +49,24 @@ def test_a_backup_of_a_server_names_its_tool(run: Any, url_of: Any, tmp_path: Pa
     assert code == 2
     assert "dump" in err
     assert not (tmp_path / "b.db").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_an_id_that_is_in_use_is_not_told_as_an_address(url_of: Any, kind: str) -> None:
+    """A copy by hand leaves the sequence of PostgreSQL behind. MariaDB follows the rows."""
+    store = SQLStore(url_of(kind, "ids"))
+    store.create_schema()
+    with store._db.writing() as connection:
+        row = {"id": 1, "email": "a@example.com", "active": True, "name": "", "role": "staff"}
+        connection.execute(_copying._schema.account.insert().values(row | folded_values("a@example.com", "", "")))
+    made = {"password_hash": None, "name": "", "role": "staff", "active": True}
+    with pytest.raises(EmailTaken):
+        store.create(email="a@example.com", **made)
+    if kind == "postgres":
+        # The refused one took an id of the sequence.
+        with store._db.writing() as connection:
+            connection.exec_driver_sql("SELECT setval(pg_get_serial_sequence('nipo_auth_account', 'id'), 1, false)")
+        with pytest.raises(DatabaseUnavailable, match="store copy"):
+            store.create(email="b@example.com", **made)
+    assert store.create(email="b@example.com", **made).id != "1"
+    store.close()
