@@ -40,7 +40,16 @@ REQUIRED = ("secret_key", "base_url")
 # Settings whose default is the value of another setting.
 FOLLOWS = {"lockout.max_duration": "duration"}
 # Modules of views that belong to a feature of another name, or to none.
-FEATURE_OF = {"staff_bulk": "staff", "staff_handover": "staff", "files": "", "forward": "", "health": "", "openapi": ""}
+FEATURE_OF = {
+    "staff_bulk": "staff",
+    "staff_handover": "staff",
+    "staff_list": "staff",
+    "staff_person": "staff",
+    "files": "",
+    "forward": "",
+    "health": "",
+    "openapi": "",
+}
 _BLOCK = re.compile(r"(<!-- generated: ([a-z_]+)(?: of ([a-z_]+))? -->\n).*?(<!-- /generated -->)", re.DOTALL)
 
 

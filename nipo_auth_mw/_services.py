@@ -25,6 +25,7 @@ from nipo_auth_mw.protocols import (
     BatchCounters,
     EmailChangeStore,
     EmailStore,
+    JoinedStaffDirectory,
     JoinedUserStore,
     SessionStore,
     StaffDirectory,
@@ -36,13 +37,15 @@ from nipo_auth_mw.protocols import (
 class Services:
     """The objects that flows work with.
 
-    `joined_users`, `directory`, `email_store` and `email_changes` are None if the store lacks the capability.
+    `joined_users`, `directory`, `staff_lists`, `email_store` and `email_changes` are None if the store lacks the
+    capability.
     """
 
     config: AuthConfig
     users: UserStore
     joined_users: JoinedUserStore | None
     directory: StaffDirectory | None
+    staff_lists: JoinedStaffDirectory | None
     email_store: EmailStore | None
     email_changes: EmailChangeStore | None
     session_store: SessionStore

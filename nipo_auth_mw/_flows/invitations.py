@@ -69,6 +69,7 @@ def create_invited(
     actor: Actor,
     notify_email: str | None = None,
     memo: str = "",
+    reading: str = "",
 ) -> tuple[User, Invited] | Refused:
     """Create an account without a password and invite its owner, both or neither.
 
@@ -88,6 +89,7 @@ def create_invited(
         notify_email=notify_email,
         language=None,
         memo=memo,
+        reading=reading,
         actor=actor,
         also=lambda account, record: made.append(_invite(services, account, record, actor)),
     )

@@ -20,6 +20,7 @@ from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import EmailTaken, NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
 from nipo_auth_mw.models import AccountState, Client, User
 from nipo_auth_mw.protocols import Account
+from nipo_auth_mw.stores._folding import READING
 
 ACCOUNT_CREATED = EventType("account_created", EventGroup.STAFF)
 ACCOUNT_ENABLED = EventType("account_enabled", EventGroup.STAFF)
@@ -47,6 +48,7 @@ def create_account(
     memo: str = "",
     password_hash: str | None = None,
     also: Callable[[Account, Record], None] = lambda _account, _record: None,
+    reading: str = "",
 ) -> User:
     """Create an account and return it. Without a password no sign-in works until one is set.
 
@@ -79,6 +81,7 @@ def create_account(
             notify_email=notify,
             password_change_deadline=deadline,
             memo=memo[:LONGEST_MEMO],
+            **{READING: reading[:LONGEST_NAME]},
         )
         record(ACCOUNT_CREATED, subject=account, **_by(actor), role=role)
         also(account, record)
@@ -125,7 +128,8 @@ def set_password(
             account = account_with(services, user_id, actor)
         _end(services, account, why="password_changed", record=record, actor=actor)
         deadline = _change_deadline() if must_change else None
-        change_account_state(services, user_id, password_change_deadline=deadline)
+        ended = {"invited_until": None, "invited_at": None}
+        change_account_state(services, user_id, password_change_deadline=deadline, **ended)
         record(PASSWORD_CHANGED, subject=account, **_by(actor))
     lift_lock_soon(services, account, actor=actor.name, client=actor.client)
     return None
@@ -188,7 +192,14 @@ def set_role(services: Services, user_id: str, role: str, *, actor: Actor) -> No
 
 
 def change_profile(
-    services: Services, user_id: str, *, name: str | None, memo: str | None, notify_email: str | None, actor: Actor
+    services: Services,
+    user_id: str,
+    *,
+    name: str | None,
+    memo: str | None,
+    notify_email: str | None,
+    actor: Actor,
+    reading: str | None = None,
 ) -> Refused | None:
     """Write the values that are given. None leaves a value as it is, and "" removes it. Returns None on success.
 
@@ -201,6 +212,8 @@ def change_profile(
         return notify
     wanted = {"memo": before.memo if memo is None else memo[:LONGEST_MEMO], "notify_email": notify}
     changes = {key: value for key, value in wanted.items() if value != getattr(before, key)}
+    if reading is not None and reading[:LONGEST_NAME] != reading_of(before):
+        changes[READING] = reading[:LONGEST_NAME]
     renamed = name is not None and name != (account.name or "")
     if not changes and not renamed:
         return None
@@ -232,7 +245,7 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
             raise NoSuchAccount(user_id)
         _end(services, account, why="account_deleted", record=record, actor=actor)
         remove_attributes(services, user_id)
-        record(ACCOUNT_DELETED, subject=account, **_by(actor))
+        record(ACCOUNT_DELETED, subject=account, **_by(actor), name=account.name or "")
 
 
 def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
@@ -242,6 +255,11 @@ def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
     state = services.account_states.account_state(user_id)
     change_account_state(services, user_id, unlocks=state.unlocks + 1)
     lift_lock(services, account, actor=actor.name, client=actor.client)
+
+
+def reading_of(state: AccountState) -> str:
+    """The reading of the account's name (furigana), by which the staff list is sorted; "" for none."""
+    return str(state.attributes.get(READING, ""))
 
 
 def find(services: Services, email: str) -> User | None:
@@ -261,12 +279,6 @@ def search(services: Services, text: str, *, after: str | None, limit: int) -> l
     """Up to `limit` accounts whose address or name contains `text`, by address, after the address `after`."""
     found = directory_of(services).search(text, after=after, limit=limit)
     return [user_of(services, account) for account in found]
-
-
-def listed(services: Services, text: str, *, after: str | None, limit: int) -> list[User]:
-    """As `search`, without the account states, which costs one statement for a page of any length."""
-    nothing = AccountState()
-    return [user_in(account, nothing) for account in directory_of(services).search(text, after=after, limit=limit)]
 
 
 def user_of(services: Services, account: Account) -> User:

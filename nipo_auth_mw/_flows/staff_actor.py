@@ -80,11 +80,15 @@ def keep_an_admin(services: Services, account: Account, actor: Actor) -> None:
     """
     if actor.client is None:
         return
-    directory = directory_of(services)
     # `account` was read before the transaction and may have become the last administrator since.
-    holders = directory.active_with_role(ADMIN) if offers(directory, RoleHolders) else _admins(directory)
-    if list(holders) == [account.id]:
+    if administrators(services) == [account.id]:
         raise LastAdmin("no active administrator would remain")
+
+
+def administrators(services: Services) -> list[str]:
+    """The ids of the active administrators; of a directory that is no `RoleHolders`, the first two."""
+    directory = directory_of(services)
+    return list(directory.active_with_role(ADMIN) if offers(directory, RoleHolders) else _admins(directory))
 
 
 def _admins(directory: StaffDirectory) -> list[str]:

@@ -209,6 +209,10 @@ class Sessions:
         """The account's stored sessions, the most recently seen first. Some may have expired."""
         return list(self._store.sessions_of(user_id))
 
+    def is_live(self, stored: StoredSession) -> bool:
+        """Whether a session from a list has not expired."""
+        return time.time() < self._deadline(stored)
+
     def send_again(self, stored: StoredSession) -> bool:
         """Record that the cookie is sent again. False if the session has ended in the meantime: then send no cookie."""
         return self._store.mark_session_sent(stored.key, time.time())

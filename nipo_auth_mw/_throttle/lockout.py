@@ -228,6 +228,20 @@ class Lockout:
         with outages():
             return bool(self._counters.read({self._names.locked_device(user_id): _YEARS}))
 
+    def locked_among(self, emails: Mapping[str, str]) -> set[str]:
+        """The ids of accounts that a lock of their address or of a known device concerns. `emails` are the canonical
+        addresses by id. All are read at once."""
+        subjects = {user_id: self.address(email) for user_id, email in emails.items()}
+        devices = {user_id: self._names.locked_device(user_id) for user_id in emails}
+        if not emails:
+            return set()
+        parts = {name: lifetime for name, lifetime in self._lifetimes.items() if name in {"lock", "row"}}
+        names = {f"{subject}:{name}": lasts for subject in subjects.values() for name, lasts in parts.items()}
+        with outages():
+            counts = self._counters.read(names | dict.fromkeys(devices.values(), _YEARS))
+        seen = Reading(counts, time.monotonic())
+        return {user_id for user_id in emails if self.locked(subjects[user_id], seen) or devices[user_id] in counts}
+
     def unmark_devices(self, user_id: str) -> bool:
         """Remove the mark; whether there was one."""
         with outages():

@@ -26,10 +26,13 @@ FIELDS = {
     "notify_email": "another address for notifications",
     "password": "a password: the present one to confirm an action, else the new one",
     "q": "part of a name or of an address; for `audit` of the accounts that the events are about",
+    "reading": "how a name is read (furigana): the staff list is sorted by it",
     "remember": "whether the session outlives the browser",
     "revoke": "whether to end the present invitation and make no other",
     "role": "a configured role; for `forward` any of several, separated by commas",
     "session": "the id of a session",
+    "show": "a filter: `active`, `disabled`, `admin`, `unused`, `temporary` or `locked`",
+    "sort": "a column: `name`, `email`, `role`, `last_used` or `active`, with `-` before it in reverse",
     "to": "the last day, such as 2026-04-30",
 }
 """Every field that a query or a body may have, and its meaning. `_web.body` says which of them are booleans."""

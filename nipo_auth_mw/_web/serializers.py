@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from nipo_auth_mw._flows.staff_list import Row
 from nipo_auth_mw._flows.staff_person import Person
 from nipo_auth_mw.models import AccountState, Session, User
 from nipo_auth_mw.protocols import Account
@@ -26,12 +27,29 @@ class ListedUserData(UserData):
     active: bool
 
 
+class RowData(ListedUserData):
+    """A row of the staff list. `last_used` is ISO 8601, in UTC; `devices` is how many are signed in now."""
+
+    reading: str
+    last_used: str | None
+    devices: int
+    must_change: bool
+    locked: bool
+
+
 class PersonData(ListedUserData):
     """An account as an administrator sees it."""
 
     memo: str
     must_change: bool
     locked: bool
+    invited_until: str | None
+
+
+class KnownData(RowData):
+    """An account with all that its page shows."""
+
+    memo: str
     invited_until: str | None
 
 
@@ -73,6 +91,23 @@ def person_data(person: Person) -> PersonData:
         "locked": person.locked,
         "invited_until": person.invitation.ends.isoformat() if person.invitation else None,
     }
+
+
+def row_data(row: Row) -> RowData:
+    """A row of the staff list as JSON."""
+    return {
+        **listed_user_data(row.user),
+        "reading": row.reading,
+        "last_used": row.last_used.isoformat() if row.last_used else None,
+        "devices": len(row.sessions),
+        "must_change": row.temporary,
+        "locked": row.locked,
+    }
+
+
+def known_data(person: Person, row: Row) -> KnownData:
+    """What the page of an account shows, as JSON."""
+    return {**row_data(row), **person_data(person)}
 
 
 def session_data(session: Session) -> SessionData:

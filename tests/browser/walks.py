@@ -130,7 +130,7 @@ def at_the_staff(demo, page):
     page.locator("#q").fill("山田")
     page.locator("#staff-search button").click()
     yield "staff, searched"
-    page.locator("button.state").click()
+    page.locator("button.switch").click()
     yield "staff, disabled"
     page.locator("#q").fill("nobody at all")
     page.locator("#staff-search button").click()
@@ -151,12 +151,26 @@ def at_the_staff(demo, page):
     who = demo.auth.accounts.find("yamada@dummy.invalid").id
     page.goto(f"{demo.url}/-/auth/staff/{who}")
     yield "staff, person"
+    page.goto(f"{demo.url}/-/auth/staff/{who}/profile")
+    yield "staff, profile"
+    page.goto(f"{demo.url}/-/auth/staff/{who}/password")
+    yield "staff, password"
     page.locator("#staff-password #password").fill("aaaaaaaaaaaa")
     page.locator("#staff-password button[type=submit]").click()
-    yield "staff, person, password refused"
+    yield "staff, password, refused"
+    page.goto(f"{demo.url}/-/auth/staff/{who}/email")
     page.locator("#staff-email [name=email]").fill(MEMBER[0])
     page.locator("#staff-email button[type=submit]").click()
-    yield "staff, person, address refused"
+    yield "staff, address, refused"
+    page.goto(f"{demo.url}/-/auth/staff/{who}/role")
+    page.locator("#role").select_option("admin")
+    page.locator("#staff-role-choice button").click()
+    yield "staff, role, asked"
+    page.locator("#staff-role button").click()
+    yield "staff, role, changed"
+    page.locator("#staff-role-undo button").click()
+    page.goto(f"{demo.url}/-/auth/staff/{who}/active")
+    yield "staff, to be disabled"
     page.goto(f"{demo.url}/-/auth/staff/{who}/delete")
     yield "staff, delete"
     page.goto(f"{demo.url}/-/auth/staff/nobody")

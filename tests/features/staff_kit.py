@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nipo_auth_mw.models import Account
+from nipo_auth_mw.stores import MemoryStore
 from nipo_auth_mw.testing import fast_hasher
 from tests.kit import PASSWORD
 
@@ -19,3 +20,11 @@ class Users:
 
     def set_password_hash(self, user_id: str, new: str, *, expected: str | None) -> bool:
         return False
+
+
+class Directory:
+    """A host's own table that can create, change, delete and search accounts, and no more."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        for name in ("get", "find_by_email", "set_password_hash", "create", "update", "delete", "search"):
+            setattr(self, name, getattr(store, name))

@@ -94,9 +94,14 @@ def test_the_page_of_the_account_shows_until_when_and_invites_again_or_withdraws
     page = boss.get(f"/-/auth/staff/{user.id}")
     assert page.html.select_one(".facts .badge").text == "Active" or "Invited" in page.html.select_one(".facts").text
     assert first not in page.text
+    page = page.click("Issue new")
+    assert first not in page.text
     second = shown_link(page.forms["staff-invite"].submit(status=200))
     assert second != first
-    assert boss.get(f"/-/auth/staff/{user.id}").forms["staff-revoke"].submit(status=303).follow().status_int == 200
+    assert (
+        boss.get(f"/-/auth/staff/{user.id}/password").forms["staff-revoke"].submit(status=303).follow().status_int
+        == 200
+    )
     assert accept(auth, second).status_int == 410
     data = boss.get(f"/-/auth/staff/{user.id}", headers={"Accept": "application/json"}).json["user"]
     assert data["invited_until"] is None
@@ -242,7 +247,14 @@ def test_ak10_what_is_handed_over_is_shown_once_to_its_maker(auth: Any, boss: Te
     again = form.submit(status=422)
     second = administrator(auth, "kanri2@example.com")
     ids = [auth.accounts.find(email).id for email in (NO_MAILBOX, "suzuki@nippo.invalid")]
-    paths = ["staff", "audit", "audit.csv", "account", "staff/create", *(f"staff/{one}" for one in ids)]
+    paths = [
+        "staff",
+        "audit",
+        "audit.csv",
+        "account",
+        "staff/create",
+        *(f"staff/{one}{form}" for one in ids for form in ("", "/password")),
+    ]
     texts = [device.get(f"/-/auth/{path}").text for device in (boss, second) for path in paths]
     as_json = {"Accept": "application/json"}
     texts += [boss.get(f"/-/auth/{path}", headers=as_json).text for path in ("staff", *paths[5:])]
@@ -253,7 +265,7 @@ def test_ak10_what_is_handed_over_is_shown_once_to_its_maker(auth: Any, boss: Te
 @pytest.mark.parametrize("what", ["password", "invite"])
 def test_ak10_a_form_that_is_sent_again_does_its_work_once(auth: Any, boss: TestApp, what: str) -> None:
     user = person(auth, NO_MAILBOX, password=None)
-    form = boss.get(f"/-/auth/staff/{user.id}").forms[f"staff-{what}"]
+    form = boss.get(f"/-/auth/staff/{user.id}/password").forms[f"staff-{what}"]
     first = form.submit(status=200)
     again = form.submit(status=303).follow()
     assert "have changed since that page was opened" in again.text

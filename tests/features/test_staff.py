@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from webtest import TestApp
 
+from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer
-from tests.features.staff_kit import Users
+from tests.features.staff_kit import Directory, Users
 from tests.kit import PASSWORD, WRONG, browser, events, middleware, person, seen, sign_in
 
 NEXT = "midori-no-kaze-no-oto"
@@ -33,69 +36,205 @@ def boss(auth: Any) -> TestApp:
 
 
 def shown(page: Any) -> list[str]:
-    return [link.text for link in page.html.select(".people .who a")]
+    return [link.text for link in page.html.select(".people tbody th a")]
 
 
 # Finding people
 
 
-def test_the_list_is_searched_by_name_and_address_and_goes_on_page_by_page(auth: Any, boss: TestApp) -> None:
+def test_the_list_goes_on_page_by_page_and_back(auth: Any, boss: TestApp) -> None:
     for number in range(120):
         person(auth, f"p{number:03}@example.net", name=f"社員{number:03}", password=None)
     first = boss.get("/-/auth/staff")
     assert len(shown(first)) == 50
-    second = first.click("Next page")
-    third = second.click("Next page")
+    second = first.click("Next 50")
+    assert second.html.select_one(".count").text == "51–100 of 121"
+    third = second.click("Next 50")
     everybody = shown(first) + shown(second) + shown(third)
     assert len(everybody) == len(set(everybody)) == 121
-    assert "Next page" not in third.text
-    assert shown(third.click("First page")) == shown(first)
-    form = first.forms["staff-search"]
-    form["q"] = "社員07"
-    assert shown(form.submit()) == [f"社員07{n}" for n in range(10)]
-    form["q"] = "P001@EXAMPLE"
-    assert shown(form.submit()) == ["社員001"]
+    assert not third.html.select('a[rel="next"]')
+    assert shown(third.click("Previous 50")) == shown(second)
+    assert shown(second.click("Previous 50")) == shown(first)
+    assert shown(boss.get("/-/auth/staff?after=9999")) == shown(third)
+
+
+def test_a_search_is_as_patient_as_a_colleague(auth: Any, boss: TestApp) -> None:
+    user = person(auth, name="髙﨑 花子")
+    boss.post(f"/-/auth/staff/{user.id}/profile", {"reading": "たかさき　はなこ"})
+    for text in ("高崎花子", "髙崎　花子", "タカサキ", "ﾀｶｻｷ", "ＴＡＮＡＫＡ", "花子 高崎"):
+        assert shown(boss.get("/-/auth/staff", {"q": text})) == ["髙﨑 花子"], text
     for odd in ("%", "_", "'", "\\", "x" * 5000, "\x00", "\ud83d"):
         assert boss.get("/-/auth/staff", {"q": odd.encode("utf-8", "replace")}).status_int == 200
-    assert "Nobody" in boss.get("/-/auth/staff", {"q": "nobody at all"}).text
+
+
+def test_an_empty_result_says_what_was_searched_and_how_to_go_on(boss: TestApp) -> None:
+    page = boss.get("/-/auth/staff", {"q": "<b>たなか"})
+    assert "No staff match “<b>たなか”." in page.html.select_one(".empty").text
+    assert shown(page.click("Clear search")) == ["管理 担当"]
+    page.click("Add staff", index=1)
+    assert shown(boss.get("/-/auth/staff?show=disabled").click("Show all")) == ["管理 担当"]
+
+
+def test_columns_sort_and_filters_stay(auth: Any, boss: TestApp) -> None:
+    for number, (name, reading, role) in enumerate([("b", "", "staff"), ("a", "", "manager"), ("漢", "えい", "staff")]):
+        auth.accounts.create(email=f"{9 - number}@example.net", name=name, password=None, role=role)
+        boss.post(f"/-/auth/staff/{number + 2}/profile", {"reading": reading})
+    auth.accounts.set_active("3", False)
+    first = boss.get("/-/auth/staff")
+    assert shown(first) == ["a", "b", "漢", "管理 担当"]
+    by_email = first.click(href=r"sort=email", index=0)
+    assert shown(by_email) == ["漢", "a", "b", "管理 担当"]
+    assert by_email.html.select_one('th[aria-sort="ascending"]').text.startswith("Email")
+    assert shown(by_email.click(href=r"sort=-email", index=0)) == ["管理 担当", "b", "a", "漢"]
+    assert shown(first.click(href=r"sort=-last_used", index=0))[0] == "管理 担当"
+    disabled = by_email.click("^Disabled$")
+    assert shown(disabled) == ["a"]
+    assert disabled.html.select_one('th[aria-sort="ascending"]').text.startswith("Email")
+    form = disabled.forms["staff-search"]
+    form["q"] = "9@"
+    assert "No staff match" in form.submit().text, "a search stays within the filter"
+    assert shown(boss.get("/-/auth/staff?show=admin")) == ["管理 担当"]
+    assert shown(boss.get("/-/auth/staff?show=nonsense&sort=nonsense")) == shown(first)
+
+
+def test_rows_tell_what_an_administrator_has_to_know(auth: Any, boss: TestApp) -> None:
+    user = person(auth, name="田中")
+    person(auth, "suzuki@example.com", name="鈴木")
+    boss.post(f"/-/auth/staff/{user.id}/password", {"password": NEXT, "must_change": "1"})
+    for _ in range(5):
+        sign_in(browser(auth, "198.51.100.9"), password=WRONG)
+    row = boss.get("/-/auth/staff").html.select_one(f"#u-{user.id}")
+    assert [mark.text for mark in row.select(".badge")] == ["Locked", "Temporary password"]
+    assert "never" in row.text
+    assert shown(boss.get("/-/auth/staff?show=locked")) == shown(boss.get("/-/auth/staff?show=temporary")) == ["田中"]
+    assert shown(boss.get("/-/auth/staff?show=unused")) == ["田中", "鈴木"]
+    sign_in(browser(auth), "suzuki@example.com")
+    assert shown(boss.get("/-/auth/staff?show=unused")) == ["田中"]
+    assert "signed in" in boss.get("/-/auth/staff?q=suzuki").html.select_one("tbody tr").text
+    auth.accounts.unlock(user.id)
+    assert shown(boss.get("/-/auth/staff?show=locked")) == []
+
+
+def test_a_list_without_rows_is_no_outage(empty_database: Path, tmp_path: Path) -> None:
+    store = SQLStore(f"sqlite:///{shutil.copy(empty_database, tmp_path / 'auth.db')}")
+    auth = middleware(store=store)
+    person(auth, role="admin")
+    mine = browser(auth)
+    sign_in(mine)
+    assert "No staff match" in mine.get("/-/auth/staff?q=nobody").text
+    assert "No staff match" in mine.get("/-/auth/staff?show=locked").text
+    store.close()
 
 
 def test_the_list_as_data(auth: Any, boss: TestApp) -> None:
-    person(auth, active=False, name="田中")
+    user = person(auth, active=False, name="田中")
+    boss.post_json(f"/-/auth/staff/{user.id}/profile", {"reading": "たなか"})
     data = boss.get("/-/auth/staff?q=tanaka", headers={"Accept": "application/json"}).json
-    assert data["after"] is None
-    (user,) = data["users"]
-    assert (user["email"], user["active"], user["role"]) == ("tanaka@example.com", False, "staff")
-    assert not any("hash" in key or "password" in key for key in user)
+    assert (data["after"], data["count"]) == (None, 1)
+    (found,) = data["users"]
+    assert (found["email"], found["active"], found["role"]) == ("tanaka@example.com", False, "staff")
+    assert (found["reading"], found["last_used"], found["devices"]) == ("たなか", None, 0)
+    assert (found["must_change"], found["locked"]) == (False, False)
+    assert not any("hash" in key or "password" in key for key in found)
+    own = boss.get("/-/auth/staff?show=admin", headers={"Accept": "application/json"}).json["users"][0]
+    assert own["last_used"]
+    assert own["devices"] == 1
+
+
+def test_a_directory_that_can_only_search_has_a_list_without_order_and_numbers() -> None:
+    store = MemoryStore()
+    auth = middleware(store=store, users=Directory(store))
+    person(auth, "kanri@example.com", role="admin", name="管理")
+    for number in range(60):
+        person(auth, f"p{number:03}@example.net", name=f"社員{number:03}", password=None)
+    mine = browser(auth)
+    sign_in(mine, "kanri@example.com")
+    first = mine.get("/-/auth/staff?show=admin&sort=-email")
+    assert shown(first)[:2] == ["管理", "社員000"]
+    assert not first.html.select(".chips, .count, thead a, .sorts")
+    second = first.click("Next 50")
+    assert len(shown(second)) == 11
+    assert shown(second.click("First page")) == shown(first)
+    mine.post("/-/auth/staff/3/profile", {"reading": "しゃいん"}, status=303)
+    assert mine.get("/-/auth/staff/3").html.select_one(".reading").text == "しゃいん"
+    data = mine.get("/-/auth/staff?q=p001", headers={"Accept": "application/json"}).json
+    assert (data["users"][0]["reading"], data["count"]) == ("しゃいん", None)
+    done = mine.get("/-/auth/staff?q=p001").forms["staff-active-3"].submit(status=303).follow()
+    assert "社員001 is disabled" in done.text
 
 
 # On and off
 
 
-def test_one_click_says_what_it_did_and_can_be_undone(auth: Any, boss: TestApp) -> None:
+def test_the_switch_says_what_it_did_in_its_row_and_can_be_undone(auth: Any, boss: TestApp) -> None:
     user = person(auth, name="田中")
-    tanaka = browser(auth)
-    sign_in(tanaka)
     for number in range(60):
-        person(auth, f"p{number:03}@example.net", password=None)
-    page = boss.get("/-/auth/staff?q=%E7%94%B0%E4%B8%AD")
-    button = page.html.select_one(f"#staff-active-{user.id} button")
-    assert (button.text, button["class"]) == ("Active", ["state", "on"])
-    done = page.forms[f"staff-active-{user.id}"].submit(status=303).follow()
-    assert "田中 is disabled now" in done.html.select_one(".flash").text
-    assert shown(done) == ["田中"]
-    assert done.html.select_one(f"#staff-active-{user.id} button").text == "Disabled"
-    assert seen(tanaka) == ""
-    assert "disabled" in sign_in(tanaka).text
+        person(auth, f"p{number:03}@example.net", name=f"社員{number:03}", password=None)
+    page = boss.get("/-/auth/staff?after=50&sort=-name")
+    switch = page.html.select_one(f"#staff-active-{user.id} button")
+    assert (switch["role"], switch["aria-checked"], switch.text.strip()) == ("switch", "true", "Active (田中)")
+    answer = page.forms[f"staff-active-{user.id}"].submit(status=303)
+    assert answer.location.endswith(f"after=50#u-{user.id}")
+    done = answer.follow()
+    row = done.html.select_one(f"#u-{user.id}")
+    notice = row.find_next_sibling("tr").select_one(".flash")
+    assert row["class"] == ["changed"]
+    assert "warn" in notice["class"]
+    assert "田中 is disabled" in notice.text
+    assert shown(done) == shown(page)
+    assert row.select_one("button")["aria-checked"] == "false"
+    assert "disabled" in sign_in(browser(auth)).text
     undone = done.forms["staff-undo"].submit(status=303).follow()
-    assert "田中 is active now" in undone.html.select_one(".flash").text
-    assert sign_in(tanaka).status_int == 303
+    assert "田中 is active" in undone.html.select_one(".flash").text
+    assert "warn" not in undone.html.select_one(".flash")["class"]
+    assert shown(undone) == shown(page)
+    assert sign_in(browser(auth)).status_int == 303
+
+
+def test_an_account_that_left_the_filter_is_told_above_the_list(auth: Any, boss: TestApp) -> None:
+    user = person(auth, name="田中")
+    done = boss.get("/-/auth/staff?show=active").forms[f"staff-active-{user.id}"].submit(status=303).follow()
+    assert shown(done) == ["管理 担当"]
+    assert "田中 is disabled" in done.html.select_one("main > .flash").text
+    assert shown(done.forms["staff-undo"].submit().follow()) == ["田中", "管理 担当"]
+
+
+def test_somebody_who_is_signed_in_is_not_disabled_by_a_slip(auth: Any, boss: TestApp) -> None:
+    user = person(auth, name="田中")
+    tanaka, phone = browser(auth), browser(auth)
+    sign_in(tanaka)
+    sign_in(phone)
+    question = boss.get("/-/auth/staff?q=tanaka").forms[f"staff-active-{user.id}"].submit(status=200)
+    assert "Devices: 2" in question.text
+    assert shown(question.click("Cancel")) == ["田中"]
+    assert seen(tanaka)
+    done = question.forms["staff-active"].submit(status=303).follow()
+    assert "田中 is disabled" in done.text
+    assert shown(done) == ["田中"]
+    assert seen(tanaka) == seen(phone) == ""
+    page = boss.get(f"/-/auth/staff/{user.id}").forms["staff-active"].submit(status=303).follow()
+    assert "田中 is active" in page.html.select_one(".flash").text
+    sign_in(tanaka)
+    question = boss.get(f"/-/auth/staff/{user.id}").forms["staff-active"].submit(status=200)
+    assert question.click("Cancel").html.h1.text == "田中"
+    page = question.forms["staff-active"].submit(status=303).follow()
+    assert page.html.h1.text == "田中"
+    assert "warn" in page.html.select_one(".flash")["class"]
 
 
 def test_the_notice_tells_the_truth_whatever_the_address_says(auth: Any, boss: TestApp) -> None:
     user = person(auth, name="田中")
-    assert "田中 is active now" in boss.get(f"/-/auth/staff?changed={user.id}").text
-    assert 'class="flash' not in boss.get("/-/auth/staff?changed=nobody").text
+    assert "田中 is active" in boss.get(f"/-/auth/staff?changed={user.id}").text
+    for forged in ("changed=nobody", "deleted=nobody", f"deleted={user.id}", "deleted=%00"):
+        assert 'class="flash' not in boss.get(f"/-/auth/staff?{forged}").text
+
+
+def test_the_only_administrator_is_advised_to_find_another(auth: Any, boss: TestApp) -> None:
+    advised = boss.get("/-/auth/staff")
+    assert "You are the only administrator" in advised.text
+    assert "nipo-auth user password kanri@example.com" in advised.text
+    person(auth, role="admin")
+    assert "You are the only administrator" not in boss.get("/-/auth/staff").text
 
 
 @pytest.mark.parametrize("active", ["", "2", "yes", "true"])
@@ -109,8 +248,8 @@ def test_anything_but_on_and_off_is_refused(auth: Any, boss: TestApp, active: st
 def test_on_and_off_from_the_persons_page_and_as_data(auth: Any, boss: TestApp) -> None:
     user = person(auth)
     page = boss.get(f"/-/auth/staff/{user.id}").forms["staff-active"].submit(status=303)
-    assert page.location.endswith(f"/-/auth/staff/{user.id}")
-    assert "disabled now" in page.follow().text
+    assert page.location.endswith(f"/-/auth/staff/{user.id}?changed=active")
+    assert "is disabled" in page.follow().text
     boss.post_json(f"/-/auth/staff/{user.id}/active", {"active": True}, status=200)
     assert auth.accounts.get(user.id).active
 
@@ -119,7 +258,7 @@ def test_on_and_off_from_the_persons_page_and_as_data(auth: Any, boss: TestApp) 
 
 
 def test_a_person_is_added_and_finds_their_way_in(auth: Any, boss: TestApp) -> None:
-    form = boss.get("/-/auth/staff").click("Add a person").forms["staff-create"]
+    form = boss.get("/-/auth/staff").click("Add staff").forms["staff-create"]
     assert form["password"].value == "", "a page shows no password before it is set"
     assert form["must_change"].checked
     form["email"], form["name"], form["role"] = "yamada@dummy.invalid", " 山田  花子 ", "manager"
@@ -131,7 +270,7 @@ def test_a_person_is_added_and_finds_their_way_in(auth: Any, boss: TestApp) -> N
     assert password not in page.text
     user = auth.accounts.find("yamada@dummy.invalid")
     assert (user.name, user.role, user.notify_email) == ("山田 花子", "manager", "yamada@example.net")
-    assert page.forms["staff-profile"]["memo"].value == "パート"
+    assert page.click("Change profile").forms["staff-profile"]["memo"].value == "パート"
     yamada = browser(auth)
     assert "account/password" in sign_in(yamada, "yamada@dummy.invalid", password).location
 
@@ -161,7 +300,7 @@ def test_what_cannot_be_is_refused_in_words_and_nothing_typed_is_lost(
 
 def test_a_list_is_added_line_by_line(auth: Any, boss: TestApp) -> None:
     person(auth)
-    form = boss.get("/-/auth/staff").click("Add many").forms["staff-bulk"]
+    form = boss.get("/-/auth/staff").click("Add in bulk").forms["staff-bulk"]
     form["emails"] = "a@example.net\r\n\r\n  b@example.net \ntanaka@example.com\nno address\na@example.net\n"
     password = form["password"] = NEXT
     report = form.submit(status=200)
@@ -196,12 +335,17 @@ def test_of_an_unfit_list_none_is_added(auth: Any, boss: TestApp, change: dict[s
 
 def test_details_are_changed_and_kept(auth: Any, boss: TestApp) -> None:
     user = person(auth)
-    form = boss.get(f"/-/auth/staff/{user.id}").forms["staff-profile"]
+    form = boss.get(f"/-/auth/staff/{user.id}").click("Change profile").forms["staff-profile"]
     form["name"], form["memo"], form["notify_email"] = "田中 一郎", "夜番", "home@example.net"
+    form["reading"] = " たなか　いちろう "
     page = form.submit(status=303).follow()
     assert page.html.h1.text == "田中 一郎"
-    assert page.forms["staff-profile"]["memo"].value == "夜番"
-    assert [row.details["what"] for row in events(auth, "profile_changed")] == ["name memo notify_email"]
+    assert page.html.select_one(".reading").text == "たなか いちろう"
+    fields = page.click("Change profile").forms["staff-profile"]
+    assert (fields["memo"].value, fields["reading"].value) == ("夜番", "たなか いちろう")
+    assert [row.details["what"] for row in events(auth, "profile_changed")] == ["name memo notify_email reading"]
+    boss.post(f"/-/auth/staff/{user.id}/profile", {"name": "田中 一郎"}, status=303)
+    assert len(events(auth, "profile_changed")) == 1, "what is absent stays"
     form["notify_email"] = "no address"
     refused = form.submit(status=422)
     assert refused.forms["staff-profile"]["notify_email"].value == "no address"
@@ -214,7 +358,7 @@ def test_a_new_address_ends_every_session_and_both_are_told(auth: Any, boss: Tes
     user = person(auth)
     tanaka = browser(auth)
     sign_in(tanaka)
-    form = boss.get(f"/-/auth/staff/{user.id}").forms["staff-email"]
+    form = boss.get(f"/-/auth/staff/{user.id}/email").forms["staff-email"]
     form["email"] = "kanri@example.com"
     assert form.submit(status=422).forms["staff-email"]["email"].value == "kanri@example.com"
     form["email"] = "tanaka.new@example.net"
@@ -229,11 +373,50 @@ def test_a_role_counts_from_the_next_request_on(auth: Any, boss: TestApp) -> Non
     tanaka = browser(auth)
     sign_in(tanaka)
     tanaka.get("/-/auth/staff", status=403)
-    form = boss.get(f"/-/auth/staff/{user.id}").forms["staff-role"]
+    form = boss.get(f"/-/auth/staff/{user.id}/role").forms["staff-role-choice"]
     form["role"] = "admin"
-    form.submit(status=303)
+    question = form.submit(status=200)
+    assert "from Staff to Administrator?" in question.text
+    assert "issue passwords" in question.text
+    tanaka.get("/-/auth/staff", status=403)
+    page = question.forms["staff-role"].submit(status=303).follow()
     tanaka.get("/-/auth/staff", status=200)
+    assert "from Staff to Administrator." in page.html.select_one(".flash").text
+    second = browser(auth)
+    person(auth, "second@example.com", role="admin")
+    sign_in(second, "second@example.com")
+    assert "staff-role-undo" not in second.get(f"/-/auth/staff/{user.id}").forms, "only for its author"
+    assert "Administrator to Staff" in page.forms["staff-role-undo"].submit(status=303).follow().text
+    tanaka.get("/-/auth/staff", status=403)
     assert boss.post(f"/-/auth/staff/{user.id}/role", {"role": "emperor"}, status=422)
+
+
+def test_devices_are_shown_and_signed_out(auth: Any, boss: TestApp) -> None:
+    user, other = person(auth), person(auth, "suzuki@example.com")
+    tanaka, phone, suzuki = browser(auth), browser(auth), browser(auth)
+    sign_in(tanaka)
+    sign_in(phone)
+    sign_in(suzuki, "suzuki@example.com")
+    page = boss.get(f"/-/auth/staff/{user.id}")
+    forms = [name for name in page.forms if str(name).startswith("staff-sessions-")]
+    assert len(forms) == 2
+    page = page.forms[forms[0]].submit(status=303).follow()
+    assert sorted([bool(seen(tanaka)), bool(seen(phone))]) == [False, True]
+    assert "Signed out." in page.html.select_one(".flash").text
+    assert [row.actor for row in events(auth, "session_ended")] == [auth.accounts.find("kanri@example.com").id]
+    theirs = auth._services.session_store.sessions_of(other.id)[0].key[:12]
+    for forged in (theirs, "", "x", "\x00"):
+        boss.post(f"/-/auth/staff/{user.id}/sessions", {"session": forged}, status=404)
+    assert seen(suzuki)
+    boss.post_json(f"/-/auth/staff/{user.id}/sessions", {"all": True}, status=200)
+    assert seen(tanaka) == seen(phone) == ""
+    assert "No device is signed in" in boss.get(f"/-/auth/staff/{user.id}").text
+    own = auth.accounts.find("kanri@example.com").id
+    boss.post(f"/-/auth/staff/{own}/sessions", {"all": "1"}, status=403)
+    tanaka.post(f"/-/auth/staff/{other.id}/sessions", {"all": "1"}, status=401)
+    data = boss.get(f"/-/auth/staff/{other.id}", headers={"Accept": "application/json"}).json
+    assert [one["id"] for one in data["sessions"]] == [theirs]
+    assert data["user"]["last_used"]
 
 
 def test_a_lock_is_shown_and_lifted(auth: Any, boss: TestApp) -> None:
@@ -250,9 +433,11 @@ def test_deleting_asks_once_frees_the_address_and_keeps_the_history(auth: Any, b
     user = person(auth)
     tanaka = browser(auth)
     sign_in(tanaka)
-    page = boss.get(f"/-/auth/staff/{user.id}").click("Go on to delete")
+    page = boss.get(f"/-/auth/staff/{user.id}").click("Delete account")
     assert auth.accounts.get(user.id)
-    page.forms["staff-delete"].submit(status=303)
+    assert "Devices: 1" in page.text
+    gone = page.forms["staff-delete"].submit(status=303).follow()
+    assert "The account of tanaka@example.com was deleted." in gone.html.select_one(".flash").text
     assert seen(tanaka) == ""
     boss.get(f"/-/auth/staff/{user.id}", status=404)
     assert person(auth).id != user.id
@@ -263,8 +448,10 @@ def test_deleting_asks_once_frees_the_address_and_keeps_the_history(auth: Any, b
 def test_ones_own_page_offers_nothing_that_is_refused(auth: Any, boss: TestApp) -> None:
     own = auth.accounts.find("kanri@example.com").id
     page = boss.get(f"/-/auth/staff/{own}")
-    assert set(page.forms) & {"staff-password", "staff-email", "staff-role", "staff-active"} == set()
-    form = page.forms["staff-profile"]
+    offered = {link["href"].rpartition("/")[2] for link in page.html.select(f'main a[href^="/-/auth/staff/{own}/"]')}
+    assert offered == {"profile"}
+    assert not page.html.select("main form")
+    form = page.click("Change profile").forms["staff-profile"]
     form["name"] = "管理者"
     form.submit(status=303)
     assert auth.accounts.get(own).name == "管理者"

@@ -13,12 +13,14 @@ import pytest
 
 import nipo_auth_mw
 from nipo_auth_mw._audit.events import EventGroup, EventType
+from nipo_auth_mw._flows import staff_list
 from nipo_auth_mw._flows.audit import Subjects
 from nipo_auth_mw._flows.email_change import Pending
 from nipo_auth_mw._flows.invitations_state import Invitation
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.staff_bulk import Line
+from nipo_auth_mw._flows.staff_list import FILTERS, Listing
 from nipo_auth_mw._flows.staff_person import Person
 from nipo_auth_mw._pages.renderer import Problem, Renderer
 from nipo_auth_mw._sessions.endings import WORDS
@@ -27,9 +29,10 @@ from nipo_auth_mw._web.requirements import REQUIREMENTS
 from nipo_auth_mw._web.views.audit import Row
 from nipo_auth_mw._web.views.staff_handover import Slip
 from nipo_auth_mw.config import AuthConfig
-from nipo_auth_mw.models import Account, EmailChange, Event, Session, StoredSession, User
+from nipo_auth_mw.models import Account, EmailChange, Event, Session, StaffSort, StoredSession, User
 
 NOW = 1795470000.0
+TYPED = ("email", "name", "reading", "notify_email", "memo", "password", "emails")
 WINDOWS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36"
 )
@@ -135,15 +138,12 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "min_length": 8,
         "temporary": False,
         "must_change": False,
-        "typed": Typed(text, dict.fromkeys(("email", "name", "notify_email", "memo", "password", "emails"), text)),
+        "typed": Typed(text, dict.fromkeys(TYPED, text)),
         "can_change_email": True,
         "sections": ("account", "staff", "audit"),
         "at_section": "staff",
-        "users": [user, replace(user, id="18", active=False)],
-        "q": text,
-        "after": text,
+        **staff(user, text, [here, stored("b", text)]),
         "last": text,
-        "changed": replace(user, id="18"),
         "self_id": "17",
         "names": {"17": text},
         "given": {"q": text, "event": "", "from": "", "to": ""},
@@ -165,7 +165,6 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "invite": False,
         "created": False,
         "slips": [Slip(user, password=text), Slip(user, link=text, until=datetime.fromtimestamp(NOW, UTC)), Slip(user)],
-        "at": "profile",
         "change": EmailChange("k", "17", text, text, NOW, NOW),
         "first": "/app/-/auth/account/confirm",
         "advice": [],
@@ -176,6 +175,33 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "asks_for_current": True,
         "has_mailbox": True,
         "pending": Pending(text, datetime.fromtimestamp(NOW, UTC)),
+    }
+
+
+def staff(user: User, text: str, sessions: list[Session]) -> dict[str, Any]:
+    """What the staff pages get: the list, a row that was changed, and its undoing."""
+    used = datetime.fromtimestamp(NOW, UTC)
+    row = staff_list.Row(
+        replace(user, id="18"), text, used, sessions, temporary=True, locked=True, invitation=Invitation(NOW)
+    )
+    never = staff_list.Row(
+        replace(user, id="19", active=False, name=""), "", None, [], temporary=False, locked=False, invitation=None
+    )
+    rows = [row, replace(row, user=user), never]
+    return {
+        "rows": rows,
+        "row": row,
+        "listing": Listing(rows, 50, 103, "", "100"),
+        "place": {"q": text, "show": text, "sort": text, "from": "person", "after": text},
+        "after": text,
+        "filters": list(FILTERS),
+        "columns": {str(one): (f"-{one}", "ascending" if one == StaffSort.NAME else "") for one in StaffSort},
+        "changed": row,
+        "deleted": text,
+        "only_admin": True,
+        "toggled": True,
+        "role_before": text,
+        "chosen": "admin",
     }
 
 
@@ -220,4 +246,11 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
     for requirement in (REAUTHENTICATION, *REQUIREMENTS):
         problem = pages.problem(language, requirement.code)
         yield f"requirement.html {requirement.code}", page("requirement.html", problem=problem)
+    yield "staff.html searched in vain", page("staff.html", rows=[], changed=None, deleted="", only_admin=False)
+    yield "staff.html filtered in vain", page("staff.html", rows=[], place={"q": "", "show": "locked", "sort": ""})
+    yield "staff.html left", page("staff.html", rows=[])
+    plain = Listing([], None, None, "", text)
+    yield "staff.html plain", page("staff.html", filters=[], columns={}, listing=plain, changed=None)
+    yield "staff-role.html choice", page("staff-role.html", chosen="")
+    yield "staff-person.html oneself", page("staff-person.html", self_id="18", toggled=False, role_before="")
     yield "account.html empty", page("account.html", sessions=[], events=[])

@@ -116,6 +116,7 @@ ROUTE_DOORS: dict[str, Door] = {
     "staff/<id>/active": Door(lambda house, _: house.staff("active", active="0")),
     "staff/<id>/password": Door(lambda house, _: house.staff("password", password=LONG)),
     "staff/<id>/email": Door(lambda house, _: house.staff("email", email=NEW)),
+    "staff/<id>/sessions": Door(lambda house, _: house.staff("sessions", all="1"), links=False, devices=False),
     "staff/<id>/delete": Door(lambda house, _: house.staff("delete")),
 }
 ROUTES_THAT_END_NOTHING = {

@@ -119,7 +119,8 @@ def shown_to_administrators(word: str) -> list[tuple[int, list[tuple[str, ...]]]
     ask(auth, "POST", f"/-/auth/{latin}", HTTP_SEC_FETCH_SITE="cross-site")
     note = {"name": word, "memo": word}
     assert ask(auth, "POST", "/-/auth/staff/2/profile", form=note, cookie=admin).status == 303
-    asked = [(path, "") for path in ("staff", "staff/2", "staff/2/delete", "audit", "staff/" + latin.replace("/", ""))]
+    asked = [("staff", "sort=email")]
+    asked += [(path, "") for path in ("staff/2", "staff/2/delete", "audit", "staff/" + latin.replace("/", ""))]
     asked += [("staff", f"q={query}"), ("staff", f"q={query}xyz")]
     asked += [("audit", f"email={query}"), ("audit", "email=tanaka@example.com")]
     answers = [ask(auth, path=f"/-/auth/{path}", query=query, cookie=admin) for path, query in asked]

@@ -1,4 +1,4 @@
-"""The staff pages: the list of accounts, and an administrator's actions on one account."""
+"""The staff pages: an administrator's actions on one account."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._credentials.hash_pool import Busy
-from nipo_auth_mw._flows import staff, staff_person
+from nipo_auth_mw._flows import staff, staff_list, staff_person
 from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.staff_actor import Actor
@@ -17,69 +17,19 @@ from nipo_auth_mw._web import challenges, staff_form
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
-from nipo_auth_mw._web.serializers import ListedUserData, PersonData, listed_user_data, person_data
 from nipo_auth_mw.errors import AccountError
 
-_A_PAGE = 50
+_PROFILE = ("name", "reading", "memo", "notify_email")
+
+
+def page_of(what: str) -> str:
+    """The template of the small page for one change of an account."""
+    return {"password": "staff-set-password.html", "unlock": "staff-person.html"}.get(what, f"staff-{what}.html")
 
 
 def actor(request: Request) -> Actor:
     """The administrator who sends the request."""
     return Actor(request.signed_in.user.id, request.client, request.signed_in)
-
-
-@takes("q", "after", gives={"users": list[ListedUserData], "after": str | None})
-def show_list(web: WebContext, request: Request) -> Response:
-    """Show one page of the accounts that match the search."""
-    text, after = request.query.get("q", "").strip()[:254], request.query.get("after") or None
-    found = staff.listed(web.services, text, after=after, limit=_A_PAGE + 1)
-    page, more = found[:_A_PAGE], len(found) > _A_PAGE
-    last = page[-1].email if more else ""
-    if request.wants_json:
-        users = [listed_user_data(user) for user in page]
-        return web.answers.data({"users": users, "after": last or None})
-    changed = request.query.get("changed", "")
-    return web.answers.page(
-        request,
-        "staff.html",
-        users=page,
-        q=text,
-        after=after or "",
-        last=last,
-        changed=staff.get(web.services, changed) if changed else None,
-        self_id=request.signed_in.user.id,
-    )
-
-
-@takes("active", "q", "after", "from", gives={"next": str, "active": bool})
-def submit_active(web: WebContext, request: Request) -> Response:
-    """Enable or disable an account, and return to the page with the button."""
-    user_id, given = id_of(request), request.fields.get("active", "")
-    if given not in {"0", "1", True, False}:
-        return web.answers.refuse(request, Refused("bad_request"))
-    active = given in {"1", True}
-    try:
-        staff.set_active(web.services, user_id, active, actor=actor(request))
-    except AccountError as refused:
-        return web.answers.refuse(request, refusal(refused))
-    back = {"changed": user_id, "q": request.text("q"), "after": request.text("after")}
-    to = f"{web.path(request, 'staff')}?{urlencode({name: value for name, value in back.items() if value})}"
-    if request.text("from") == "person":
-        flash = "enabled" if active else "disabled"
-        return web.answers.done(request, path_of(web, request, user_id), flash=flash, active=active)
-    return web.answers.done(request, to, active=active)
-
-
-@takes(gives={"user": PersonData})
-def show(web: WebContext, request: Request) -> Response:
-    """Show the page of an account."""
-    try:
-        person = staff_person.look_at(web.services, id_of(request))
-    except AccountError as refused:
-        return web.answers.refuse(request, refusal(refused))
-    if request.wants_json:
-        return web.answers.data({"user": person_data(person)})
-    return web.answers.page(request, "staff-person.html", **_facts(web, request, person), problem=None)
 
 
 @takes("email", gives={"next": str, "changed": str})
@@ -104,10 +54,10 @@ def submit_role(web: WebContext, request: Request) -> Response:
     )
 
 
-@takes("name", "memo", "notify_email", gives={"next": str, "changed": str})
+@takes(*_PROFILE, gives={"next": str, "changed": str})
 def submit_profile(web: WebContext, request: Request) -> Response:
     """Write the fields that are sent, out of name, memo and notification address."""
-    given = {name: request.text(name) if name in request.fields else None for name in ("name", "memo", "notify_email")}
+    given = {name: request.text(name) if name in request.fields else None for name in _PROFILE}
     return _act(
         web,
         request,
@@ -118,6 +68,7 @@ def submit_profile(web: WebContext, request: Request) -> Response:
             name=None if given["name"] is None else line(given["name"]),
             memo=None if given["memo"] is None else given["memo"].strip(),
             notify_email=given["notify_email"],
+            reading=None if given["reading"] is None else line(given["reading"]),
             actor=by,
         ),
     )
@@ -135,7 +86,7 @@ def show_delete(web: WebContext, request: Request) -> Response:
         person = staff_person.look_at(web.services, id_of(request))
     except AccountError as refused:
         return web.answers.refuse(request, refusal(refused))
-    return web.answers.page(request, "staff-delete.html", **_facts(web, request, person))
+    return web.answers.page(request, "staff-delete.html", **facts(web, request, person))
 
 
 @takes(gives={"next": str, "deleted": str})
@@ -145,7 +96,8 @@ def submit_delete(web: WebContext, request: Request) -> Response:
         staff.delete_account(web.services, id_of(request), actor=actor(request))
     except AccountError as refused:
         return web.answers.refuse(request, refusal(refused))
-    return web.answers.done(request, web.path(request, "staff"), flash="account_deleted", deleted=id_of(request))
+    to = f"{web.path(request, 'staff')}?{urlencode({'deleted': id_of(request)})}"
+    return web.answers.done(request, to, deleted=id_of(request))
 
 
 def _act(web: WebContext, request: Request, what: str, act: Callable[[str, Actor], Refused | None]) -> Response:
@@ -166,22 +118,22 @@ def refuse_action(web: WebContext, request: Request, refused: Refused, what: str
     if refused.code == REAUTHENTICATION.code:
         return challenges.meet_first(web, request.environ, REAUTHENTICATION, request.session)
     try:
-        facts = _facts(web, request, staff_person.look_at(web.services, user_id))
+        person = staff_person.look_at(web.services, user_id)
     except AccountError as gone:
         return web.answers.refuse(request, refusal(gone))
-    return web.answers.refuse(request, refused, "staff-person.html", **{**facts, "at": what})
+    # In JSON no page is shown.
+    shown = {} if request.wants_json else facts(web, request, person, chosen="", role_before="", toggled=False)
+    return web.answers.refuse(request, refused, page_of(what), **shown)
 
 
-def _facts(web: WebContext, request: Request, person: staff_person.Person) -> dict[str, Any]:
-    """The facts of the page of an account. After a refusal the text stays in its field."""
+def facts(web: WebContext, request: Request, person: staff_person.Person, **more: Any) -> dict[str, Any]:
+    """The facts of the pages of an account. A form that is shown anew has what was sent in its fields."""
+    row, known = staff_list.row(web.services, person.user.id), staff_form.facts(web, request)
+    if request.method != "POST":
+        known["typed"] |= {"name": person.user.name, "reading": row.reading, "memo": person.memo}
+        known["typed"] |= {"notify_email": person.user.notify_email or ""}
     roles = dict.fromkeys([*web.config.roles, person.user.role])
-    return {
-        **staff_form.facts(web, request),
-        "person": person,
-        "roles": roles,
-        "self_id": request.signed_in.user.id,
-        "at": "",
-    }
+    return known | {"person": person, "row": row, "roles": roles, "self_id": request.signed_in.user.id} | more
 
 
 def id_of(request: Request) -> str:

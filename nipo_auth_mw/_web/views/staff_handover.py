@@ -56,6 +56,7 @@ def show_create(web: WebContext, request: Request) -> Response:
 @takes(
     "email",
     "name",
+    "reading",
     "role",
     "invite",
     "password",
@@ -160,6 +161,7 @@ def _create(web: WebContext, request: Request) -> Response | Refused:
         "role": request.text("role") or "staff",
         "notify_email": request.text("notify_email").strip() or None,
         "memo": request.text("memo").strip(),
+        "reading": staff.line(request.text("reading")),
         "actor": staff.actor(request),
     }
     if request.given_flag("invite"):
