@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +42,7 @@ from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.models import Session
 from nipo_auth_mw.protocols import AuditLog, LegacyHasher, Listener, Mailer, PasswordHasher, SessionStore, UserStore
-
-_log = logging.getLogger("nipo_auth_mw")
+from nipo_auth_mw.stores._memory import MemoryStore
 
 _SWEEP_EVERY = 300.0
 
@@ -179,7 +177,8 @@ class AuthMiddleware:
             # Not at construction: that may come before a fork, and a thread does not survive one.
             self._is_new = False
             self._services.outbox.begin()
-            self._warn_of_covered_pages()
+            in_memory = isinstance(self._services.session_store, MemoryStore)
+            host_app.warn_at_first(self._wrapped, self._prefix, environ, in_memory=in_memory)
         self._identity.clear(environ)
         path = environ.get("PATH_INFO", "")
         if path.startswith(self._below_prefix) or path == self._prefix:
@@ -254,11 +253,6 @@ class AuthMiddleware:
             request = self._web.request(environ)
             return self._web.answers.refuse(request, Refused("not_allowed"), as_json=not is_navigation(environ))
         return refusal
-
-    def _warn_of_covered_pages(self) -> None:
-        """Log a page of the host app that no request can reach: a Flask app may get its pages after it was wrapped."""
-        if covered := host_app.page_below(self._wrapped, self._prefix):
-            _log.warning("the app's page %s lies below prefix=%r, so no request reaches it", covered, self._prefix)
 
     def _text(self, environ: Environ, key: str) -> str:
         """A text of the catalogue in the request's language, for `host_api.sign_out_form`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from types import GeneratorType
@@ -9,12 +10,14 @@ from typing import Any
 
 from werkzeug.exceptions import HTTPException
 
+from nipo_auth_mw._web.host_api import HOOKS
 from nipo_auth_mw._web.intercept_401 import StartResponse, WSGIApp
 
 Environ = dict[str, Any]
 Refusals = Callable[[Environ, HTTPException], WSGIApp]
 
 _MAX_LAYERS = 20
+_log = logging.getLogger("nipo_auth_mw")
 
 
 def answering(app: WSGIApp, refused: Refusals) -> WSGIApp:
@@ -78,3 +81,17 @@ def page_below(app: object, prefix: str) -> str | None:
     rules = getattr(url_map, "iter_rules", None)
     found = (str(rule) for rule in rules()) if rules is not None else ()
     return next((rule for rule in found if rule == prefix or rule.startswith(prefix + "/")), None)
+
+
+def warn_at_first(app: object, prefix: str, environ: Environ, *, in_memory: bool) -> None:
+    """Log, at the first request, what construction cannot see.
+
+    A Flask app may get its pages after it was wrapped, an app of no known kind may hold a second middleware, and the
+    server says only now that it has several processes.
+    """
+    if covered := page_below(app, prefix):
+        _log.warning("the app's page %s lies below prefix=%r, so no request reaches it", covered, prefix)
+    if HOOKS in environ:
+        _log.warning("the app is behind two AuthMiddlewares, and sees the users of the inner one alone")
+    if in_memory and environ.get("wsgi.multiprocess"):
+        _log.warning("MemoryStore is of one process, so users are signed in now and then: use SQLStore")

@@ -303,3 +303,19 @@ def test_an_outage_during_the_apps_own_sign_out_is_not_silent():
     sign_in(auth, member, "1")
     member.get("/page")
     assert ended[0].id == "1"
+
+
+def test_two_middlewares_with_something_between_are_noticed(caplog):
+    inner = middleware()
+    outer = middleware(lambda environ, start: inner(environ, start), public_paths=["/*"])
+    for _ in range(2):
+        browser(outer).get("/page", status="*")
+    assert [line for line in caplog.messages if "two AuthMiddlewares" in line] == [
+        "the app is behind two AuthMiddlewares, and sees the users of the inner one alone"
+    ]
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_store_in_memory_under_several_processes_is_noticed(caplog, several):
+    middleware()({"PATH_INFO": "/", "REQUEST_METHOD": "GET", "wsgi.multiprocess": several}, lambda *_: None)
+    assert ("MemoryStore is of one process" in caplog.text) is several
