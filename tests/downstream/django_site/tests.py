@@ -1,5 +1,7 @@
 """`nipo_auth_mw.django` and its test client, as a site's own suite."""
 
+from unittest import mock
+
 import time_machine
 from django.contrib.auth.models import User as DjangoUser
 from django.contrib.sessions.models import Session
@@ -110,6 +112,11 @@ class AdminSiteTest(TestCase):
         self.assertEqual(self.text("/who"), "True kanri@example.com")
         self.assertEqual(self.client.get("/admin/").status_code, 302)
 
+    def test_a_log_in_from_before_the_sign_in_does_not_count(self):
+        self.client.force_login(DjangoUser.objects.get(username="boss"))
+        self.client.sign_in("yamada@example.com")
+        self.assertEqual(self.text("/who"), "True yamada@example.com")
+
     def test_djangos_own_logout_signs_out_of_both(self):
         self.client.sign_in("kanri@example.com", role="admin")
         self.client.get("/admin/")
@@ -158,6 +165,11 @@ class MappingTest(TestCase):
         self.assertIsNone(by_email(self.user("tar@example.com")))
         DjangoUser.objects.create(username="other", email="taro@example.com")
         self.assertIsNone(by_email(self.user("taro@example.com")), "two are none")
+
+    def test_what_the_database_alone_takes_for_the_address_is_none(self):
+        alike = [DjangoUser(username="other", email="taró@example.com")]
+        with mock.patch.object(type(DjangoUser._default_manager), "filter", return_value=alike):
+            self.assertIsNone(by_email(self.user("taro@example.com")))
 
     def test_a_disabled_one_is_none(self):
         DjangoUser.objects.create(username="taro", email="taro@example.com", is_active=False)
