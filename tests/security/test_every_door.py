@@ -146,17 +146,25 @@ VERB_DOORS: dict[str, Door] = {
     "user password": Door(lambda house, _: house.cli("user", "password", house.user.id, "--password-stdin")),
     "user disable": Door(lambda house, _: house.cli("user", "disable", house.user.id)),
     "user delete": Door(lambda house, _: house.cli("user", "delete", house.user.id, "--yes")),
+    "user email": Door(lambda house, _: house.cli("user", "email", house.user.id, NEW)),
     "session end": Door(
         lambda house, _: house.cli("session", "end", house.user.id, "--all"), links=False, devices=False
     ),
 }
 VERBS_THAT_END_NOTHING = {
+    "dev-cert",
+    "i18n init",
     "init",
     "mail drop",
     "mail retry",
     "mail send",
+    "mail test",
     "user add",
     "user enable",
+    "user import",
+    "user invite",
+    "user name",
+    "user role",
     "user unlock",
     "session sweep",
 }
