@@ -104,7 +104,6 @@ def test_a_person_without_an_address_is_added_and_chooses_a_password(demo, new_b
     first = boss.locator(".slip .big").inner_text()
     yamada = opened(new_browser(language, **PHONE), demo)
     sign_in(yamada, "yamada@dummy.invalid", first)
-    yamada.locator("#current_password").fill(first)
     yamada.locator("#password").fill(NEW)
     yamada.get_by_role("button", name=words["password"]).click()
     expect(yamada.locator("#who")).to_be_visible()

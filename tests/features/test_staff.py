@@ -48,7 +48,7 @@ def test_the_list_goes_on_page_by_page_and_back(auth: Any, boss: TestApp) -> Non
     first = boss.get("/-/auth/staff")
     assert len(shown(first)) == 50
     second = first.click("Next 50")
-    assert second.html.select_one(".count").text == "51–100 of 121"
+    assert second.html.select_one(".counted").text == "51–100 of 121"
     third = second.click("Next 50")
     everybody = shown(first) + shown(second) + shown(third)
     assert len(everybody) == len(set(everybody)) == 121
@@ -151,7 +151,7 @@ def test_a_directory_that_can_only_search_has_a_list_without_order_and_numbers()
     sign_in(mine, "kanri@example.com")
     first = mine.get("/-/auth/staff?show=admin&sort=-email")
     assert shown(first)[:2] == ["管理", "社員000"]
-    assert not first.html.select(".chips, .count, thead a, .sorts")
+    assert not first.html.select(".chips, .counted, thead a, .sorts")
     second = first.click("Next 50")
     assert len(shown(second)) == 11
     assert shown(second.click("First page")) == shown(first)
