@@ -358,3 +358,32 @@ Auth(app)
 
 def test_it_is_the_middleware_that_the_command_line_finds(made):
     assert isinstance(made.wsgi_app, AuthMiddleware)
+
+
+@pytest.mark.parametrize(
+    ("command", "base_url"),
+    [
+        (None, "http://localhost:5000"),
+        (("routes", {"port": 7}), "http://localhost:5000"),
+        (("run", {"host": "127.0.0.1", "port": 5001}), "http://localhost:5001"),
+        (("run", {"host": "192.168.1.5", "port": 5000}), "http://localhost:5000"),
+        (("run", {"host": "0.0.0.0", "port": 5000, "cert": "server.pem"}), "https://localhost:5000"),
+        (("run", {"host": "192.168.1.5", "port": 5000, "cert": "server.pem"}), "https://192.168.1.5:5000"),
+    ],
+)
+def test_a_development_day_is_at_the_address_of_flask_run(monkeypatch, tmp_path, command, base_url):
+    monkeypatch.setattr("nipo_auth_mw.flask.flask_command", lambda: command)
+    app = flask.Flask("reports", instance_path=str(tmp_path))
+    app.debug = True
+    auth = Auth(app)
+    with app.app_context():
+        assert auth.config.base_url == base_url
+
+
+def test_a_public_address_of_flask_run_makes_nothing_up(monkeypatch, tmp_path):
+    command = ("run", {"host": "8.8.8.8", "port": 443, "cert": "server.pem"})
+    monkeypatch.setattr("nipo_auth_mw.flask.flask_command", lambda: command)
+    app = flask.Flask("reports", instance_path=str(tmp_path))
+    app.debug = True
+    with pytest.raises(ConfigError, match="public address"):
+        Auth(app)
