@@ -174,7 +174,7 @@ def test_ru15_a_browser_that_blocks_cookies_is_told_so(site, new_browser):
     page = new_browser("en").new_page()
     page.goto(f"{site.url}/here")
     fill(page)
-    expect(page.get_by_role("alert")).to_contain_text("could not be kept")
+    expect(page.get_by_role("alert")).to_contain_text("settings prevent signing in")
 
 
 def test_ru15_a_browser_that_came_by_http_is_told_the_https_address(chromium, new_browser):
