@@ -102,7 +102,7 @@ def test_whatever_method_a_proxy_names_a_visitor_does_not_pass(method):
 def test_without_a_trusted_proxy_its_headers_name_no_page():
     auth = behind_a_proxy(trusted_proxies=0)
     for proxy in (NGINX, TRAEFIK):
-        answer = forward(auth, proxy=proxy, **BROWSER)
+        answer = forward(auth, proxy={**proxy, "HTTP_HOST": "app.example"}, **BROWSER)
         assert (answer.status, answer.get("X-Sign-In")) == (401, f"{HTTPS}/-/auth/login")
         assert 'id="login"' in answer.text, "a proxy that passes it on shows the page of sign-in"
         assert "wiki" not in answer.text
