@@ -13,7 +13,7 @@ FIELDS = {
     "all": "every device except this one",
     "current_password": "the present password",
     "email": "an address",
-    "emails": "addresses, one a line, at most 50",
+    "emails": "people, one a line, at most 200: an address, or a row of a spreadsheet",
     "event": "the name of an event",
     "from": "the first day, such as 2026-04-01; for `staff/<id>/active` the page with the button",
     "invite": "whether the user sets the password by a link",
