@@ -29,6 +29,7 @@ from nipo_auth_mw.protocols import (
     JoinedUserStore,
     SessionStore,
     StaffDirectory,
+    UsageStore,
     UserStore,
 )
 
@@ -37,8 +38,8 @@ from nipo_auth_mw.protocols import (
 class Services:
     """The objects that flows work with.
 
-    `joined_users`, `directory`, `staff_lists`, `email_store` and `email_changes` are None if the store lacks the
-    capability.
+    `joined_users`, `directory`, `staff_lists`, `email_store`, `email_changes` and `usage` are None if the store lacks
+    the capability.
     """
 
     config: AuthConfig
@@ -48,6 +49,7 @@ class Services:
     staff_lists: JoinedStaffDirectory | None
     email_store: EmailStore | None
     email_changes: EmailChangeStore | None
+    usage: UsageStore | None
     session_store: SessionStore
     account_states: AccountStateStore
     audit: AuditLog

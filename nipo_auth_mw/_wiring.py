@@ -50,6 +50,7 @@ from nipo_auth_mw.protocols import (
     PasswordHasher,
     SessionStore,
     StaffDirectory,
+    UsageStore,
     UserStore,
 )
 from nipo_auth_mw.stores._memory import MemoryStore
@@ -139,10 +140,13 @@ def build(
         staff_lists=users if offers(users, JoinedStaffDirectory) and users is same else None,
         email_store=users if offers(users, EmailStore) else None,
         email_changes=email_changes,
+        usage=session_store if offers(session_store, UsageStore) else None,
         session_store=session_store,
         account_states=account_states,
         audit=audit_log,
-        sessions=Sessions(config.session, session_store, users, signed("session"), stamps, log, worker, endings),
+        sessions=Sessions(
+            config.session, session_store, users, signed("session"), stamps, log, worker, endings, config.zone
+        ),
         known_devices=KnownDevices(signed("device"), SecurityStamps(keyed("device stamp")), keyed("device mark")),
         counters=counters,
         lockout=lockout,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+from nipo_auth_mw._flows import usage
 from nipo_auth_mw._flows.password_check import LOCKED, UNLOCKED
 from nipo_auth_mw._services import Services
 
@@ -17,7 +18,7 @@ def sweep(services: Services) -> int:
 
     The sweep also records the locks that have run out, removes changes of address that can be neither confirmed nor
     cancelled any more and mails that were given up a month ago, seals the new rows of the audit log, and removes the
-    batches older than `audit_retention`. Raises `StoreUnavailable`.
+    batches and the days of use older than `audit_retention`. Raises `StoreUnavailable`.
     """
     ended = services.sessions.sweep()
     _report_locks(services)
@@ -26,6 +27,7 @@ def sweep(services: Services) -> int:
     services.outbox.prune()
     services.seals.seal()
     services.seals.remove_old()
+    usage.prune(services)
     return ended
 
 

@@ -13,7 +13,9 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record, one_line
 from nipo_auth_mw._audit.log import EventLog
@@ -24,7 +26,7 @@ from nipo_auth_mw._sessions.endings import Endings
 from nipo_auth_mw._validation import offers
 from nipo_auth_mw.config import SessionPolicy
 from nipo_auth_mw.models import AccountState, Client, Session, StoredSession, User
-from nipo_auth_mw.protocols import Account, JoinedSessionStore, SessionStore, SurplusSessions, UserStore
+from nipo_auth_mw.protocols import Account, JoinedSessionStore, SessionStore, SurplusSessions, UsageStore, UserStore
 
 SESSION_ENDED = EventType("session_ended", EventGroup.LOGIN)
 SESSION_EXPIRED = EventType("session_expired", EventGroup.LOGIN)
@@ -72,6 +74,7 @@ class Sessions:
         log: EventLog,
         worker: Worker,
         endings: Endings,
+        zone: ZoneInfo,
     ) -> None:
         self._store = store
         self._users = users
@@ -80,6 +83,8 @@ class Sessions:
         self._log = log
         self._worker = worker
         self._endings = endings
+        self._zone = zone
+        self._usage = store if offers(store, UsageStore) else None
         self._idle = policy.idle.total_seconds()
         self._browser_idle = policy.browser_idle.total_seconds()
         self._absolute = policy.absolute.total_seconds()
@@ -118,6 +123,8 @@ class Sessions:
             confirmed_at=now,
         )
         self._store.open_session(stored)
+        if self._usage is not None:
+            self._worker.submit(lambda: self._note_use(account.id, now))
         return stored, self._signed.sign(secret)
 
     def find(self, cookie: str, *, prolong: bool = True) -> ActiveSession | None:
@@ -151,7 +158,7 @@ class Sessions:
             self.end(stored, why=_why_over(account), record=self._log.record)
             return None
         if prolong and now - stored.seen_at >= self._touch_every:
-            self._touch(stored.key, now)
+            self._touch(stored, now)
         user = _user(account.id, account.email, account.name, account.role, state.language, state.notify_email)
         cookie_due = stored.persistent and now - stored.sent_at > _SEND_AGAIN
         return ActiveSession(stored, user, cookie_due, state)
@@ -281,13 +288,21 @@ class Sessions:
             last_seen=int(stored.seen_at),
         )
 
-    def _touch(self, key: str, now: float) -> None:
-        """Write "last seen" in the background, so no request waits for it. Until then this process remembers it."""
+    def _note_use(self, user_id: str, now: float) -> None:
+        """Note the account's use on this day in the configured time zone."""
+        if self._usage is not None:
+            self._usage.note_use(user_id, datetime.fromtimestamp(now, self._zone).date(), now)
+
+    def _touch(self, stored: StoredSession, now: float) -> None:
+        """Write "last seen" and the day in the background, so no request waits for them. Until then this process
+        remembers it."""
+        key = stored.key
         self._touched[key] = now
 
         def write() -> None:
             try:
                 self._store.touch_session(key, now)
+                self._note_use(stored.user_id, now)
             finally:
                 if self._touched.get(key) == now:
                     self._touched.pop(key, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from nipo_auth_mw._audit.csv_cells import harmless
@@ -35,14 +35,20 @@ _COLUMNS = (
 
 
 def pieces(web: WebContext, language: str, events: Iterator[Event]) -> Iterator[bytes]:
-    """The file in pieces of a hundred events. It begins with a byte order mark, else a spreadsheet does not read it as
+    """The file of these events, with headings in the request's language; see `csv_file`."""
+    headings = [web.pages.text(language, f"audit.{name}") for name in _COLUMNS]
+    return csv_file(headings, _lines(web, language, events))
+
+
+def csv_file(headings: Sequence[str], lines: Iterator[Sequence[str]]) -> Iterator[bytes]:
+    """The file in pieces of a hundred lines. It begins with a byte order mark, else a spreadsheet does not read it as
     UTF-8. No cell begins a formula.
 
-    The first batch is read before this returns, so that an outage is answered with 503.
+    The first lines are read before this returns, so that an outage is answered with 503.
     """
-    lines = _lines(web, language, events)
-    first = next(lines)
-    return _after(first, lines)
+    texts = _texts(headings, lines)
+    first = next(texts)
+    return _after(first, texts)
 
 
 def _after(first: str, rest: Iterator[str]) -> Iterator[bytes]:
@@ -52,18 +58,24 @@ def _after(first: str, rest: Iterator[str]) -> Iterator[bytes]:
         yield text.encode("utf-8", "replace")
 
 
-def _lines(web: WebContext, language: str, events: Iterator[Event]) -> Iterator[str]:
-    """The lines, with headings in the request's language. Each account is looked up once."""
-    out, names = io.StringIO(), dict[str, str]()
+def _texts(headings: Sequence[str], lines: Iterator[Sequence[str]]) -> Iterator[str]:
+    """The texts of a hundred lines each."""
+    out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([web.pages.text(language, f"audit.{name}") for name in _COLUMNS])
+    writer.writerow(headings)
+    while batch := list(islice(lines, _AT_ONCE)):
+        writer.writerows([harmless(cell) for cell in line] for line in batch)
+        yield _taken(out)
+    yield _taken(out)
+
+
+def _lines(web: WebContext, language: str, events: Iterator[Event]) -> Iterator[list[str]]:
+    """The cells of each event. Each account is looked up once."""
+    names: dict[str, str] = {}
     while batch := list(islice(events, _AT_ONCE)):
         ids = {one for event in batch for one in (event.user_id, event.actor) if one and one not in names}
         names |= dict.fromkeys(ids, "") | audit.names(web.services, ids)
-        for event in batch:
-            writer.writerow([harmless(cell) for cell in _cells(web, language, event, names)])
-        yield _taken(out)
-    yield _taken(out)
+        yield from (_cells(web, language, event, names) for event in batch)
 
 
 def _cells(web: WebContext, language: str, event: Event, names: dict[str, str]) -> list[str]:

@@ -35,6 +35,7 @@ from nipo_auth_mw._web.views import (
     staff_handover,
     staff_list,
     staff_person,
+    usage,
 )
 
 
@@ -108,6 +109,11 @@ def _has_languages(services: Services) -> bool:
     return len(services.config.languages) > 1
 
 
+def _notes_usage(services: Services) -> bool:
+    """Whether the store keeps the days of use."""
+    return services.usage is not None
+
+
 def _staff(path: str, views: dict[str, View], *, fresh: bool = False) -> Route:
     """A route for administrators."""
     return Route(path, views, needs_user=True, role=ADMIN, fresh=fresh, offered=_has_directory)
@@ -171,6 +177,8 @@ ROUTES = (
     _staff("staff/<id>/delete", {"GET": staff.show_delete, "POST": staff.submit_delete}, fresh=True),
     Route("audit", {"GET": audit.show}, needs_user=True, role=ADMIN),
     Route("audit.csv", {"GET": audit.download}, needs_user=True, role=ADMIN, page=False),
+    Route("audit/usage", {"GET": usage.show}, needs_user=True, role=ADMIN, offered=_notes_usage),
+    Route("audit/usage.csv", {"GET": usage.download}, needs_user=True, role=ADMIN, page=False, offered=_notes_usage),
     Route("help", {"GET": help.show}, identifies=False),
     Route("session", {"GET": account.session}, page=False),
     Route("forward", {"GET": forward.show}, page=False),

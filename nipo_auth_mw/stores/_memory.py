@@ -23,11 +23,12 @@ from nipo_auth_mw.stores._folding import words_of
 from nipo_auth_mw.stores._memory_counters import MemoryCounters
 from nipo_auth_mw.stores._memory_outbox import MemoryOutbox
 from nipo_auth_mw.stores._memory_staff import matches, page_of
+from nipo_auth_mw.stores._memory_usage import MemoryUsage
 
 _NO_STATE = AccountState()
 
 
-class MemoryStore(MemoryOutbox):
+class MemoryStore(MemoryUsage, MemoryOutbox):
     """Every protocol of a store except `SealableLog`, for one process; `nipo_auth_mw.protocols` specifies the methods.
 
     One lock guards the store. `transaction()` holds this lock, so other threads see all of a transaction or nothing.

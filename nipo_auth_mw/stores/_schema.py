@@ -164,6 +164,16 @@ outbox = _table(
     sa.Index("ix_nipo_auth_outbox_due", "state", "realm", "due_at"),
 )
 
+usage = _table(
+    "usage",
+    # ISO 8601.
+    sa.Column("day", _key(10), primary_key=True),
+    sa.Column("user_id", _key(64), primary_key=True),
+    sa.Column("first_at", sa.Double, nullable=False),
+    sa.Column("last_at", sa.Double, nullable=False),
+    sa.Index("ix_nipo_auth_usage_of_user", "user_id", "day"),
+)
+
 schema_version = _table("schema_version", sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
 
 
@@ -281,7 +291,15 @@ def _staff_list(connection: sa.Connection) -> None:
         connection.execute(sa.update(account).where(account.c.id == sa.bindparam("number")).values(changed), values)
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _complete, _attributes, _outbox, _complete, _staff_list)
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (
+    _first,
+    _complete,
+    _attributes,
+    _outbox,
+    _complete,
+    _staff_list,
+    _complete,
+)
 """Step n upgrades version n - 1 to n. Each step can run again after an interrupted run."""
 
 VERSION = len(STEPS)

@@ -24,13 +24,14 @@ from nipo_auth_mw.stores._sql_email_changes import SQLEmailChanges
 from nipo_auth_mw.stores._sql_outbox import SQLOutbox
 from nipo_auth_mw.stores._sql_sessions import SQLSessions
 from nipo_auth_mw.stores._sql_staff import SQLStaff
+from nipo_auth_mw.stores._sql_usage import SQLUsage
 from nipo_auth_mw.stores._statements import SERVER_CLOCKS
 
 _FEWEST_CONNECTIONS = 2
 _LOCK_NAME = "nipo_auth_schema"
 
 
-class SQLStore(SQLAccounts, SQLStaff, SQLSessions, SQLAccountStates, SQLEmailChanges, SQLOutbox, SQLAudit):
+class SQLStore(SQLAccounts, SQLStaff, SQLSessions, SQLAccountStates, SQLEmailChanges, SQLOutbox, SQLAudit, SQLUsage):
     """Every protocol of a store, in one database; `nipo_auth_mw.protocols` specifies the methods.
 
     Give a URL (`sqlite:////path/auth.db`, `postgresql+psycopg://…`, `mariadb+pymysql://…`) or the host app's
@@ -65,6 +66,7 @@ class SQLStore(SQLAccounts, SQLStaff, SQLSessions, SQLAccountStates, SQLEmailCha
         self._db = connections(max_connections - max(1, max_connections // 3), durable=True)
         self.counters: SQLCounters = SQLCounters(self._counting, self._db)
         self._prepare_sessions()
+        self._prepare_usage()
 
     def __repr__(self) -> str:
         return f"SQLStore({_engines.shown(self._db.engine.url)!r})"

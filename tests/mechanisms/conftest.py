@@ -153,6 +153,7 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "shortcuts": [("today", "2026-11-26", "2026-11-26", True)],
         "count": 200,
         "many": True,
+        "has_usage": True,
         "zone": "Asia/Tokyo",
         "person": Person(replace(user, id="18"), text, True, True, Invitation(NOW), False, "0" * 64),
         "refused": [Line(text, code="email_taken")],

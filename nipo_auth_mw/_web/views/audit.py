@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 
 from werkzeug.wrappers import Response
@@ -18,6 +16,7 @@ from nipo_auth_mw._web import audit_csv
 from nipo_auth_mw._web.audit_texts import actor, day_name, what
 from nipo_auth_mw._web.body import BadRequest
 from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.days import day_in, days_in, shortcuts
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw.listeners import EventData, event_data
@@ -26,7 +25,6 @@ from nipo_auth_mw.models import Event
 _A_PAGE = 50
 _COUNTED = 200
 _FILTERS = ("q", "event", "from", "to")
-_DAY = re.compile("([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +59,9 @@ def show(web: WebContext, request: Request) -> Response:
         names=names,
         subjects=of,
         groups=_groups(),
+        has_usage=web.services.usage is not None,
         given=given,
-        shortcuts=_shortcuts(datetime.now(web.config.zone).date(), given),
+        shortcuts=shortcuts(datetime.now(web.config.zone).date(), wanted.first, wanted.last),
         count=None if after else min(len(found), _COUNTED),
         many=len(found) > _COUNTED,
         after=after,
@@ -87,9 +86,7 @@ def _given(request: Request) -> dict[str, str]:
     Raises `BadRequest` for a text that is no day.
     """
     given = {name: request.query.get(name, "").strip()[:254] for name in _FILTERS}
-    first, last = _day(given["from"]), _day(given["to"])
-    if first and last and first > last:
-        first, last = last, first
+    first, last = days_in(given["from"], given["to"])
     return given | {"from": first.isoformat() if first else "", "to": last.isoformat() if last else ""}
 
 
@@ -97,39 +94,13 @@ def _filter(given: Mapping[str, str]) -> AuditFilter:
     """The filter for the flow. Raises `BadRequest` for an unknown event."""
     if given["event"] and given["event"] not in EventType.declared:
         raise BadRequest("bad_filter")
-    return AuditFilter(given["q"], given["event"], _day(given["from"]), _day(given["to"]))
-
-
-def _day(text: str) -> date | None:
-    """The day, such as 2026-04-01 or 2026/4/1 in any width, None for an empty text. Raises `BadRequest`."""
-    if not text:
-        return None
-    found = _DAY.fullmatch(unicodedata.normalize("NFKC", text))
-    try:
-        if found:
-            return date(*map(int, found.groups()))
-    except ValueError:
-        pass
-    raise BadRequest("bad_filter")
+    return AuditFilter(given["q"], given["event"], day_in(given["from"]), day_in(given["to"]))
 
 
 def _groups() -> list[tuple[EventGroup, list[str]]]:
     """The kinds of events by group."""
     kinds = EventType.declared.values()
     return [(group, [kind.name for kind in kinds if kind.group is group]) for group in EventGroup]
-
-
-def _shortcuts(today: date, given: Mapping[str, str]) -> list[tuple[str, str, str, bool]]:
-    """The name, the first and the last day of each shortcut, and whether it is the one that was followed."""
-    monday = today - timedelta(days=today.weekday())
-    days = {
-        "today": (today, today),
-        "yesterday": (today - timedelta(days=1),) * 2,
-        "last_friday": (monday - timedelta(days=3),) * 2,
-        "this_month": (today.replace(day=1), today),
-    }
-    spelt = [(name, first.isoformat(), last.isoformat()) for name, (first, last) in days.items()]
-    return [(*one, one[1:] == (given["from"], given["to"])) for one in spelt]
 
 
 def _days(

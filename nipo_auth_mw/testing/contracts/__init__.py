@@ -23,6 +23,7 @@ from nipo_auth_mw.testing.contracts.outbox import OutboxStoreContract
 from nipo_auth_mw.testing.contracts.sessions import JoinedSessionStoreContract, SessionStoreContract
 from nipo_auth_mw.testing.contracts.staff_lists import JoinedStaffDirectoryContract
 from nipo_auth_mw.testing.contracts.transactions import TransactionalContract
+from nipo_auth_mw.testing.contracts.usage import UsageStoreContract
 
 __all__ = [
     "AccountStateStoreContract",
@@ -39,5 +40,6 @@ __all__ = [
     "SessionStoreContract",
     "StaffDirectoryContract",
     "TransactionalContract",
+    "UsageStoreContract",
     "UserStoreContract",
 ]
