@@ -133,9 +133,7 @@ def test_json_has_the_moments(auth: Any) -> None:
     found = boss.get("/-/auth/audit/usage?from=2026-11-20&to=2026-11-20", headers=asked).json
     moment = "2026-11-20T09:05:00+09:00"
     assert found == {
-        "people": [
-            {"user_id": user.id, "name": "鈴木", "email": user.email, "days": {"2026-11-20": [moment, moment]}}
-        ],
+        "people": [{"user_id": user.id, "name": "鈴木", "email": user.email, "days": {"2026-11-20": [moment, moment]}}],
         "after": None,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypedDict
 
 from werkzeug.wrappers import Response
 
@@ -24,6 +25,15 @@ _DAYS_WITH_TIMES = 7
 _COLUMNS = ("day", "name", "email", "user_id", "first_use", "last_use")
 
 
+class UsageData(TypedDict):
+    """One person. `days` has the first and the last use of each day, in ISO 8601."""
+
+    user_id: str
+    name: str
+    email: str
+    days: dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One person, and for each day "" or the times of the first and the last use."""
@@ -32,7 +42,7 @@ class Row:
     days: list[str]
 
 
-@takes("q", "from", "to", "after", gives={"people": list[dict[str, object]], "after": str | None})
+@takes("q", "from", "to", "after", gives={"people": list[UsageData], "after": str | None})
 def show(web: WebContext, request: Request) -> Response:
     """Show who used the app on each of up to 31 days, by default the last seven."""
     wanted, after = _filter(web, request), request.query.get("after", "")[:64]
@@ -88,7 +98,7 @@ def _times(web: WebContext, wanted: UsageFilter, person: Person) -> list[str]:
     return [_span(web, person.uses[day]) if day in person.uses else "" for day in wanted.days]
 
 
-def _data(web: WebContext, person: Person) -> dict[str, object]:
+def _data(web: WebContext, person: Person) -> UsageData:
     """One person for JSON. Times are ISO 8601 in the configured time zone."""
 
     def moment(at: float) -> str:
