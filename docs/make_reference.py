@@ -7,7 +7,6 @@ page is out of date.
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 import tomllib
@@ -112,7 +111,11 @@ def store_protocols(_: str = "") -> str:
     """Every protocol, its methods and the contract suite that proves an implementation."""
     rows = []
     for name, protocol in vars(protocols).items():
-        if inspect.isclass(protocol) and protocol.__module__.startswith(protocols.__name__) and protocol.__doc__:
+        if (
+            getattr(protocol, "_is_protocol", False)
+            and protocol.__module__.startswith(protocols.__name__)
+            and protocol.__doc__
+        ):
             methods = ", ".join(f"`{one}`" for one in vars(protocol) if not one.startswith("_"))
             suite = next((f"`{one}`" for one in (f"{name}Contract", f"{name[:-1]}Contract") if one in _SUITES), "")
             rows.append((f"`{name}`", _first_sentence(protocol.__doc__), methods, suite))

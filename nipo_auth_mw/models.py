@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -334,16 +334,6 @@ class QueuedMail:
     claimed_for: float = 0.0
     tries: int = 0
     reason: str = ""
-
-
-class DayOfUse(NamedTuple):
-    """One account on one day in the configured time zone. `first_at` and `last_at` are the earliest and the latest
-    noted use, in seconds since 1970 (UTC)."""
-
-    user_id: str
-    day: date
-    first_at: float
-    last_at: float
 
 
 @dataclass(frozen=True, slots=True)

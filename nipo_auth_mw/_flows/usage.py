@@ -10,8 +10,7 @@ from nipo_auth_mw._flows import audit
 from nipo_auth_mw._flows.staff_actor import is_administrator
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw.models import DayOfUse
-from nipo_auth_mw.protocols import Account
+from nipo_auth_mw.protocols import Account, DayOfUse
 
 MOST_DAYS = 31
 _AT_ONCE = 500

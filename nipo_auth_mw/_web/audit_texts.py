@@ -11,9 +11,19 @@ from nipo_auth_mw.models import Event
 
 def day_name(web: WebContext, language: str, day: date, this_year: int) -> str:
     """The day with its weekday, and with its year if it is another one."""
+    return _named(web, language, "audit.day" if day.year == this_year else "audit.day_of_year", day)
+
+
+def short_day(web: WebContext, language: str, day: date) -> str:
+    """The day with its weekday, as short as a heading of a narrow column has to be."""
+    return _named(web, language, "usage.short_day", day)
+
+
+def _named(web: WebContext, language: str, key: str, day: date) -> str:
+    """The text with the parts of the day."""
     return web.pages.text(
         language,
-        "audit.day" if day.year == this_year else "audit.day_of_year",
+        key,
         year=str(day.year),
         month=web.pages.text(language, "time.months").split()[day.month - 1],
         day=str(day.day),

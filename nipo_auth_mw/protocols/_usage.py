@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from nipo_auth_mw.models import DayOfUse
+
+class DayOfUse(NamedTuple):
+    """One account on one day in the configured time zone. `first_at` and `last_at` are the earliest and the latest
+    noted use, in seconds since 1970 (UTC)."""
+
+    user_id: str
+    day: date
+    first_at: float
+    last_at: float
 
 
 @runtime_checkable
 class UsageStore(Protocol):
-    """Optional: the session store keeps one row for each account and day (`models.DayOfUse`). Without it there is no
+    """Optional: the session store keeps one row for each account and day (`DayOfUse`). Without it there is no
     page of who used the app on which day.
 
     The rows are written in the background, never in a transaction of a request. They outlive sessions and accounts.

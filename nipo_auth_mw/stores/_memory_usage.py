@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from datetime import date
 
-from nipo_auth_mw.models import DayOfUse
+from nipo_auth_mw.protocols import DayOfUse
 
 
 class MemoryUsage:

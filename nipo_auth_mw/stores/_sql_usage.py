@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from nipo_auth_mw.models import DayOfUse
+from nipo_auth_mw.protocols import DayOfUse
 from nipo_auth_mw.stores._connections import Connections
 from nipo_auth_mw.stores._schema import usage
 from nipo_auth_mw.stores._statements import storable, upsert
@@ -57,6 +57,8 @@ class SQLUsage:
         return uses
 
     def prune_usage(self, before: date) -> None:
-        """See `UsageStore.prune_usage`."""
-        with self._db.writing() as connection:
-            connection.execute(sa.delete(usage).where(before.isoformat() > _DAY))
+        """See `UsageStore.prune_usage`. Takes SQLite's only write lock just where there is a row to remove."""
+        old = sa.literal(before.isoformat()) > _DAY
+        if self._db.read(sa.select(_DAY).where(old).limit(1)):
+            with self._db.writing() as connection:
+                connection.execute(sa.delete(usage).where(old))

@@ -26,6 +26,7 @@ from nipo_auth_mw._pages.renderer import Problem, Renderer
 from nipo_auth_mw._sessions.endings import WORDS
 from nipo_auth_mw._web.problems import PROBLEMS, text_of
 from nipo_auth_mw._web.requirements import REQUIREMENTS
+from nipo_auth_mw._web.views import usage
 from nipo_auth_mw._web.views.audit import Row
 from nipo_auth_mw._web.views.staff_handover import Slip
 from nipo_auth_mw.config import AuthConfig
@@ -154,6 +155,11 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "count": 200,
         "many": True,
         "has_usage": True,
+        "with_times": True,
+        "people": [
+            usage.Row(usage.Person("17", Account("17", text, None, True, text, "staff"), {}), ["9:05–18:05", ""]),
+            usage.Row(usage.Person(text, None, {}), ["", text]),
+        ],
         "zone": "Asia/Tokyo",
         "person": Person(replace(user, id="18"), text, True, True, Invitation(NOW), False, "0" * 64),
         "refused": [Line(text, code="email_taken")],

@@ -12,12 +12,12 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._flows import usage
 from nipo_auth_mw._flows.usage import MOST_DAYS, Person, UsageFilter
 from nipo_auth_mw._web.audit_csv import csv_file
-from nipo_auth_mw._web.audit_texts import day_name
+from nipo_auth_mw._web.audit_texts import short_day
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.days import days_in, shortcuts
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
-from nipo_auth_mw.models import DayOfUse
+from nipo_auth_mw.protocols import DayOfUse
 
 _A_PAGE = 50
 _USUAL_DAYS = 7
@@ -54,7 +54,7 @@ def show(web: WebContext, request: Request) -> Response:
     return web.answers.page(
         request,
         "usage.html",
-        days=[day_name(web, request.language, day, now.year) for day in wanted.days],
+        days=[short_day(web, request.language, day) for day in wanted.days],
         with_times=len(wanted.days) <= _DAYS_WITH_TIMES,
         people=[Row(person, _times(web, wanted, person)) for person in people],
         given={"q": wanted.q, "from": wanted.first.isoformat(), "to": wanted.last.isoformat()},

@@ -6,8 +6,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from nipo_auth_mw.models import DayOfUse
-from nipo_auth_mw.protocols import UsageStore
+from nipo_auth_mw.protocols import DayOfUse, UsageStore
 from nipo_auth_mw.testing.contracts.base import ODD_TEXTS, RACERS, StoreContract, at_once
 
 FRIDAY = date(2026, 11, 20)
