@@ -97,15 +97,8 @@ def test_every_key_that_is_used_exists_and_every_key_is_used() -> None:
     keys = set(catalogue("en"))
     assert {name for name in used if not name.endswith(".")} <= keys
     built = ("problem.", "event.", "role.", "duration.", "mail.", "help.", "advice.", "flash.", "requirement.")
-    built += ("why.", "limit.", "actor.", "nav.", "audit.", "event_group.", "event_by_another.")
-<<<<<<< HEAD
+    built += ("why.", "limit.", "actor.", "nav.", "audit.", "event_group.", "event_by_another.", "usage.")
     built += ("ending.", "ask.", "zone.", "time.", "staff.show.", "staff.column.", "staff.mark.")
-    built += ("ending.", "ask.", "zone.", "time.")
-    built += ("why.", "limit.", "actor.", "nav.", "audit.", "event_group.", "event_by_another.", "usage.")
-=======
-    built += ("why.", "limit.", "actor.", "nav.", "audit.", "event_group.", "event_by_another.", "usage.")
-    built += ("ending.", "ask.", "zone.", "time.")
->>>>>>> 8704446 (A wide table scrolls within its sheet)
     assert {key for key in keys - used if not key.startswith(built)} <= set(re.findall(r'"([a-z_.]+)"', text))
 
 
