@@ -53,7 +53,7 @@ class Site:
 
     def build(self, base_url, languages=("en",)):
         config = AuthConfig(secret_key="for the tests of a browser alone, x", base_url=base_url, languages=languages)
-        self.auth = AuthMiddleware(self.inner, **{**in_memory(), "config": config})
+        self.auth = AuthMiddleware(lambda *given: self.inner(*given), **{**in_memory(), "config": config})
         self.app = self.auth
         person(self.auth)
 

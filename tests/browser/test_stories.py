@@ -107,7 +107,7 @@ def test_a_person_without_an_address_is_added_and_chooses_a_password(demo, new_b
     yamada.locator("#password").fill(NEW)
     yamada.get_by_role("button", name=words["password"]).click()
     expect(yamada.locator("#who")).to_be_visible()
-    boss.goto(f"{demo.url}/-/auth/audit?q=yamada%40dummy.invalid")
+    boss.goto(f"{demo.url}/-/auth/audit?email=yamada%40dummy.invalid")
     expect(boss.locator("table.log .event").filter(has_text=words["signed in"]).first).to_be_visible()
     with boss.expect_download() as downloading:
         boss.get_by_role("link", name=words["csv"]).click()

@@ -58,12 +58,12 @@ def test_it_is_filtered_by_person_event_and_day(auth: Any, boss: TestApp) -> Non
     sign_in(browser(auth), password=WRONG)
     sign_in(browser(auth))
     form = boss.get("/-/auth/audit").forms["audit"]
-    form["q"] = "TANAKA@example.com"
+    form["email"] = "TANAKA@example.com"
     found = form.submit()
     assert set(heads(found)) == {"Sign-in", "Failed sign-in", "Account creation"}
     form["event"] = "sign_in_failed"
     assert len(heads(form.submit())) == 1
-    assert form.submit().forms["audit"]["q"].value == "TANAKA@example.com"
+    assert form.submit().forms["audit"]["email"].value == "TANAKA@example.com"
     today = datetime.now(UTC).date().isoformat()
     with time_machine.travel(time.time() + 5 * 86400, tick=True):
         sign_in(boss, "kanri@example.com")
@@ -88,7 +88,7 @@ def test_days_are_those_of_the_configured_place(auth: Any, boss: TestApp) -> Non
 def test_failures_with_an_unknown_address_are_found_by_who_knows_it(auth: Any, boss: TestApp) -> None:
     sign_in(browser(auth), "stranger@example.net")
     sign_in(browser(auth), "another@example.net")
-    found = boss.get("/-/auth/audit?q=Stranger%40example.net")
+    found = boss.get("/-/auth/audit?email=Stranger%40example.net")
     assert heads(found) == ["Failed sign-in"]
     assert "stranger" not in found.html.select_one("table.log").text
 
@@ -97,7 +97,7 @@ def test_a_deleted_persons_rows_are_found_by_their_address(auth: Any, boss: Test
     user = person(auth)
     sign_in(browser(auth))
     auth.accounts.delete(user.id)
-    assert set(heads(boss.get("/-/auth/audit?q=tanaka%40example.com"))) >= {"Sign-in", "Account deletion"}
+    assert set(heads(boss.get("/-/auth/audit?email=tanaka%40example.com"))) >= {"Sign-in", "Account deletion"}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_filter_that_makes_no_sense_is_refused_in_words(boss: TestApp, query: 
     boss.get(f"/-/auth/audit.csv?{query}", status=422)
 
 
-@pytest.mark.parametrize("query", ["after=x", "after=%00", "q=%00", "q=x", "to=9999-12-31", "from=0001-01-01"])
+@pytest.mark.parametrize("query", ["after=x", "after=%00", "email=%00", "email=x", "to=9999-12-31", "from=0001-01-01"])
 def test_odd_filters_find_nothing_or_everything_and_break_nothing(boss: TestApp, query: str) -> None:
     boss.get(f"/-/auth/audit?{query}", status=200)
     boss.get(f"/-/auth/audit.csv?{query}", status=200)
@@ -181,7 +181,7 @@ def test_part_of_a_name_finds_the_events_of_several_people_in_order(auth: Any, b
         person(auth, f"staff{number}@example.com", name=name)
     for number in (0, 1, 2, 1, 0) * 12:
         sign_in(browser(auth), f"staff{number}@example.com")
-    page = boss.get(f"/-/auth/audit?q={quote('佐藤')}&event=signed_in")
+    page = boss.get(f"/-/auth/audit?email={quote('佐藤')}&event=signed_in")
     found = []
     while True:
         found += [cell.text for cell in page.html.select("table.log a")]
@@ -189,17 +189,17 @@ def test_part_of_a_name_finds_the_events_of_several_people_in_order(auth: Any, b
             break
         page = page.click("Older entries")
     assert found == ["佐藤 花子", "佐藤 太郎", "佐藤 太郎", "佐藤 花子"] * 12
-    assert "鈴木" not in boss.get(f"/-/auth/audit?q={quote('佐藤')}").text
-    assert "佐藤 花子, 佐藤 太郎" in boss.get(f"/-/auth/audit?q={quote('佐藤')}").text
+    assert "鈴木" not in boss.get(f"/-/auth/audit?email={quote('佐藤')}").text
+    assert "佐藤 花子, 佐藤 太郎" in boss.get(f"/-/auth/audit?email={quote('佐藤')}").text
 
 
 def test_of_many_people_the_first_ten_are_shown_and_the_page_says_so(auth: Any, boss: TestApp) -> None:
     for number in range(12):
         person(auth, f"tanaka{number:02}@example.com", name=f"田中 {number}")
-    page = boss.get("/-/auth/audit?q=tanaka")
+    page = boss.get("/-/auth/audit?email=tanaka")
     assert len(heads(page)) == 10
     assert "only the first ten" in page.text
-    assert "only the first ten" not in boss.get("/-/auth/audit?q=tanaka1").text
+    assert "only the first ten" not in boss.get("/-/auth/audit?email=tanaka1").text
 
 
 def test_rows_stand_under_their_day(auth: Any, boss: TestApp) -> None:

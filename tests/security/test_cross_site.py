@@ -86,6 +86,7 @@ class House:
             "staff/2/role": {"role": "admin"},
             "staff/2/profile": {"name": "Sato", "memo": "x", "notify_email": ""},
             "staff/2/unlock": {},
+            "staff/2/sessions": {"all": "1"},
             "staff/2/delete": {},
             "language": {"lang": "ja"},
         }
@@ -96,6 +97,8 @@ class House:
 
     def state(self) -> object:
         persistent = {name: dict(value) for name, value in vars(self.store).items() if isinstance(value, dict)}
+        # A session is used by each request, whatever becomes of it.
+        del persistent["_usage"]
         return persistent, [row for row in events(self.auth) if row.event != "cross_site_refused"], list(self.mails)
 
 

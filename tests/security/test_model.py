@@ -246,7 +246,10 @@ class House(RuleBasedStateMachine):
         if len(self.changes[one.id]) == 4:
             return  # an account changes its password four times an hour
         was_known = device.known.get(session.who) == one.state
-        expected = self.checked(device, session.who, right)
+        deadline = one.password_change_deadline
+        just = deadline is not None and self.now < deadline and self.now - session.confirmed < FRESH
+        # Who has just signed in with a temporary password is not asked for it again.
+        expected = "right" if just else self.checked(device, session.who, right)
         given = {"current_password": one.password if right else WRONG, "password": new}
         status = self.send(device, door, "/-/auth/account/password", given)
         assert status == {"locked": 429, "wrong": 403, "right": 303}[expected]

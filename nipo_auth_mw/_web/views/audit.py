@@ -24,7 +24,7 @@ from nipo_auth_mw.models import Event
 
 _A_PAGE = 50
 _COUNTED = 200
-_FILTERS = ("q", "event", "from", "to")
+_FILTERS = ("email", "event", "from", "to")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ class Row:
     actor: str
 
 
-@takes("q", "event", "from", "to", "after", gives={"events": list[EventData], "after": str | None, "count": int | None})
+@takes(
+    "email", "event", "from", "to", "after", gives={"events": list[EventData], "after": str | None, "count": int | None}
+)
 def show(web: WebContext, request: Request) -> Response:
     """Show the newest events that the filters let through, page by page.
 
@@ -70,7 +72,7 @@ def show(web: WebContext, request: Request) -> Response:
     )
 
 
-@takes("q", "event", "from", "to")
+@takes("email", "event", "from", "to")
 def download(web: WebContext, request: Request) -> Response:
     """Send all events that the filters let through as CSV, while they are read."""
     given = _given(request)
@@ -94,7 +96,7 @@ def _filter(given: Mapping[str, str]) -> AuditFilter:
     """The filter for the flow. Raises `BadRequest` for an unknown event."""
     if given["event"] and given["event"] not in EventType.declared:
         raise BadRequest("bad_filter")
-    return AuditFilter(given["q"], given["event"], day_in(given["from"]), day_in(given["to"]))
+    return AuditFilter(given["email"], given["event"], day_in(given["from"]), day_in(given["to"]))
 
 
 def _groups() -> list[tuple[EventGroup, list[str]]]:
