@@ -17,6 +17,7 @@ from nipo_auth_mw.models import LegacyHash
 from nipo_auth_mw.protocols import LegacyHasher
 from nipo_auth_mw.testing import MemoryStore, fast_hasher
 from tests.kit import PASSWORD, WRONG, events, middleware, person
+from tests.security.django_site import django_app
 from tests.security.tools import ask, login, signed_in
 
 bcrypt = pytest.importorskip("bcrypt")
@@ -40,10 +41,8 @@ OF_FIREBASE = (
 
 @pytest.fixture(scope="module")
 def _django() -> None:
-    from django.conf import settings
-
-    if not settings.configured:
-        settings.configure()
+    """Its settings, which all tests of a process share."""
+    django_app([])
 
 
 def quick(name: str, **settings: Any) -> Callable[[str], str]:
