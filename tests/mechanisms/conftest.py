@@ -147,7 +147,7 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "last": text,
         "self_id": "17",
         "names": {"17": text},
-        "given": {"email": text, "event": "", "from": "", "to": ""},
+        "given": {"email": text, "q": text, "event": "", "from": "", "to": ""},
         "days": [(text, [Row(event, "04:59:03", text, text) for event in events])],
         "subjects": Subjects(people=(Account("17", text, None, True, text, "staff"),), more=True),
         "groups": [(group, EVENTS) for group in EventGroup],
