@@ -123,8 +123,8 @@ class Sessions:
             confirmed_at=now,
         )
         self._store.open_session(stored)
-        if self._usage is not None:
-            self._worker.submit(lambda: self._note_use(account.id, now))
+        # In the caller's transaction: a job that begins here would let gevent run other requests in the middle of it.
+        self._note_use(account.id, now)
         return stored, self._signed.sign(secret)
 
     def find(self, cookie: str, *, prolong: bool = True) -> ActiveSession | None:
