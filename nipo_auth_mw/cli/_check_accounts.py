@@ -1,4 +1,4 @@
-"""What `nipo-auth check` finds in the accounts: addresses and password hashes that nobody can sign in with."""
+"""What `nipo-auth check` finds in the accounts: addresses and password hashes that no user can sign in with."""
 
 from __future__ import annotations
 

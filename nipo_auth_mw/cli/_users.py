@@ -203,7 +203,7 @@ def email(context: Context, who: str, address: str, as_json: bool) -> None:
     with context.accounts() as accounts:
         found = find(accounts, who)
         accounts.change_email(found.id, address)
-        show_one({"id": found.id, "email": accounts.get(found.id).email}, as_json)  # type: ignore[union-attr]
+        show_one({"id": found.id, "email": find(accounts, found.id).email}, as_json)
 
 
 @user.command()
