@@ -20,6 +20,7 @@ from nipo_auth_mw._throttle.lockout import Lockout
 from nipo_auth_mw._throttle.quotas import Quotas
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.protocols import (
+    AccountFactorStore,
     AccountStateStore,
     AuditLog,
     BatchCounters,
@@ -38,8 +39,8 @@ from nipo_auth_mw.protocols import (
 class Services:
     """The objects that flows work with.
 
-    `joined_users`, `directory`, `staff_lists`, `email_store`, `email_changes` and `usage` are None if the store lacks
-    the capability.
+    `joined_users`, `directory`, `staff_lists`, `email_store`, `email_changes`, `usage` and `factor_store` are None if
+    the store lacks the capability.
     """
 
     config: AuthConfig
@@ -50,6 +51,7 @@ class Services:
     email_store: EmailStore | None
     email_changes: EmailChangeStore | None
     usage: UsageStore | None
+    factor_store: AccountFactorStore | None
     session_store: SessionStore
     account_states: AccountStateStore
     audit: AuditLog

@@ -36,6 +36,7 @@ from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable, StoreUnavailable
 from nipo_auth_mw.mailers._console import ConsoleMailer
 from nipo_auth_mw.protocols import (
+    AccountFactorStore,
     AccountStateStore,
     AuditLog,
     Counters,
@@ -141,6 +142,7 @@ def build(
         email_store=users if offers(users, EmailStore) else None,
         email_changes=email_changes,
         usage=session_store if offers(session_store, UsageStore) else None,
+        factor_store=session_store if offers(session_store, AccountFactorStore) else None,
         session_store=session_store,
         account_states=account_states,
         audit=audit_log,

@@ -233,7 +233,8 @@ def change_profile(
 
 
 def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
-    """Delete the account and free its address. Its rows in the audit log stay.
+    """Delete the account, what is stored beside it, and its proofs of the second step; free its address. Its rows in
+    the audit log stay.
 
     Raises `NoSuchAccount`, `NotOneself`, `LastAdmin`, `NotSupported`.
     """
@@ -245,6 +246,8 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
             raise NoSuchAccount(user_id)
         _end(services, account, why="account_deleted", record=record, actor=actor)
         remove_attributes(services, user_id)
+        if services.factor_store is not None:
+            services.factor_store.remove_factors(user_id)
         record(ACCOUNT_DELETED, subject=account, **_by(actor), name=account.name or "")
 
 

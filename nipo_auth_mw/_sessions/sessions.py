@@ -100,10 +100,18 @@ class Sessions:
             self._look_up = store.find_session_with_account
 
     def open(
-        self, account: Account, state: AccountState, client: Client, *, persistent: bool
+        self,
+        account: Account,
+        state: AccountState,
+        client: Client,
+        *,
+        persistent: bool,
+        means: str = "password",
+        second_at: float = 0.0,
     ) -> tuple[StoredSession, str]:
         """Open a session under a new random secret; returns the stored session and the cookie's value.
 
+        `means` and `second_at` are what the user has proved, as `StoredSession` has them.
         Never takes a secret from the client, which stops session fixation (ASVS 5 7.2.4). `account` and `state` must
         have been read *before* the password was verified: if the account changes in between, the session is invalid
         from the start. The caller ends with `end_surplus`: an account has at most 100 sessions.
@@ -121,6 +129,8 @@ class Sessions:
             client_address=one_line(client.address, 64),
             user_agent=one_line(client.user_agent),
             confirmed_at=now,
+            means=means,
+            second_at=second_at,
         )
         self._store.open_session(stored)
         # In the caller's transaction: a job that begins here would let gevent run other requests in the middle of it.
@@ -190,11 +200,12 @@ class Sessions:
     ) -> tuple[StoredSession, str] | None:
         """Replace a session by one with a new secret and the account's current stamp (ASVS 5 7.2.4).
 
-        Returns None if `old` has ended in the meantime. Call it in a transaction.
+        The new session keeps what the user has proved. Returns None if `old` has ended in the meantime. Call it in a
+        transaction.
         """
         if self._store.end_session(old.key) is None:
             return None
-        return self.open(account, state, client, persistent=old.persistent)
+        return self.open(account, state, client, persistent=old.persistent, means=old.means, second_at=old.second_at)
 
     def end(self, stored: StoredSession, *, why: str, record: Record, actor: str = "") -> bool:
         """End a session and record one event, however many requests do so at once. False if it had already ended."""

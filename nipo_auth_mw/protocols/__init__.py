@@ -24,6 +24,9 @@ from nipo_auth_mw.models import (
 )
 from nipo_auth_mw.protocols._counters import BatchCounters as BatchCounters
 from nipo_auth_mw.protocols._counters import Counters as Counters
+from nipo_auth_mw.protocols._factors import AccountFactorStore as AccountFactorStore
+from nipo_auth_mw.protocols._factors import Factor as Factor
+from nipo_auth_mw.protocols._factors import SecondStepSessions as SecondStepSessions
 from nipo_auth_mw.protocols._hashers import HashSamples as HashSamples
 from nipo_auth_mw.protocols._hashers import LegacyHasher as LegacyHasher
 from nipo_auth_mw.protocols._hashers import PasswordHasher as PasswordHasher

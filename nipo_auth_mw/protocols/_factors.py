@@ -68,3 +68,12 @@ class AccountFactorStore(Protocol):
 
     def remove_factors(self, user_id: str) -> None:
         """Remove all factors and all backup codes of the account."""
+
+
+@runtime_checkable
+class SecondStepSessions(Protocol):
+    """Optional: the session store writes what a session has proved after its sign-in (`StoredSession.means` and
+    `second_at`). Without it there are no two steps and no passkeys."""
+
+    def confirm_second(self, key: str, *, means: str, confirmed_at: float, second_at: float) -> bool:
+        """Set the three values, in one atomic step. False if the session has ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -12,7 +12,6 @@ from nipo_auth_mw.errors import EmailTaken
 from nipo_auth_mw.models import (
     Account,
     AccountState,
-    EmailChange,
     Event,
     StaffEntry,
     StaffPage,
@@ -21,6 +20,8 @@ from nipo_auth_mw.models import (
 )
 from nipo_auth_mw.stores._folding import words_of
 from nipo_auth_mw.stores._memory_counters import MemoryCounters
+from nipo_auth_mw.stores._memory_email_changes import MemoryEmailChanges
+from nipo_auth_mw.stores._memory_factors import MemoryFactors
 from nipo_auth_mw.stores._memory_outbox import MemoryOutbox
 from nipo_auth_mw.stores._memory_staff import matches, page_of
 from nipo_auth_mw.stores._memory_usage import MemoryUsage
@@ -28,7 +29,7 @@ from nipo_auth_mw.stores._memory_usage import MemoryUsage
 _NO_STATE = AccountState()
 
 
-class MemoryStore(MemoryUsage, MemoryOutbox):
+class MemoryStore(MemoryUsage, MemoryFactors, MemoryEmailChanges, MemoryOutbox):
     """Every protocol of a store except `SealableLog`, for one process; `nipo_auth_mw.protocols` specifies the methods.
 
     One lock guards the store. `transaction()` holds this lock, so other threads see all of a transaction or nothing.
@@ -43,7 +44,6 @@ class MemoryStore(MemoryUsage, MemoryOutbox):
         self._states: dict[str, AccountState] = {}
         self._sessions: dict[str, StoredSession] = {}
         self._last_used: dict[str, float] = {}
-        self._changes: dict[str, EmailChange] = {}
         self._events: list[Event] = []
 
     def __repr__(self) -> str:
@@ -55,6 +55,7 @@ class MemoryStore(MemoryUsage, MemoryOutbox):
         with self._lock:
             before = (dict(self._accounts), dict(self._states), dict(self._sessions), dict(self._last_used))
             changes, mails, written = dict(self._changes), dict(self._mails), len(self._events)
+            proofs = (dict(self._factors), dict(self._codes))
             self._depth += 1
             try:
                 yield
@@ -62,6 +63,7 @@ class MemoryStore(MemoryUsage, MemoryOutbox):
                 if self._depth == 1:
                     self._accounts, self._states, self._sessions, self._last_used = before
                     self._changes, self._mails = changes, mails
+                    self._factors, self._codes = proofs
                     del self._events[written:]
                 raise
             finally:
@@ -238,6 +240,15 @@ class MemoryStore(MemoryUsage, MemoryOutbox):
             self._sessions[key] = session._replace(confirmed_at=confirmed_at)
             return True
 
+    def confirm_second(self, key: str, *, means: str, confirmed_at: float, second_at: float) -> bool:
+        """See `SecondStepSessions.confirm_second`."""
+        with self._lock:
+            session = self._sessions.get(key)
+            if session is None:
+                return False
+            self._sessions[key] = session._replace(means=means, confirmed_at=confirmed_at, second_at=second_at)
+            return True
+
     # Account state
 
     def account_state(self, user_id: str) -> AccountState:
@@ -266,51 +277,6 @@ class MemoryStore(MemoryUsage, MemoryOutbox):
             raised = stored.revocation_counter + 1
             self._states[user_id] = replace(stored, revocation_counter=raised)
             return raised
-
-    # E-mail changes
-
-    def add_email_change(self, change: EmailChange) -> None:
-        """See `EmailChangeStore.add_email_change`."""
-        with self._lock:
-            self._changes[change.key] = change
-
-    def find_email_change(self, key: str) -> EmailChange | None:
-        """See `EmailChangeStore.find_email_change`."""
-        with self._lock:
-            return self._changes.get(key)
-
-    def email_changes_of(self, user_id: str) -> Sequence[EmailChange]:
-        """See `EmailChangeStore.email_changes_of`."""
-        with self._lock:
-            return [change for change in self._changes.values() if change.user_id == user_id]
-
-    def confirm_email_change(self, key: str, *, confirmed_at: float, expires_at: float) -> bool:
-        """See `EmailChangeStore.confirm_email_change`."""
-        with self._lock:
-            change = self._changes.get(key)
-            if change is None or change.confirmed_at is not None:
-                return False
-            self._changes[key] = replace(change, confirmed_at=confirmed_at, expires_at=expires_at)
-            return True
-
-    def cancel_email_change(self, key: str) -> EmailChange | None:
-        """See `EmailChangeStore.cancel_email_change`."""
-        with self._lock:
-            return self._changes.pop(key, None)
-
-    def void_email_changes(self, user_id: str) -> None:
-        """See `EmailChangeStore.void_email_changes`."""
-        with self._lock:
-            self._drop(lambda change: change.user_id == user_id)
-
-    def prune_email_changes(self, expired_before: float) -> None:
-        """See `EmailChangeStore.prune_email_changes`."""
-        with self._lock:
-            self._drop(lambda change: change.expires_at < expired_before)
-
-    def _drop(self, which: Callable[[EmailChange], bool]) -> None:
-        for key in [key for key, change in self._changes.items() if which(change)]:
-            del self._changes[key]
 
     # Audit log
 

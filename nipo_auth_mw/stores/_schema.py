@@ -102,6 +102,8 @@ session = _table(
     _text("client_address"),
     _text("user_agent"),
     sa.Column("confirmed_at", sa.Double, nullable=False, server_default="0"),
+    sa.Column("means", _key(64), nullable=False, server_default="password"),
+    sa.Column("second_at", sa.Double, nullable=False, server_default="0"),
     sa.Index("ix_nipo_auth_session_idle", "persistent", "seen_at"),
     sa.Index("ix_nipo_auth_session_of_user", "user_id", "seen_at"),
 )
@@ -172,6 +174,25 @@ usage = _table(
     sa.Column("first_at", sa.Double, nullable=False),
     sa.Column("last_at", sa.Double, nullable=False),
     sa.Index("ix_nipo_auth_usage_of_user", "user_id", "day"),
+)
+
+factor = _table(
+    "factor",
+    sa.Column("key", _key(128), primary_key=True),
+    sa.Column("user_id", _key(64), nullable=False, index=True),
+    sa.Column("kind", _key(16), nullable=False),
+    _text("name"),
+    _text("data"),
+    sa.Column("counter", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("used_at", sa.Double, nullable=False),
+    sa.Column("digest", _key(128), nullable=False),
+)
+
+backup_code = _table(
+    "backup_code",
+    sa.Column("user_id", _key(64), primary_key=True),
+    sa.Column("digest", _key(128), primary_key=True),
 )
 
 schema_version = _table("schema_version", sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
@@ -298,6 +319,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _outbox,
     _complete,
     _staff_list,
+    _complete,
     _complete,
 )
 """Step n upgrades version n - 1 to n. Each step can run again after an interrupted run."""

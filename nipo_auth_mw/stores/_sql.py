@@ -21,6 +21,7 @@ from nipo_auth_mw.stores._sql_accounts import SQLAccounts
 from nipo_auth_mw.stores._sql_audit import SQLAudit
 from nipo_auth_mw.stores._sql_counters import SQLCounters
 from nipo_auth_mw.stores._sql_email_changes import SQLEmailChanges
+from nipo_auth_mw.stores._sql_factors import SQLFactors
 from nipo_auth_mw.stores._sql_outbox import SQLOutbox
 from nipo_auth_mw.stores._sql_sessions import SQLSessions
 from nipo_auth_mw.stores._sql_staff import SQLStaff
@@ -31,7 +32,17 @@ _FEWEST_CONNECTIONS = 2
 _LOCK_NAME = "nipo_auth_schema"
 
 
-class SQLStore(SQLAccounts, SQLStaff, SQLSessions, SQLAccountStates, SQLEmailChanges, SQLOutbox, SQLAudit, SQLUsage):
+class SQLStore(
+    SQLAccounts,
+    SQLStaff,
+    SQLSessions,
+    SQLAccountStates,
+    SQLFactors,
+    SQLEmailChanges,
+    SQLOutbox,
+    SQLAudit,
+    SQLUsage,
+):
     """Every protocol of a store, in one database; `nipo_auth_mw.protocols` specifies the methods.
 
     Give a URL (`sqlite:////path/auth.db`, `postgresql+psycopg://…`, `mariadb+pymysql://…`) or the host app's

@@ -51,6 +51,12 @@ def keep_last_use(engine: sa.Engine, connection: sa.Connection, user_id: str, se
     connection.execute(upsert(engine, account_state, values, [("last_used_at", later)]))
 
 
+def lock_account(engine: sa.Engine, connection: sa.Connection, user_id: str) -> None:
+    """Let every other transaction that locks this account, or changes its state, wait until this one ends."""
+    values = {"user_id": user_id, **_EMPTY_ROW}
+    connection.execute(upsert(engine, account_state, values, [("user_id", user_id)]))
+
+
 class SQLAccountStates:
     """The account state of `SQLStore`."""
 
@@ -80,7 +86,7 @@ class SQLAccountStates:
         with self._db.writing() as connection:
             if expected.version == 0:
                 # The UPDATE needs a row. Of two first writers the second waits here until the first commits.
-                connection.execute(self._upsert(user_id, {}, ("user_id", user_id)))
+                lock_account(self._db.engine, connection, user_id)
             changed = bool(connection.execute(sa.update(account_state).where(same).values(values)).rowcount)
             if changed and new.attributes.get(READING) != expected.attributes.get(READING):
                 fold_account(connection, user_id)
@@ -89,12 +95,7 @@ class SQLAccountStates:
     def raise_revocation_counter(self, user_id: str) -> int:
         """See `AccountStateStore.raise_revocation_counter`."""
         counter = account_state.c.revocation_counter
-        raised = self._upsert(user_id, {"revocation_counter": 1}, ("revocation_counter", counter + 1))
+        first = {"user_id": user_id, **_EMPTY_ROW, "revocation_counter": 1}
+        raised = upsert(self._db.engine, account_state, first, [("revocation_counter", counter + 1)])
         with self._db.writing() as connection:
             return int(connection.execute(raised.returning(counter)).scalar_one())
-
-    def _upsert(self, user_id: str, first: Mapping[str, object], change: tuple[str, object]) -> sa.Insert:
-        statement: sa.Insert = upsert(
-            self._db.engine, account_state, {"user_id": user_id, **_EMPTY_ROW, **first}, (change,)
-        )
-        return statement

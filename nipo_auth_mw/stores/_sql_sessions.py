@@ -1,4 +1,4 @@
-"""Sessions in a database: `SessionStore` and `JoinedSessionStore`."""
+"""Sessions in a database: `SessionStore`, `JoinedSessionStore` and `SecondStepSessions`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ _OF_USER = sa.select(*SESSION).where(session.c.user_id == sa.bindparam("user_id"
 _BEYOND = _OF_USER.limit(sa.bindparam("most")).offset(sa.bindparam("keep"))
 _MANY = 1_000_000
 _CONFIRM = sa.update(session).where(_OF_KEY).values(confirmed_at=sa.bindparam("confirmed"))
+_CONFIRM_SECOND = _CONFIRM.values(means=sa.bindparam("proved"), second_at=sa.bindparam("second"))
 
 
 def session_of(row: Sequence[Any]) -> StoredSession:
@@ -69,8 +70,12 @@ class SQLSessions:
     def find_session(self, key: str) -> tuple[StoredSession, AccountState] | None:
         """See `SessionStore.find_session`."""
         for row in self._found(self._lookup, key):
-            user_id, stamp, created_at, seen_at, sent_at, persistent, address, agent, confirmed_at, *state = row
-            facts = (key, user_id, stamp, created_at, seen_at, sent_at, persistent == 1, address, agent, confirmed_at)
+            # fmt: off
+            (user_id, stamp, created_at, seen_at, sent_at, persistent, address, agent, confirmed_at, means, second_at,
+             *state) = row
+            facts = (key, user_id, stamp, created_at, seen_at, sent_at, persistent == 1, address, agent, confirmed_at,
+                     means, second_at)
+            # fmt: on
             return StoredSession._make(facts), NO_STATE if state[0] is None else state_of(*state)
         return None
 
@@ -78,9 +83,10 @@ class SQLSessions:
         """See `JoinedSessionStore.find_session_with_account`."""
         for row in self._found(self._lookup_with_account, key):
             # fmt: off
-            (user_id, stamp, created_at, seen_at, sent_at, persistent, address, agent, confirmed_at,
+            (user_id, stamp, created_at, seen_at, sent_at, persistent, address, agent, confirmed_at, means, second_at,
              counter, version, attributes, email, password_hash, active, name, role) = row
-            facts = (key, user_id, stamp, created_at, seen_at, sent_at, persistent == 1, address, agent, confirmed_at)
+            facts = (key, user_id, stamp, created_at, seen_at, sent_at, persistent == 1, address, agent, confirmed_at,
+                     means, second_at)
             # fmt: on
             return (
                 StoredSession._make(facts),
@@ -107,6 +113,11 @@ class SQLSessions:
     def confirm_session(self, key: str, confirmed_at: float) -> bool:
         """See `SessionStore.confirm_session`."""
         return storable(key) and self._db.repeatable(_CONFIRM, of_key=key, confirmed=confirmed_at)
+
+    def confirm_second(self, key: str, *, means: str, confirmed_at: float, second_at: float) -> bool:
+        """See `SecondStepSessions.confirm_second`."""
+        values = {"confirmed": confirmed_at, "proved": means, "second": second_at}
+        return storable(key) and self._db.repeatable(_CONFIRM_SECOND, of_key=key, **values)
 
     def end_session(self, key: str) -> StoredSession | None:
         """See `SessionStore.end_session`."""

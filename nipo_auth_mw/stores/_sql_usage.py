@@ -11,9 +11,8 @@ import sqlalchemy as sa
 from nipo_auth_mw.protocols import DayOfUse
 from nipo_auth_mw.stores._connections import Connections
 from nipo_auth_mw.stores._schema import usage
-from nipo_auth_mw.stores._statements import storable, upsert
+from nipo_auth_mw.stores._statements import may_be_id, storable, upsert
 
-_LONGEST_ID = 64
 _AT_ONCE = 500
 _USER, _DAY = usage.c.user_id, usage.c.day
 
@@ -32,7 +31,7 @@ class SQLUsage:
 
     def note_use(self, user_id: str, day: date, at: float) -> None:
         """See `UsageStore.note_use`."""
-        if storable(user_id) and len(user_id) <= _LONGEST_ID:
+        if may_be_id(user_id):
             self._db.repeatable(self._note, of_day=day.isoformat(), of_user=user_id, seen=at)
 
     def users_of_days(self, days: Sequence[date], *, after: str, limit: int) -> Sequence[str]:

@@ -18,6 +18,7 @@ SERVER_CLOCKS = {
     # UTC, since an hour comes twice in other time zones; 0e0 makes it a double.
     "mariadb": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000 + 0e0",
 }
+_LONGEST_ID = 64
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
@@ -104,6 +105,11 @@ def id_text(number: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
 def storable(*texts: str | None) -> bool:
     """Whether every database stores these texts exactly: no NUL (PostgreSQL), no lone surrogate."""
     return not any(text is not None and text != plain(text) for text in texts)
+
+
+def may_be_id(user_id: str) -> bool:
+    """Whether the columns for the ids of accounts hold this text."""
+    return len(user_id) <= _LONGEST_ID and storable(user_id)
 
 
 def plain(text: str) -> str:

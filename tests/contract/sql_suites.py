@@ -23,6 +23,7 @@ from nipo_auth_mw.stores import MemoryStore, SQLStore, _pool
 from nipo_auth_mw.stores import _schema as schema
 from nipo_auth_mw.testing import contracts
 from nipo_auth_mw.testing.contracts.audit import START
+from nipo_auth_mw.testing.contracts.factors import a_factor
 from nipo_auth_mw.testing.contracts.sessions import a_session
 from tests.contract import workers
 from tests.security.corpora import addresses
@@ -36,16 +37,20 @@ __all__ = [
     "TestCountersClock",
     "TestEmailChanges",
     "TestEmails",
+    "TestFactors",
     "TestJoinedSessions",
     "TestOutages",
     "TestOutbox",
     "TestSchema",
     "TestSeals",
+    "TestSecondStepSessions",
     "TestSecrets",
     "TestSessions",
     "TestStaff",
+    "TestStaffLists",
     "TestThreads",
     "TestTransactions",
+    "TestUsage",
 ]
 
 SECRET = "SECRET-VALUE"
@@ -67,6 +72,14 @@ def without_tables(sql_store: SQLStore) -> Iterator[SQLStore]:
     sql_store.create_schema()
 
 
+WITHOUT_FACTORS = (
+    "ALTER TABLE nipo_auth_session DROP COLUMN means",
+    "ALTER TABLE nipo_auth_session DROP COLUMN second_at",
+    "DROP TABLE nipo_auth_factor",
+    "DROP TABLE nipo_auth_backup_code",
+)
+
+
 def older(store: SQLStore, version: int) -> None:
     """Give the tables the shape of an older version, with rows in them."""
     store.open_session(a_session())
@@ -81,6 +94,7 @@ def older(store: SQLStore, version: int) -> None:
         "('1', 7, 'first second', 'ja', 'home@example.com', 1800000000.5, '週3日勤務'), "
         "('2', 3, '', NULL, NULL, NULL, NULL)",
         "ALTER TABLE nipo_auth_session RENAME COLUMN persistent TO kept",
+        *WITHOUT_FACTORS,
     ]
     if version == 1:
         statements += [
@@ -116,6 +130,12 @@ class TestOutbox(OnSQL, contracts.OutboxStoreContract): ...
 
 
 class TestUsage(OnSQL, contracts.UsageStoreContract): ...
+
+
+class TestFactors(OnSQL, contracts.AccountFactorStoreContract): ...
+
+
+class TestSecondStepSessions(OnSQL, contracts.SecondStepSessionsContract): ...
 
 
 class TestStaffLists(OnSQL, contracts.JoinedStaffDirectoryContract): ...
@@ -303,6 +323,18 @@ class TestSchema:
         sql_store.create_schema()
         self.is_brought_up_to_date(sql_store, version)
 
+    def test_sessions_from_before_two_steps_have_one(self, sql_store: SQLStore) -> None:
+        sql_store.open_session(a_session())
+        with sql_store._db.writing() as connection:
+            for statement in (*WITHOUT_FACTORS, "DELETE FROM nipo_auth_schema_version WHERE version > 7"):
+                connection.execute(sa.text(statement))
+        sql_store.close()
+        with pytest.raises(ConfigError, match="version 7, older than"):
+            sql_store.check()
+        sql_store.create_schema()
+        assert sql_store.find_session("a" * 64) == (a_session(means="password", second_at=0.0), AccountState())
+        assert sql_store.confirm_second("a" * 64, means="password,app", confirmed_at=1.0, second_at=1.0) is True
+
     @pytest.mark.parametrize("step", ["delete", "insert", "drop"])
     def test_an_interrupted_upgrade_is_finished(
         self, sql_store: SQLStore, step: str, monkeypatch: pytest.MonkeyPatch
@@ -333,6 +365,8 @@ class TestSchema:
         if version > 1:
             attributes |= {"password_change_deadline": 1_800_000_000.5, "memo": "週3日勤務"}
         assert dict(state.attributes) == attributes
+        assert (session.means, session.second_at) == ("password", 0.0)
+        assert store.add_factor(a_factor()) is True
         assert store.account_state("2") == AccountState(3, 1)
         assert store.raise_revocation_counter("1") == 8
         assert store.update_account_state("1", state.having(memo="x"), expected=state) is True

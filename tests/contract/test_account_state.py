@@ -25,6 +25,9 @@ def test_the_attributes_of_the_package_are_typed_and_empty_at_first() -> None:
     )
     assert (full.equivalent_hashes, full.language, full.notify_email) == ("a b", "ja", "x@example.com")
     assert (full.password_change_deadline, full.memo) == (5.0, "m")
+    assert (state.two_step, state.passkey_handle) == (None, "")
+    full = state.having(two_step=1_800_000_000, passkey_handle="0f" * 32)
+    assert (full.two_step, full.passkey_handle) == (1_800_000_000.0, "0f" * 32)
 
 
 def test_having_changes_what_is_given_and_none_or_an_empty_text_removes_it() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from nipo_auth_mw import EmailRejected, EmailTaken, NoSuchAccount, NotSupported, PasswordRejected
 from nipo_auth_mw.stores import MemoryStore
+from nipo_auth_mw.testing.contracts.factors import a_factor, digests
 from tests.downstream.suite.reports_users import DictUsers
 from tests.kit import PASSWORD, WRONG, browser, events, middleware, person, seen, sign_in
 
@@ -126,6 +127,17 @@ def test_a_deleted_address_is_free_and_its_id_is_not_given_again(auth):
     auth.accounts.delete(first.id)
     second = person(auth)
     assert second.id != first.id
+
+
+def test_a_deleted_account_leaves_no_proof_of_a_second_step(auth):
+    gone, other, store = person(auth), person(auth, "other@example.com"), auth._services.factor_store
+    for user in (gone, other):
+        store.add_factor(a_factor(f"app:{user.id}", user.id))
+        store.replace_backup_codes(user.id, digests("a"))
+    auth.accounts.delete(gone.id)
+    auth.sweep()
+    assert [len(store.factors_of(user.id)) for user in (gone, other)] == [0, 1]
+    assert [len(store.backup_codes(user.id)) for user in (gone, other)] == [0, 10]
 
 
 def test_search_pages_by_address(auth):

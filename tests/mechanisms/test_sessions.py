@@ -13,7 +13,7 @@ from nipo_auth_mw import SessionPolicy, StoreUnavailable
 from nipo_auth_mw._flows.advance import SignedIn
 from nipo_auth_mw._flows.login import sign_in
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw.models import Client, Session
+from nipo_auth_mw.models import Client, Session, StoredSession
 from nipo_auth_mw.testing import fast_hasher
 from tests.downstream.suite.reports_users import DictUsers
 from tests.kit import PASSWORD, WRONG, SpyHasher, browser, events, middleware, person, seen
@@ -346,6 +346,25 @@ def test_a_session_tells_where_it_began_in_one_short_line_each(auth, clock):
     assert len(stored.client_address) == 64
     assert len(stored.user_agent) <= 1000
     assert [stored.created_at, stored.seen_at, stored.sent_at, stored.confirmed_at] == [START.timestamp()] * 4
+
+
+def test_a_session_tells_what_was_proved_and_its_renewal_keeps_it(auth, clock):
+    user, services = auth.accounts.find("tanaka@example.com"), auth._services
+    account, state = services.users.get(user.id), services.account_states.account_state(user.id)
+    one = services.sessions.open(account, state, Client(), persistent=True)[0]
+    assert (Session(one).means, Session(one).second_at) == (("password",), None)
+    proved = {"means": "password,app", "second_at": START.timestamp()}
+    two = services.sessions.open(account, state, Client(), persistent=True, **proved)[0]
+    clock.shift(60)
+    renewed = services.sessions.renew(two, account, state, Client())[0]
+    for stored in (two, services.session_store.find_session(renewed.key)[0]):
+        assert (Session(stored).means, Session(stored).second_at) == (("password", "app"), START)
+
+
+def test_a_store_that_knows_one_step_alone_still_makes_sessions():
+    """A host app's own store gives the ten fields that it has columns for."""
+    stored = StoredSession("a" * 64, "1", "stamp", 1.0, 1.0, 1.0, True, "", "", 1.0)
+    assert (Session(stored).means, Session(stored).second_at) == (("password",), None)
 
 
 def test_a_sweep_ends_any_number_and_what_is_overdue_is_counted_up_to_five_hundred(auth, clock):

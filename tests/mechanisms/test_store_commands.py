@@ -17,6 +17,7 @@ from nipo_auth_mw.cli._context import Context
 from nipo_auth_mw.errors import ConfigError, MailerError, NotSupported
 from nipo_auth_mw.stores import MemoryStore, SQLStore, _copying
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher
+from nipo_auth_mw.testing.contracts.factors import a_factor, digests
 from tests.kit import PASSWORD, browser, middleware, person, seen, sign_in
 
 SECRET = "the-key-of-the-server-" * 3
@@ -55,6 +56,8 @@ def lived_in(url: str) -> tuple[Any, Any]:
     test_app = browser(auth, **{"wsgi.url_scheme": "https", "HTTP_HOST": "example.com"})
     assert sign_in(test_app, "admin@example.com").status_int == 303
     auth.accounts.delete(gone.id)
+    store.add_factor(a_factor(f"app:{admin.id}", admin.id))
+    store.replace_backup_codes(admin.id, digests("a"))
     auth.sweep()
     return store, test_app
 
@@ -75,6 +78,9 @@ def moves(run: Any, source_url: str, target_url: str) -> None:
     assert rows[0] == rows[1]
     assert auth._services.seals.verify().wrong == []
     assert len(target.mails(limit=99)) == len(source.mails(limit=99))
+    admin = auth.accounts.find("admin@example.com")
+    assert target.factors_of(admin.id) == source.factors_of(admin.id) == [a_factor(f"app:{admin.id}", admin.id)]
+    assert sorted(target.backup_codes(admin.id)) == digests("a")
     ids = {event.user_id for event in rows[1]}
     assert person(auth, email="next@example.com").id not in ids, "no id is given twice"
     auth.sweep()
@@ -135,8 +141,11 @@ def test_a_backup_has_what_the_log_of_writes_has_and_is_its_owners(run: Any, tmp
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as copy:
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        (events,) = copy.execute("SELECT count(*) FROM nipo_auth_event").fetchone()
-    assert events == len(store.events(limit=999))
+        events, factors, codes = (
+            copy.execute(f"SELECT count(*) FROM nipo_auth_{table}").fetchone()[0]
+            for table in ("event", "factor", "backup_code")
+        )
+    assert (events, factors, codes) == (len(store.events(limit=999)), 1, 10)
     assert sorted(one.name for one in tmp_path.iterdir() if "backup" in one.name) == ["backup.db"]
     assert run("audit", "verify", store=f"sqlite:///{file}")[0] == 0
     code, _, err = run("store", "backup", str(file))

@@ -18,6 +18,7 @@ from nipo_auth_mw.testing.contracts.accounts import EmailStoreContract, StaffDir
 from nipo_auth_mw.testing.contracts.audit import AuditLogContract, SealableLogContract
 from nipo_auth_mw.testing.contracts.counters import CounterClockContract, CounterContract
 from nipo_auth_mw.testing.contracts.email_changes import EmailChangeStoreContract
+from nipo_auth_mw.testing.contracts.factors import AccountFactorStoreContract, SecondStepSessionsContract
 from nipo_auth_mw.testing.contracts.mailers import MailerContract
 from nipo_auth_mw.testing.contracts.outbox import OutboxStoreContract
 from nipo_auth_mw.testing.contracts.sessions import JoinedSessionStoreContract, SessionStoreContract
@@ -26,6 +27,7 @@ from nipo_auth_mw.testing.contracts.transactions import TransactionalContract
 from nipo_auth_mw.testing.contracts.usage import UsageStoreContract
 
 __all__ = [
+    "AccountFactorStoreContract",
     "AccountStateStoreContract",
     "AuditLogContract",
     "CounterClockContract",
@@ -37,6 +39,7 @@ __all__ = [
     "MailerContract",
     "OutboxStoreContract",
     "SealableLogContract",
+    "SecondStepSessionsContract",
     "SessionStoreContract",
     "StaffDirectoryContract",
     "TransactionalContract",

@@ -9,6 +9,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from nipo_auth_mw.models._audit import Event as Event
+from nipo_auth_mw.models._audit import Seal as Seal
+from nipo_auth_mw.models._mails import Message as Message
+from nipo_auth_mw.models._mails import QueuedMail as QueuedMail
+
 
 class Account(NamedTuple):
     """One account of the package's own stores; see `protocols.Account` for the attributes."""
@@ -70,13 +75,18 @@ class AccountState:
     """How often an administrator has lifted the locks of the account. Known devices count their failures anew then."""
     clients: str = field(init=False, repr=False, compare=False)
     """Digests of the browsers that signed in lately, separated by blanks, the last one at the end; "" for none."""
+    two_step: float | None = field(init=False, repr=False, compare=False)
+    """When two steps were switched on, in seconds since 1970 (UTC). None: a password alone signs the user in."""
+    passkey_handle: str = field(init=False, repr=False, compare=False)
+    """The user handle of the account's passkeys: 32 random bytes in hexadecimal digits (WebAuthn Level 3, 14.6.1); ""
+    before the first one."""
 
     def __post_init__(self) -> None:
         for name, value in self.attributes.items():
             if not isinstance(value, (str, int, float)):
                 raise TypeError(f"attribute {name}: {type(value).__name__} is neither str, int, float nor bool")
         attributes = MappingProxyType(dict(self.attributes))
-        deadline = attributes.get("password_change_deadline")
+        deadline, two_step = attributes.get("password_change_deadline"), attributes.get("two_step")
         put = object.__setattr__
         put(self, "attributes", attributes)
         # Every request reads these: a slot costs less than a property.
@@ -87,6 +97,8 @@ class AccountState:
         put(self, "memo", str(attributes.get("memo", "")))
         put(self, "unlocks", int(attributes.get("unlocks", 0)))
         put(self, "clients", str(attributes.get("clients", "")))
+        put(self, "two_step", None if two_step is None else float(two_step))
+        put(self, "passkey_handle", str(attributes.get("passkey_handle", "")))
 
     def having(self, **changes: AttributeValue | None) -> AccountState:
         """A copy of the state with these attributes; None or "" removes an attribute."""
@@ -122,7 +134,8 @@ class StoredSession(NamedTuple):
     `key` is the hash of the cookie's secret, never the secret itself. `stamp` is the account's security stamp at
     sign-in. `seen_at` is the time of the last request, exact to the policy's `touch_every`; `sent_at` the time at which
     a response last set the cookie; `confirmed_at` the time of the last correct password. A `persistent` session
-    outlives the browser.
+    outlives the browser. `means` names what the user has proved, in this order and separated by commas: `password`,
+    `app`, `code`, `passkey`. `second_at` is the time of the last second step, 0 for a session with one step.
     """
 
     key: str
@@ -135,6 +148,8 @@ class StoredSession(NamedTuple):
     client_address: str = ""
     user_agent: str = ""
     confirmed_at: float = 0.0
+    means: str = "password"
+    second_at: float = 0.0
 
     def __repr__(self) -> str:
         return f"StoredSession(id={self.key[:12]!r}, user_id={self.user_id!r})"
@@ -218,6 +233,16 @@ class Session(NamedTuple):
         return datetime.fromtimestamp(self.stored.confirmed_at, UTC)
 
     @property
+    def means(self) -> tuple[str, ...]:
+        """What the user has proved, in this order: `password`, `app`, `code`, `passkey`."""
+        return tuple(self.stored.means.split(","))
+
+    @property
+    def second_at(self) -> datetime | None:
+        """The time of the last second step (UTC), None for a session with one step."""
+        return datetime.fromtimestamp(self.stored.second_at, UTC) if self.stored.second_at else None
+
+    @property
     def persistent(self) -> bool:
         """Whether the user ticked "keep me signed in"."""
         return self.stored.persistent
@@ -267,80 +292,3 @@ class Client:
     user_agent: str = ""
     language: str = ""
     front_end: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One row of the audit log (ASVS 5 16.2.1). `time` is an aware datetime in UTC.
-
-    `email` is the typed address, escaped and cut at 254 characters; it is masked when no account has it, since users
-    type passwords into the wrong field. `session` is a `public_id`. `actor` names the one who acted on another's
-    account: the id of an administrator, or `cli`, `script`, `sweep`, `outbox`. The audit log computes `digest` at the
-    write (see `_audit.seals`); the store sets `position` at the read, as the start of the next page.
-    """
-
-    time: datetime
-    event: str
-    user_id: str | None = None
-    email: str = ""
-    session: str = ""
-    client_address: str = ""
-    user_agent: str = ""
-    actor: str = ""
-    details: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    digest: str = field(default="", repr=False, compare=False)
-    position: str = field(default="", repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """The seal over one batch of the audit log: `entries` are pairs of a row's number and its digest.
-
-    `chain` is a keyed digest of the other fields and of the previous seal's `chain`; `key` identifies the key, `last`
-    is the highest row number sealed so far, `made_at` is in seconds since 1970 (UTC). An anchor is a seal whose rows
-    have left the log at the end of the retention time: it has no entries, and a `proof` that this package removed them.
-    """
-
-    number: int
-    made_at: float
-    key: str
-    last: int
-    entries: tuple[tuple[int, str], ...] = field(repr=False)
-    chain: str
-    proof: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedMail:
-    """One mail in the outbox: what to tell and whom, never a text, a token or a link. Those are made at the sending.
-
-    `state` is `asked` (a visitor's request for an address, before anything was looked up: `user_id` is "" and `to` the
-    address), `waiting` (a mail to `to` about the account `user_id`) or `failed` (given up, for the reason `reason`).
-    `realm` is that of the middleware, and `facts` are what the text needs, such as the client's language. The mail is
-    not tried for `due_in` seconds, and by no other process for `claimed_for` seconds, both counted by the store from
-    the moment at which it writes or reads the row. `tries` counts the claims. `queued_at` is in seconds since 1970
-    (UTC).
-    """
-
-    key: str
-    realm: str
-    state: str
-    kind: str
-    user_id: str
-    to: str
-    facts: Mapping[str, str | int] = field(repr=False, hash=False)
-    queued_at: float
-    due_in: float
-    claimed_for: float = 0.0
-    tries: int = 0
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A mail to one address. Its texts contain links with secrets, so the `repr` omits them."""
-
-    to: str
-    subject: str
-    text: str = field(repr=False)
-    html: str | None = field(default=None, repr=False)
