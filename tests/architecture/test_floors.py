@@ -45,6 +45,7 @@ DOORS = {
     "webtest": {"testing/pytest_plugin.py"},
     "pytest": {"testing/contracts", "testing/pytest_plugin.py"},
     "segno": {"_pages/qr_code.py"},
+    "cryptography": {"_credentials/sealing.py", "legacy.py"},
 }
 LATE = {
     ("mailers/__init__.py", "nipo_auth_mw.mailers._smtp"),
@@ -52,6 +53,8 @@ LATE = {
     ("_throttle/counters.py", "limits.errors"),
     ("_throttle/counters.py", "limits.storage"),
     ("_credentials/policy.py", "zxcvbn"),
+    ("_credentials/sealing.py", "cryptography.exceptions"),
+    ("_credentials/sealing.py", "cryptography.hazmat.primitives.ciphers.aead"),
     ("_pages/qr_code.py", "segno"),
     ("stores/__init__.py", "nipo_auth_mw.stores._sql"),
     ("stores/_statements.py", "sqlalchemy.dialects.mysql"),
