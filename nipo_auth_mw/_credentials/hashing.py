@@ -67,6 +67,7 @@ class PasswordHashing:
         with self.hash_pool.slot(time.monotonic()):
             self._dummy_hash = self._hasher.hash(_DUMMY_PASSWORD)
         _check_parameters(self._dummy_hash)
+        self._for_tests = _is_fast_hasher(_parameters(self._dummy_hash))
         self._users = users
         self._kinds = HashKinds(_kind_of_today(self._dummy_hash))
         self._legacy = LegacyHashes(legacy_hashers)
@@ -128,6 +129,16 @@ class PasswordHashing:
         """
         with self.hash_pool.slot(time.monotonic() + 5):
             return self._guarded(self._hasher.hash, normalized(password))
+
+    def derive(self, text: str, salt: bytes) -> bytes:
+        """32 bytes from a text and a salt of 16 bytes, by argon2id. Costs as much as a password.
+
+        The parameters are this package's own, whatever hasher the host app has, so a new hasher ends no backup code.
+        The caller holds no slot of `hash_pool`. Raises `Busy` after five seconds without one, and `HashingFailed`.
+        """
+        memory, passes = (8, 1) if self._for_tests else (MEMORY_KIB, PASSES)
+        with self.hash_pool.slot(time.monotonic() + 5):
+            return self._guarded(_derived, text.encode(), salt, passes, memory)
 
     def outdated(self, stored: str) -> bool:
         """Whether a stored hash has other parameters than today's, so that a correct password should be rehashed.
@@ -247,6 +258,10 @@ def matches_argon2(stored: str, password: bytes) -> bool:
     return _matches(argon2.PasswordHasher(), stored, password)
 
 
+def _derived(text: bytes, salt: bytes, passes: int, memory_kib: int) -> bytes:
+    return argon2.low_level.hash_secret_raw(text, salt, passes, memory_kib, LANES, 32, argon2.Type.ID)
+
+
 def _failed(problem: Exception) -> HashingFailed:
     """The exception to raise instead, after a line in the log.
 
@@ -287,5 +302,5 @@ def _check_parameters(sample: str) -> None:
         raise ConfigError("hasher", "produces hashes that are cheaper to guess than OWASP's minimum", _HINT)
 
 
-def _is_fast_hasher(found: argon2.Parameters) -> bool:
+def _is_fast_hasher(found: argon2.Parameters | None) -> bool:
     return found == argon2.extract_parameters(FastHasher().hash(""))
