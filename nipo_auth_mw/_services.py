@@ -17,6 +17,7 @@ from nipo_auth_mw._sessions.known_devices import KnownDevices
 from nipo_auth_mw._sessions.sessions import Sessions
 from nipo_auth_mw._throttle.client_limit import ClientLimit
 from nipo_auth_mw._throttle.lockout import Lockout
+from nipo_auth_mw._throttle.one_time_forms import OneTimeForms
 from nipo_auth_mw._throttle.quotas import Quotas
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.protocols import (
@@ -61,6 +62,7 @@ class Services:
     lockout: Lockout
     client_limit: ClientLimit
     quotas: Quotas
+    one_time_forms: OneTimeForms
     hashing: PasswordHashing
     password_rules: PasswordRules
     reset_links: EmailLinks

@@ -30,6 +30,7 @@ from nipo_auth_mw._sessions.sessions import Sessions
 from nipo_auth_mw._throttle.client_limit import ClientLimit
 from nipo_auth_mw._throttle.counters import CounterNames, open_counters
 from nipo_auth_mw._throttle.lockout import Lockout
+from nipo_auth_mw._throttle.one_time_forms import OneTimeForms
 from nipo_auth_mw._throttle.quotas import Quotas
 from nipo_auth_mw._validation import members_of, offers
 from nipo_auth_mw.config import AuthConfig
@@ -154,6 +155,7 @@ def build(
         lockout=lockout,
         client_limit=ClientLimit(config.lockout, counters, names),
         quotas=Quotas(counters, names),
+        one_time_forms=OneTimeForms(counters, names),
         hashing=PasswordHashing(hasher, users, legacy_hashers),
         password_rules=PasswordRules(config.passwords, config.site_name),
         reset_links=reset_links,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -90,6 +91,7 @@ class Renderer:
             support=config.support,
             theme_colours=self.brand.colours,
             initial_of=initial_of,
+            form_id=_form_id,
             languages=[(code, self.catalogues.text(code, "language.name")) for code in config.languages],
             t=self._t,
             named=self._named,
@@ -228,6 +230,11 @@ class Renderer:
     @pass_context
     def _duration(self, context: Context, seconds: int) -> str:
         return self.catalogues.duration(context["language"], seconds)
+
+
+def _form_id() -> Markup:
+    """The hidden field by which a form that is sent twice is known: random, and nothing is kept of it here."""
+    return Markup('<input type="hidden" name="form_id" value="{}">').format(secrets.token_urlsafe(16))
 
 
 class _ShippedLoader(FileSystemLoader):

@@ -56,6 +56,10 @@ class CounterNames:
         """The name of the mark that a known device of this account is locked."""
         return f"{self.account(user_id)}:device"
 
+    def form(self, *parts: object) -> str:
+        """The name for a form that was sent, with all that it holds."""
+        return "f:" + self._keyed.digest("form", *parts)[:32]
+
     def client(self, client_address: str) -> str | None:
         """The name for a client: one IPv4 address, or one /64 network of IPv6, which a provider gives to one customer.
 

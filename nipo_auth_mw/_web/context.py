@@ -72,11 +72,12 @@ class WebContext:
         own = self.prefix_path(request.environ)
         return redirects.safe_next(wanted, own=own, default=default, allowed=self.is_page)
 
-    def after_link(self, request: Request, user_id: str, flash: str) -> tuple[str, str]:
+    def after_link(self, request: Request, user_id: str | None, flash: str) -> tuple[str, str]:
         """Where a link from a mail leads to, and the flash message there: to sign-in, which the change made necessary.
 
         A user who is signed in as another account would be sent on from there without a word. That user is told what
-        was done, and asked whether to sign out.
+        was done, and asked whether to sign out. The link has ended each session of its own account, whose id may be
+        None therefore.
         """
         if request.session is None or request.session.user.id == user_id:
             return self.path(request, "login"), flash

@@ -11,9 +11,9 @@ from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._runtime.failures import without_message
-from nipo_auth_mw._web import challenges, routes
+from nipo_auth_mw._web import challenges, one_time_forms, routes
 from nipo_auth_mw._web.body import BadRequest
-from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.context import View, WebContext
 from nipo_auth_mw._web.origin import is_from_elsewhere, is_other_address, names_wrong_host
 from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, is_navigation
 from nipo_auth_mw._web.requirements import first_unmet
@@ -77,11 +77,16 @@ def _answer(web: WebContext, request: Request) -> Response:
     else:
         if request.method == "POST":
             request.receive()
-        if route.identifies:
-            web.identify(request)
-        return _refused_here(web, request, route) or view(web, request)
+        response = one_time_forms.answer(web, request, route, lambda: _seen(web, request, route, view))
     response.headers["Allow"] = allowed
     return response
+
+
+def _seen(web: WebContext, request: Request, route: Route, view: View) -> Response:
+    """The answer of the view, or the refusal if the sender may not use the route."""
+    if route.identifies:
+        web.identify(request)
+    return _refused_here(web, request, route) or view(web, request)
 
 
 def _refused_here(web: WebContext, request: Request, route: Route) -> Response | None:

@@ -38,6 +38,7 @@ PROBLEMS: dict[str, Kind] = {
     "not_found": _kind(404),
     "not_supported": _kind(404),
     "method_not_allowed": _kind(405),
+    "account_changed": _kind(409),
     "cannot_invite": _kind(409, "disabled"),
     "last_admin": _kind(409),
     "link_expired": _kind(410, "email", "invitation"),

@@ -52,7 +52,9 @@ class Route:
     action and asks for re-authentication. `satisfies`: the requirement that this route meets, so it is open before
     then. `identifies`: the view needs the active session, so the store is asked. `mailed`: the path ends in `<token>`,
     a secret from a mail, and in what mail programs add. `page`: a redirect may lead here, since GET shows a page and
-    changes nothing. `offered`: whether the settings and the stores allow the route; otherwise it does not exist.
+    changes nothing. `leads_to` and `flash`: where a success leads, and the message there, if that is not the page above
+    with a message of its own. `offered`: whether the settings and the stores allow the route; otherwise it does not
+    exist.
     """
 
     path: str
@@ -64,12 +66,24 @@ class Route:
     identifies: bool = True
     mailed: bool = False
     page: bool = True
+    leads_to: str = ""
+    flash: str = ""
     offered: Callable[[Services], bool] = _always
 
     @property
     def feature(self) -> str:
         """The name of the feature that the route belongs to: the module of its view."""
         return next(iter(self.views.values())).__module__.rpartition(".")[2]
+
+    @property
+    def words(self) -> list[str]:
+        """The fixed words of the path, which name its form."""
+        return [part for part in self.path.split("/") if not part.startswith("<")]
+
+    @property
+    def one_time(self) -> bool:
+        """Whether a second press of the route's form does nothing: what it changes lies with the server."""
+        return "POST" in self.views and (self.needs_user or self.mailed)
 
     @property
     def methods(self) -> list[str]:
@@ -114,9 +128,9 @@ def _notes_usage(services: Services) -> bool:
     return services.usage is not None
 
 
-def _staff(path: str, views: dict[str, View], *, fresh: bool = False) -> Route:
+def _staff(path: str, views: dict[str, View], *, fresh: bool = False, leads_to: str = "") -> Route:
     """A route for administrators."""
-    return Route(path, views, needs_user=True, role=ADMIN, fresh=fresh, offered=_has_directory)
+    return Route(path, views, needs_user=True, role=ADMIN, fresh=fresh, leads_to=leads_to, offered=_has_directory)
 
 
 ROUTES = (
@@ -129,9 +143,18 @@ ROUTES = (
         {"GET": password_reset.show, "POST": password_reset.submit},
         identifies=False,
         mailed=True,
+        leads_to="login",
+        flash="password_reset",
         offered=_sends_mail,
     ),
-    Route("invite/<token>", {"GET": invitations.show, "POST": invitations.submit}, identifies=False, mailed=True),
+    Route(
+        "invite/<token>",
+        {"GET": invitations.show, "POST": invitations.submit},
+        identifies=False,
+        mailed=True,
+        leads_to="login",
+        flash="invitation_accepted",
+    ),
     Route("account", {"GET": account.show}, needs_user=True),
     Route("account/confirm", {"GET": reauthenticate.show, "POST": reauthenticate.submit}, needs_user=True),
     Route(
@@ -151,6 +174,8 @@ ROUTES = (
         {"GET": email_change.show_confirm, "POST": email_change.submit_confirm},
         identifies=False,
         mailed=True,
+        leads_to="login",
+        flash="email_changed",
         offered=offers_email_change,
     ),
     Route(
@@ -158,6 +183,8 @@ ROUTES = (
         {"GET": email_change.show_cancel, "POST": email_change.submit_cancel},
         identifies=False,
         mailed=True,
+        leads_to="forgot",
+        flash="email_change_cancelled",
         offered=offers_email_change,
     ),
     Route("account/profile", {"POST": profile.submit}, needs_user=True),
@@ -174,7 +201,7 @@ ROUTES = (
     _staff("staff/<id>/role", {"GET": staff_person.show_role, "POST": staff.submit_role}, fresh=True),
     _staff("staff/<id>/profile", {"GET": staff_person.show_form, "POST": staff.submit_profile}),
     _staff("staff/<id>/unlock", {"POST": staff.submit_unlock}),
-    _staff("staff/<id>/delete", {"GET": staff.show_delete, "POST": staff.submit_delete}, fresh=True),
+    _staff("staff/<id>/delete", {"GET": staff.show_delete, "POST": staff.submit_delete}, fresh=True, leads_to="staff"),
     Route("audit", {"GET": audit.show}, needs_user=True, role=ADMIN),
     Route("audit.csv", {"GET": audit.download}, needs_user=True, role=ADMIN, page=False),
     Route("audit/usage", {"GET": usage.show}, needs_user=True, role=ADMIN, offered=_notes_usage),

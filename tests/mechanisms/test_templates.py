@@ -14,6 +14,7 @@ from jinja2 import DictLoader, Environment, ModuleLoader, UndefinedError
 
 import nipo_auth_mw
 from nipo_auth_mw._pages.renderer import Renderer
+from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.errors import ConfigError
 
 from .conftest import LANGUAGES, config, every_page, values
@@ -105,6 +106,22 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_inline(pages: Renderer, lan
         attributes = {attribute for _, found in page.elements for attribute in found}
         assert not {one for one in attributes if one == "style" or one.startswith("on")}, name
         assert not re.search(r"https?:|//", html), name
+
+
+def test_every_form_whose_second_press_would_do_harm_has_an_id(pages: Renderer) -> None:
+    one_time, others = ({"-".join(one.words) for one in ROUTES if one.one_time is is_one} for is_one in (True, False))
+    found = set()
+    for name, html in every_page(pages, "en"):
+        for form in re.findall(r"<form .*?</form>", html, re.DOTALL):
+            [tag, *_], ids = Page(form).all("form"), form.count('name="form_id"')
+            words = (tag["action"] or "").removeprefix("/app/-/auth/").partition("?")[0].split("/")
+            route = "-".join(word for word in words if word not in {"17", "18", "19"})
+            # The forms behind a mailed link lead to the link itself.
+            route = tag["id"] or "" if tag["action"] == values()["here"] else route
+            assert ids == (tag["method"] == "post" and route in one_time), (name, tag)
+            assert route in one_time | others, (name, tag)
+            found.add(route)
+    assert one_time <= found
 
 
 # Languages differ in their texts alone, so each needs one of these.

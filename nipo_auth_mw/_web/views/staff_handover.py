@@ -3,7 +3,7 @@
 The answer to the POST itself shows it. A redirect to a page that shows it would need the secret in a cookie, in a URL
 or in the store, and an answer to a POST is none that a browser asks for again: `no-store` keeps it out of the caches,
 auth.js removes the secret when the page is left, and a reload sends the form again. That form cannot do its work twice:
-the address is taken then, and `as_of` no longer fits the account.
+its id is used for a minute, the address is taken then, and `as_of` no longer fits the account.
 """
 
 from __future__ import annotations
@@ -144,13 +144,13 @@ def invited_data(web: WebContext, invited: Invited | None) -> dict[str, Any]:
 
 
 def refuse_stale(web: WebContext, request: Request, user_id: str, as_of: str) -> Response | None:
-    """The answer to a form that was sent again, or whose account has changed since its page was made.
+    """The refusal of a form that is sent again after a time, or whose account has changed since its page was made.
 
     A second password would be set, and the slip of the first be worthless. A program sends no `as_of`.
     """
     if not as_of or is_as_of(web.services, user_id, as_of):
         return None
-    return web.answers.done(request, staff.path_of(web, request, user_id), flash="staff_stale")
+    return staff.refuse_action(web, request, Refused("account_changed"), "password")
 
 
 def _create(web: WebContext, request: Request) -> Response | Refused:

@@ -1,0 +1,81 @@
+"""The answer to a form that is sent twice: the second press leads to where the first has led."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from werkzeug.wrappers import Response
+
+from nipo_auth_mw._flows.outcomes import BUSY
+from nipo_auth_mw._throttle.one_time_forms import Press
+from nipo_auth_mw._web.body import BadRequest
+from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.request import Request
+from nipo_auth_mw._web.routes import Route
+
+_LONGEST_ID = 64
+
+
+def answer(web: WebContext, request: Request, route: Route, act: Callable[[], Response]) -> Response:
+    """The answer of `act`, which is called for the first press of a form alone.
+
+    A second press gets a redirect and a flash message, and never what the first answer has shown: a password or a link
+    is shown once. A program sends no form id, and each of its requests counts. So does each form of a visitor: what
+    sign-in gives is a cookie, and only the answer that arrives brings it.
+    """
+    name = _name(web, request, route)
+    if name is None:
+        return act()
+    forms = web.services.one_time_forms
+    press = forms.begin(name)
+    if press is Press.UNDERWAY:
+        return web.answers.refuse(request, BUSY)
+    if press is Press.DONE:
+        return _again(web, request, route)
+    try:
+        response = act()
+    except BaseException:
+        forms.refuse(name)
+        raise
+    if response.status_code < 400:
+        forms.succeed(name)
+    else:
+        forms.refuse(name)
+    return response
+
+
+def _name(web: WebContext, request: Request, route: Route) -> str | None:
+    """The name of the form that was sent; None for a request that is none, and for a form that is not noted."""
+    if request.method != "POST" or request.sends_json or not route.one_time:
+        return None
+    fields = request.receive()
+    if isinstance(fields, BadRequest):
+        return None
+    form_id = fields.get("form_id")
+    if not isinstance(form_id, str) or not 0 < len(form_id) <= _LONGEST_ID:
+        return None
+    return web.services.one_time_forms.name(request.route, fields)
+
+
+def _again(web: WebContext, request: Request, route: Route) -> Response:
+    """The redirect to where the first press has led, with what is said there.
+
+    A route without a message of its own has `again_<route>` of the catalogue, or `again`.
+    """
+    web.identify(request)
+    if route.leads_to == "login":
+        to, flash = web.after_link(request, None, route.flash)
+        return web.answers.done(request, to, flash=flash)
+    own, page = f"again_{'_'.join(route.words)}", route.leads_to or _page_above(web, request.route)
+    flash = route.flash or (own if web.pages.flash(request.language, own) else "again")
+    if route.needs_user and request.session is None:
+        # The first press has renewed the session, and its answer with the cookie did not arrive.
+        return web.answers.done(request, web.path(request, "login"), flash=flash)
+    to = web.redirect_target(request, request.text("next"), default=web.path(request, page))
+    return web.answers.done(request, to, flash=flash)
+
+
+def _page_above(web: WebContext, path: str) -> str:
+    """The nearest page above this path: of one account for its small pages."""
+    above = path.rpartition("/")[0]
+    return above if not above or web.is_page(above) else _page_above(web, above)

@@ -1,0 +1,203 @@
+"""Row AK12: a form that is sent twice does its work once, and its second answer holds no secret."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import time_machine
+from webtest import TestApp
+
+from nipo_auth_mw._throttle import one_time_forms
+from nipo_auth_mw._web import routes
+from nipo_auth_mw._web.routes import ROUTES
+from nipo_auth_mw._web.views import staff_handover
+from nipo_auth_mw.errors import StoreUnavailable
+from tests.kit import PASSWORD, browser, events, middleware, person, sign_in
+from tests.security.test_cross_site import House
+from tests.security.tools import HTTPS, ask
+
+ONE_TIME = [number for number, route in enumerate(one for one in ROUTES if "POST" in one.views) if route.one_time]
+OWN = {"HTTP_SEC_FETCH_SITE": "same-origin", "HTTP_ORIGIN": HTTPS}
+
+
+@pytest.fixture
+def auth() -> Any:
+    return middleware(mailer=None)
+
+
+@pytest.fixture
+def boss(auth: Any) -> TestApp:
+    person(auth, "kanri@example.com", role="admin")
+    device = browser(auth)
+    sign_in(device, "kanri@example.com")
+    return device
+
+
+def blank(boss: TestApp, page: str = "staff/create") -> Any:
+    form = boss.get(f"/-/auth/{page}").forms[page.replace("/", "-")]
+    form["email"] = "sato@nippo.invalid"
+    return form
+
+
+@pytest.mark.parametrize("number", ONE_TIME)
+def test_ak12_every_form_does_its_work_once(number: int) -> None:
+    house = House()
+    path, fields = list(house.sent.items())[number]
+    [route, _] = routes.find(path) or pytest.fail(path)
+    fields = {**fields, "form_id": "a" * 22}
+    first = ask(house.auth, "POST", f"/-/auth/{path}", form=fields, cookie=house.cookie, **OWN)
+    assert first.status in {200, 303}, first.text
+    state, mails = events(house.auth), len(house.mails)
+    second = ask(house.auth, "POST", f"/-/auth/{path}", form=fields, cookie=house.cookie, **OWN)
+    assert (events(house.auth), len(house.mails)) == (state, mails)
+    assert (second.status, second.body) == (303, b"")
+    found = routes.find(second.get("Location").removeprefix("/-/auth/"))
+    assert found is not None
+    assert "GET" in found[0].views, "it leads to a page"
+    flash = second.cookies["__Host-nipo_flash"]
+    if route.mailed:
+        assert (second.get("Location"), flash) == (first.get("Location"), first.cookies["__Host-nipo_flash"])
+    fresh = {**fields, "form_id": "b" * 22}
+    third = ask(house.auth, "POST", f"/-/auth/{path}", form=fresh, cookie=house.cookie, **OWN)
+    assert "again" not in third.cookies.get("__Host-nipo_flash", ""), "another page is another form"
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_ak12_the_second_answer_says_so_and_shows_no_password(auth: Any, boss: TestApp, language: str) -> None:
+    boss.set_cookie("nipo_lang", language)
+    form = blank(boss)
+    password = form.submit(status=200).html.select_one(".slip .big").text
+    page = form.submit(status=303).follow()
+    flash = page.html.select_one(".flash").text
+    assert ("1回だけ" if language == "ja" else "once") in flash
+    assert password not in page.text
+    assert len(events(auth, "account_created")) == 2
+    assert auth.accounts.find("sato@nippo.invalid")
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_ak12_a_changed_password_is_no_wrong_one_at_the_second_press(auth: Any, arrived: bool) -> None:
+    person(auth)
+    device = browser(auth)
+    sign_in(device)
+    form = device.get("/-/auth/account/password").forms["account-password"]
+    form["current_password"], form["password"] = PASSWORD, "midori-no-oka-to-kaze"
+    before = list(device.cookiejar)
+    form.submit(status=303)
+    if not arrived:
+        for cookie in before:
+            device.cookiejar.set_cookie(cookie)
+    page = form.submit(status=303).follow()
+    assert "changed once" in page.text
+    assert bool(page.forms.get("login")) is not arrived
+    assert sign_in(browser(auth), password="midori-no-oka-to-kaze").status_int == 303
+
+
+def test_ak12_what_was_corrected_or_refused_is_sent_anew(boss: TestApp) -> None:
+    form = blank(boss)
+    form["password"] = "kurz"
+    form.submit(status=422)
+    form.submit(status=422)
+    form["password"] = PASSWORD
+    form.submit(status=200)
+    form["email"] = "suzuki@nippo.invalid"
+    form.submit(status=200)
+
+
+def test_ak12_the_id_counts_for_its_form_and_a_minute(auth: Any, boss: TestApp) -> None:
+    user = person(auth)
+    fields = {"active": "0", "form_id": "a" * 22}
+    boss.post(f"/-/auth/staff/{user.id}/active", fields, status=303)
+    auth.accounts.set_active(user.id, True)
+    boss.post(f"/-/auth/staff/{user.id}/active", fields, status=303)
+    assert auth.accounts.get(user.id).active, "the second press"
+    other = person(auth, "suzuki@example.com")
+    boss.post(f"/-/auth/staff/{other.id}/active", fields, status=303)
+    assert not auth.accounts.get(other.id).active
+    with time_machine.travel(time.time() + 61, tick=False):
+        boss.post(f"/-/auth/staff/{user.id}/active", fields, status=303)
+    assert not auth.accounts.get(user.id).active, "later"
+
+
+def test_ak12_a_program_is_never_taken_for_a_second_press(boss: TestApp) -> None:
+    sent = {"email": "sato@nippo.invalid", "form_id": "a" * 22}
+    boss.post_json("/-/auth/staff/create", sent, status=200)
+    assert boss.post_json("/-/auth/staff/create", sent, status=422).json["code"] == "email_taken"
+    for odd in ("", "a" * 65):
+        boss.post("/-/auth/staff/create", {**sent, "form_id": odd}, status=422)
+
+
+class Held:
+    """A view that waits in its midst."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        view = staff_handover._create
+
+        def held(web: Any, request: Any) -> Any:
+            self.begun.set()
+            assert self.go_on.wait(10)
+            return view(web, request)
+
+        monkeypatch.setattr(staff_handover, "_create", held)
+
+    @contextmanager
+    def pressed(self, form: Any, **submit: Any) -> Iterator[list[Any]]:
+        """A first press that is at work in the block."""
+        answers: list[Any] = []
+        thread = threading.Thread(target=lambda: answers.append(form.submit(expect_errors=True)))
+        thread.start()
+        assert self.begun.wait(10)
+        yield answers
+        self.go_on.set()
+        thread.join(10)
+
+
+@pytest.mark.parametrize("password", ["", "kurz"])
+def test_ak12_a_second_press_waits_for_the_first(
+    auth: Any, boss: TestApp, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    form = blank(boss)
+    form["password"] = password
+    held = Held(monkeypatch)
+    monkeypatch.setattr(one_time_forms, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(one_time_forms.time, "sleep", lambda _: held.go_on.set())
+    with held.pressed(form) as answers:
+        second = form.submit(expect_errors=True)
+    assert answers[0].status_int == (422 if password else 200)
+    assert second.status_int == (422 if password else 303), "the first was refused, so the second is a first one"
+
+
+def test_ak12_one_that_would_wait_for_too_long_is_told_so(boss: TestApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    form, held = blank(boss), Held(monkeypatch)
+    monkeypatch.setattr(one_time_forms, "_WAIT", 0.0)
+    with held.pressed(form) as answers:
+        assert form.submit(status=503).headers["Retry-After"] == "1"
+    assert answers[0].status_int == 200
+
+
+def test_ak12_counters_out_of_reach_make_each_press_a_first_one(
+    boss: TestApp, auth: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = blank(boss)
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("the counters cannot be reached")
+
+    for name in ("incr", "get", "clear"):
+        monkeypatch.setattr(auth._services.counters, name, away)
+    form.submit(status=200)
+    assert "already" in form.submit(status=422).text
+
+
+def test_ak12_the_id_is_random(boss: TestApp) -> None:
+    text = boss.get("/-/auth/account").text + boss.get("/-/auth/account").text
+    ids = re.findall(r'name="form_id" value="([^"]+)"', text)
+    assert len(ids) == len(set(ids)) == 2
+    assert min(map(len, ids)) >= 22
