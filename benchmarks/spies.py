@@ -115,6 +115,17 @@ class _Counters:
         found: Mapping[str, tuple[int, float]] = self._inner.read(lifetimes)
         return found
 
+    def add(self, changes: Mapping[str, tuple[int, int]]) -> Mapping[str, int]:
+        """Record and raise."""
+        self._spies.counted("add", " ".join(changes))
+        sums: Mapping[str, int] = self._inner.add(changes)
+        return sums
+
+    def end(self, keys: Sequence[str], less: Mapping[str, int]) -> None:
+        """Record and end."""
+        self._spies.counted("end", " ".join([*keys, *less]))
+        self._inner.end(keys, less)
+
     def remove(self, keys: Sequence[str]) -> Mapping[str, int]:
         """Record and remove."""
         self._spies.counted("remove", " ".join(sorted(keys)))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.load import site
+from benchmarks.load.attackers import SPRAYED
 from benchmarks.load.browser import SESSION, Browser
 from benchmarks.load.faults import RECOVERY, Window
 from benchmarks.load.house import House
@@ -21,8 +22,6 @@ from benchmarks.load.people import CHANGED, RESET, Crowd
 MAILS_WITHIN = 90
 """Seconds that the audit waits for mails. A claim that its process lost lasts a minute. Then another process looks, as
 it does every ten seconds while requests arrive."""
-HASHES_AT_ONCE = 8
-"""The client limit lets checks that are already being hashed go through: on two cores two in each of four processes."""
 COPIES_WITHIN = 3
 """Seconds that it waits for second copies after that."""
 
@@ -77,7 +76,9 @@ def of(house: House, ledger: Ledger, crowd: Crowd, windows: Sequence[Window]) ->
     _mails(house, ledger, windows, audit)
     _events(house, ledger, audit)
     checked = Counter(site.SPRAYED if one.startswith(site.SPRAYED) else one for one in site.verified(house.folder))
-    most = {site.SPRAYED: site.CLIENT_FAILURES + HASHES_AT_ONCE}
+    # PostgreSQL writes counters up to 0.6 s late. Stopped at once, it loses what one burst of the sprayer has counted.
+    lost = SPRAYED if house.set_up.store == "postgres" and not house.set_up.redis else 0
+    most = {site.SPRAYED: site.CLIENT_FAILURES + lost}
     audit.over_admitted = [f"{of} {times}" for of, times in checked.items() if times > most.get(of, site.FAILURES)]
     audit.failed_outside = [seen for seen in ledger.seen if seen.failed and not excused(seen, windows)]
     return audit

@@ -57,18 +57,14 @@ class HashPool:
                 state.waiting -= 1
 
     @contextmanager
-    def slot(self, deadline: float) -> Iterator[bool]:
-        """Hold one slot for the block, which gets whether the caller had to wait for it.
-
-        Raises `Busy` if none is free by `deadline` (on `time.monotonic`).
-        """
+    def slot(self, deadline: float) -> Iterator[None]:
+        """Hold one slot for the block. Raises `Busy` if none is free by `deadline` (on `time.monotonic`)."""
         state = self._state.get()
-        waited = not state.free_slots.acquire(blocking=False)
-        if waited and not state.free_slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        if not state.free_slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise Busy
         started = time.monotonic()
         try:
-            yield waited
+            yield
         finally:
             state.free_slots.release()
             took = time.monotonic() - started

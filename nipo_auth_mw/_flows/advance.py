@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -65,7 +64,7 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
     # A server of counters is asked after the transaction: a slow one must not hold up the other writers of the store.
     settles_inside = services.lockout.in_store
 
-    def opened(record: Record) -> tuple[StoredSession, str, Callable[[], None]]:
+    def opened(record: Record) -> tuple[StoredSession, str]:
         if proofs.over is not None:
             services.sessions.end(proofs.over.stored, why="signed_in_again", record=record)
         stored, cookie = services.sessions.open(account, state, attempt.client, persistent=proofs.remember)
@@ -81,20 +80,20 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
         if clients:
             # If another request has changed the state meanwhile, the next sign-in adds this client.
             services.account_states.update_account_state(account.id, state.having(clients=clients), expected=state)
-        return stored, cookie, settle(services, attempt) if settles_inside else settle_later
-
-    def settle_later() -> None:
-        # The session is open, so an outage of the counters no longer refuses the sign-in.
-        with suppress(StoreUnavailable):
-            settle(services, attempt)()
+        if settles_inside:
+            settle(services, attempt)
+        return stored, cookie
 
     try:
         with services.log.transaction() as record:
-            stored, cookie, report = opened(record)
+            stored, cookie = opened(record)
     except EventNotWritten:
         # The audit log alone may be out of reach, which must not keep users out. A real outage raises again. After any
         # other error, as of a COMMIT without an answer, the session may be open: a second try could open two.
-        stored, cookie, report = opened(services.log.record)
-    report()
+        stored, cookie = opened(services.log.record)
+    if not settles_inside:
+        # The session is open, so an outage of the counters no longer refuses the sign-in.
+        with suppress(StoreUnavailable):
+            settle(services, attempt)
     device = services.known_devices.remember(proofs.device_cookie, account, state) if proofs.remember else None
     return SignedIn(account, state, stored, cookie, device)

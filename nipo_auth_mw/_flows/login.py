@@ -39,7 +39,7 @@ def sign_in(
     attempt, account = checked
     try:
         if not account.active:
-            settle(services, attempt)()
+            settle(services, attempt)
             record_attempt(services, REFUSED_DISABLED, attempt)
             return Refused("account_disabled")
         _rehash(services, account, attempt.state, password)

@@ -7,7 +7,6 @@ attacker gets no second count of guesses (CVE-2025-64102).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,6 @@ from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw._throttle.counters import Reading
 from nipo_auth_mw._throttle.lockout import Ended, Locked, NoSlot, Slot
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, Client, QueuedMail, StoredSession
@@ -74,7 +72,7 @@ def check_password(
                 return _refuse_no_address(services, email, client)
             checked = _check(services, attempt, password)
             if not isinstance(checked, Refused) and not keep_slot:
-                settle(services, checked[0])()
+                settle(services, checked[0])
             return checked
     except Busy:
         return BUSY
@@ -116,7 +114,7 @@ def attempt_of(services: Services, typed: str, client: Client, device_cookie: st
 def count_client(services: Services, client: Client) -> None:
     """Count one failure against the client address, over all accounts."""
     if services.client_limit.count_against(client):
-        services.log.record(LIMITED, client=client)
+        _report_limited(services, client)
 
 
 def record_attempt(
@@ -127,14 +125,13 @@ def record_attempt(
     services.log.record(kind, subject=attempt.account, email=typed, client=attempt.client, session=session, **details)
 
 
-def settle(services: Services, attempt: Attempt) -> Callable[[], None]:
-    """Free the slot of a correct password and clear the count and the lock of its subject.
+def settle(services: Services, attempt: Attempt) -> None:
+    """Free the slot of a correct password and clear the count of its subject.
 
-    A known device clears its own count only: a sign-in there must not give an attacker a fresh count. Returns the
-    function that records a lock that ended; a caller inside a transaction calls it afterwards.
+    A known device clears its own count only: a sign-in there must not give an attacker a fresh count.
     """
-    ended = services.lockout.succeed(attempt.slot) if attempt.slot else None
-    return lambda: _report_ended(services, attempt, ended)
+    if attempt.slot is not None:
+        services.lockout.succeed(attempt.slot)
 
 
 def release(services: Services, attempt: Attempt) -> None:
@@ -146,29 +143,27 @@ def release(services: Services, attempt: Attempt) -> None:
 
 def _check(services: Services, attempt: Attempt, password: str) -> tuple[Attempt, Account] | Refused:
     """Check the password against the attempt's account. Raises `Busy` if no slot of the hash pool is free in time."""
-    lockout, client_limit = services.lockout, services.client_limit
-    beside = {} if attempt.device else client_limit.names(attempt.client)
-    seen = lockout.look(attempt.subject, beside)
+    lockout = services.lockout
+    # The client limit does not apply to known devices.
+    limit = None if attempt.device else services.client_limit.of(attempt.client)
+    seen = lockout.look(attempt.subject, limit.names if limit else {})
     if ended := lockout.ended(attempt.subject, seen):
         _report_ended(services, attempt, ended)
-        seen = lockout.look(attempt.subject, beside)
-    if refused := _limited(services, attempt, seen):
-        return refused
+        seen = lockout.look(attempt.subject, limit.names if limit else {})
+    if limit and (wait := limit.wait(seen.counts)):
+        return Refused("too_many_attempts", wait)
     deadline = time.monotonic() + _WAIT
     try:
-        slot = lockout.reserve(attempt.subject, deadline, seen)
+        slot = lockout.reserve(attempt.subject, deadline, seen, limit)
     except NoSlot:
-        return BUSY
+        wait = services.client_limit.limited(attempt.client, full=True) if limit else None
+        return Refused("too_many_attempts", wait) if wait else BUSY
     if isinstance(slot, Locked):
         return _refuse_locked(services, attempt, slot)
     if not services.password_rules.hashable(password):
         return _fail(services, attempt, slot)
     try:
-        with services.hashing.hash_pool.slot(deadline) as waited:
-            # Other requests may have reached the limit while this one waited.
-            if waited and (refused := _limited(services, attempt)):
-                lockout.release(slot, checked=False)
-                return refused
+        with services.hashing.hash_pool.slot(deadline):
             account = attempt.account
             right = services.hashing.verify(_usable_hash(attempt), password)
     except BaseException:
@@ -201,17 +196,11 @@ def _refuse_no_address(services: Services, typed: str, client: Client) -> Refuse
     return Refused("invalid_credentials")
 
 
-def _limited(services: Services, attempt: Attempt, seen: Reading | None = None) -> Refused | None:
-    """The refusal by the client limit, which does not apply to known devices."""
-    wait = None if attempt.device else services.client_limit.limited(attempt.client, seen)
-    return Refused("too_many_attempts", wait) if wait else None
-
-
 def _fail(services: Services, attempt: Attempt, slot: Slot) -> Refused:
     """Record a wrong password, start a lock if the slots are used up, and notify the owner of a lock."""
     lock = services.lockout.fail(slot)
-    if not attempt.device:
-        count_client(services, attempt.client)
+    if slot.limited:
+        _report_limited(services, attempt.client)
     reason = "wrong_password" if services.hashing.readable(_usable_hash(attempt)) else "unreadable_hash"
     record_attempt(services, SIGN_IN_FAILED, attempt, reason=reason)
     if lock is None and slot.left == 1:
@@ -255,6 +244,11 @@ def answer_lock(services: Services, begun: QueuedMail) -> None:
         if services.quotas.allow_notification_to(account.id, "lock mail", an_hour=1):
             seconds = int(begun.facts.get("seconds", 0))
             services.notifications.locked(account, state, client_of(begun), seconds=seconds)
+
+
+def _report_limited(services: Services, client: Client) -> None:
+    """Record that a client has reached its limit."""
+    services.log.record(LIMITED, client=client)
 
 
 def _report_ended(services: Services, attempt: Attempt, ended: Ended | None) -> None:

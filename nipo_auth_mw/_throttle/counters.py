@@ -153,6 +153,17 @@ class OneByOne:
                 found[key] = count, min(longest, max(0.0, self.get_expiry(key) - time.time()))
         return found
 
+    def add(self, changes: Mapping[str, tuple[int, int]]) -> Mapping[str, int]:
+        """See `BatchCounters.add`."""
+        return {key: self.incr(key, lifetime, amount) for key, (amount, lifetime) in changes.items()}
+
+    def end(self, keys: Sequence[str], less: Mapping[str, int]) -> None:
+        """See `BatchCounters.end`."""
+        for key in keys:
+            self.clear(key)
+        for key, lifetime in less.items():
+            self.incr(key, lifetime, -1)
+
     def remove(self, keys: Sequence[str]) -> Mapping[str, int]:
         """See `BatchCounters.remove`. Of several callers, the one that counts first gets the counter."""
         removed = {}

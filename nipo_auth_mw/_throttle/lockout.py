@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from nipo_auth_mw._throttle.client_limit import ClientCounter
 from nipo_auth_mw._throttle.counters import CounterNames, OneByOne, Reading, outages
 from nipo_auth_mw.config import LockoutPolicy
 from nipo_auth_mw.protocols import BatchCounters
@@ -62,16 +63,20 @@ class Ended:
 class Slot:
     """The right to verify one password for `subject`. `reserved_at` is on `time.monotonic`.
 
-    `used_up` are the slots of earlier failures. `lasts` is the window in seconds. After a failure `left` is how many
-    more start a lock.
+    `clears` are the subject's counters that a correct password ends. `lasts` is the window in seconds. `client` is the
+    counter of the client address, which counts the check too; it ends at `client_ends` on `time.monotonic`. After a
+    failure `left` is how many more start a lock, and `limited` says that the client has no more.
     """
 
     subject: str
     number: int
     reserved_at: float
     lasts: int
-    used_up: tuple[int, ...] = ()
+    clears: tuple[str, ...] = ()
+    client: ClientCounter | None = None
+    client_ends: float = 0.0
     left: int = 0
+    limited: bool = False
 
     @property
     def key(self) -> str:
@@ -82,6 +87,12 @@ class Slot:
     def lapsed(self) -> bool:
         """Whether another request may hold the slot by now: the process stood still for nearly the whole window."""
         return time.monotonic() - self.reserved_at >= self.lasts * 0.9
+
+    @property
+    def given_back(self) -> dict[str, int]:
+        """The counter of the client, if it still counts this check: a new counter must not begin below 0."""
+        counts = self.client is not None and time.monotonic() < self.client_ends - _CHECK_SECONDS
+        return self.client.names if self.client is not None and counts else {}
 
 
 class NoSlot(Exception):
@@ -140,39 +151,59 @@ class Lockout:
             return Locked(None)
         return None
 
-    def reserve(self, subject: str, deadline: float, seen: Reading | None = None) -> Slot | Locked:
-        """Reserve a slot, or return the lock that forbids it.
+    def reserve(
+        self, subject: str, deadline: float, seen: Reading | None = None, client: ClientCounter | None = None
+    ) -> Slot | Locked:
+        """Reserve a slot, or return the lock that forbids it. The check counts for the client from then on, too.
 
         Waits for a free slot until `deadline` (on `time.monotonic`), then raises `NoSlot`. The caller must end with
         `fail`, `succeed` or `release`. If the slots stay used up without a lock, since a process died or an outage came
         between the two, this call starts the lock. It waits before: a request that frees the slots of an ended lock
-        may be halfway.
+        may be halfway. A client that has no failures left waits for nothing.
         """
-        seen = seen or self.look(subject)
+        beside = client.names if client else {}
+        seen = seen or self.look(subject, beside)
         while True:
             if locked := self.locked(subject, seen):
                 return locked
-            if slot := self._reserve_one(subject, seen):
+            if client and client.wait(seen.counts):
+                raise NoSlot
+            if slot := self._reserve_one(subject, seen, client):
                 return slot
             if time.monotonic() + _RETRY_PAUSE >= deadline:
                 if locked := self._lock_if_used_up(subject, seen):
                     return locked
                 raise NoSlot
             time.sleep(_RETRY_PAUSE)
-            seen = self.look(subject)
+            seen = self.look(subject, beside)
 
-    def _reserve_one(self, subject: str, seen: Reading) -> Slot | None:
+    def _reserve_one(self, subject: str, seen: Reading, client: ClientCounter | None = None) -> Slot | None:
+        if client and client.wait_if_full(seen.counts):
+            return None
         with outages():
             for number in self._numbers:
                 key = _key(subject, number)
-                if key in seen.counts or self._counters.incr(key, self._window) != 1:
+                if key in seen.counts:
                     continue
-                slot = Slot(subject, number, time.monotonic(), self._window, self._used_up(subject, seen))
-                if slot.reserved_at - seen.at < _TRUSTED_SECONDS and self._count(subject):
+                sums = self._counters.add({key: (1, self._window), **(client.check if client else {})})
+                slot = self._slot(subject, number, seen, client)
+                if sums[key] != 1:
+                    self._counters.end([], slot.given_back)
+                    continue
+                too_many = client is not None and client.exceeded(sums[client.key])
+                if slot.reserved_at - seen.at < _TRUSTED_SECONDS and not too_many and self._count(subject):
                     return slot
-                self._counters.remove([key])
+                self._counters.end([key], slot.given_back)
                 return None
         return None
+
+    def _slot(self, subject: str, number: int, seen: Reading, client: ClientCounter | None) -> Slot:
+        """The slot that this request has just reserved."""
+        names = [f"{subject}:{name}" for name in self._lifetimes if not name.startswith("s:")]
+        clears = [name for name in names if name in seen.counts or name.endswith(":row")]
+        clears += [_key(subject, other) for other in self._used_up(subject, seen)]
+        ends = seen.at + seen.counts.get(client.key, (0, self._window))[1] if client else 0.0
+        return Slot(subject, number, time.monotonic(), self._window, tuple(clears), client, ends)
 
     def _count(self, subject: str) -> bool:
         """Count one more check towards `permanent_after`, if that is set. False if the limit is reached.
@@ -191,25 +222,24 @@ class Lockout:
             if not checked and self._policy.permanent_after is not None:
                 self._counters.incr(f"{slot.subject}:row", _YEARS, -1)
             if not slot.lapsed:
-                self._counters.remove([slot.key])
+                self._counters.end([slot.key], slot.given_back)
 
-    def succeed(self, slot: Slot) -> Ended | None:
-        """Free the slot after a correct password, and clear the subject's count and lock. Returns a lock that ended.
+    def succeed(self, slot: Slot) -> None:
+        """Free the slot after a correct password, and clear the subject's count, as it was when the slot was reserved.
 
         Inside a transaction of the store, the counters of the store are part of it.
         """
-        subject = slot.subject
-        keys = [f"{subject}:{name}" for name in self._lifetimes if not name.startswith("s:")]
-        keys += [_key(subject, number) for number in slot.used_up]
-        if not slot.lapsed:
-            keys.append(slot.key)
+        keys = list(slot.clears) if slot.lapsed else [slot.key, *slot.clears]
         with outages():
-            return _ended(subject, self._counters.remove(keys))
+            if keys or slot.given_back:
+                self._counters.end(keys, slot.given_back)
 
     def fail(self, slot: Slot) -> Locked | None:
         """Record a wrong password and use the slot up. Returns the lock if this failure started one."""
         with outages():
-            self._counters.incr(slot.key, self._window, _USED_UP)
+            changes = {slot.key: (_USED_UP, self._window), **(slot.client.failure if slot.client else {})}
+            sums = self._counters.add(changes)
+        slot.limited = slot.client is not None and slot.client.reached(sums[slot.client.key])
         seen = self.look(slot.subject)
         slot.left = self._policy.failures - len(self._used_up(slot.subject, seen))
         return self._lock_if_used_up(slot.subject, seen)

@@ -32,7 +32,7 @@ class Counters(Protocol):
 
 @runtime_checkable
 class BatchCounters(Counters, Protocol):
-    """Optional: counters that are read and removed several at a time, as one sign-in needs them."""
+    """Optional: counters that are read, raised and removed several at a time, as one sign-in needs them."""
 
     def read(self, lifetimes: Mapping[str, int]) -> Mapping[str, tuple[int, float]]:
         """The counters of these names that exist and have not expired: the count, and the seconds until it expires.
@@ -40,6 +40,16 @@ class BatchCounters(Counters, Protocol):
         `lifetimes` gives the lifetime of each counter in seconds. No counter lasts longer from now on, even if a clock
         that was ahead wrote it.
         """
+
+    def add(self, changes: Mapping[str, tuple[int, int]]) -> Mapping[str, int]:
+        """Raise each of these counters by an amount, with a lifetime in seconds, as `incr` does. Returns the sums.
+
+        In one atomic step, and in the given order, so that two callers never wait for each other.
+        """
+
+    def end(self, keys: Sequence[str], less: Mapping[str, int]) -> None:
+        """End the counters of `keys`, and take 1 from those of `less`, which gives their lifetimes. In one atomic step,
+        and in that order. Inside `transaction()` it belongs to it."""
 
     def remove(self, keys: Sequence[str]) -> Mapping[str, int]:
         """Remove counters and return the counts of those that had not expired, in one atomic step: of several callers

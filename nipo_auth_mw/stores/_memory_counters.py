@@ -25,15 +25,31 @@ class MemoryCounters:
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add `amount` and return the sum. The first call starts the counter at 0 with a lifetime of `expiry` seconds,
         which later calls do not prolong."""
+        return self.add({key: (amount, expiry)})[key]
+
+    def add(self, changes: Mapping[str, tuple[int, int]]) -> Mapping[str, int]:
+        """See `BatchCounters.add`."""
+        sums = {}
         with self._lock:
             now = time.time()
-            count, expires = self._rows.get(key, (0, now))
-            if expires <= now:
-                count, expires = 0, now + expiry
-            self._rows[key] = count + amount, min(expires, now + expiry)
+            for key, (amount, lifetime) in changes.items():
+                count, expires = self._rows.get(key, (0, now))
+                if expires <= now:
+                    count, expires = 0, now + lifetime
+                sums[key] = count + amount
+                self._rows[key] = sums[key], min(expires, now + lifetime)
             if len(self._rows) >= self._prune_at:
                 self._prune(now)
-            return count + amount
+        return sums
+
+    def end(self, keys: Sequence[str], less: Mapping[str, int]) -> None:
+        """See `BatchCounters.end`."""
+        with self._lock:
+            for key in keys:
+                self._rows.pop(key, None)
+            for key in less.keys() & self._rows.keys():
+                count, expires = self._rows[key]
+                self._rows[key] = count - 1, expires
 
     def get(self, key: str) -> int:
         """The count; 0 for a counter that does not exist or has expired."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.stores._connections import Connections
 from nipo_auth_mw.stores._schema import counter
-from nipo_auth_mw.stores._statements import clock_of, compiled, upsert
+from nipo_auth_mw.stores._statements import clock_of, upsert_rows
 
 _PRUNE_EVERY = 256
 _BATCH = 1000
@@ -40,7 +40,6 @@ class SQLCounters:
         self._calls = count(1)
         self._more_to_prune = False
         self._statements = _Statements(connections.engine)
-        self._incr = compiled(self._statements.increment, connections.engine)
 
     def read(self, lifetimes: Mapping[str, int]) -> Mapping[str, tuple[int, float]]:
         """See `BatchCounters.read`. One statement, and one for each counter that a clock ahead wrote."""
@@ -59,7 +58,7 @@ class SQLCounters:
         """See `BatchCounters.remove`. Inside `transaction()` it belongs to it, on every database."""
         db = self._store if self._store.in_transaction else self._connections
         with db.write_lock():
-            rows = db.look_up(self._statements.removal_of(len(keys)), **_numbered(keys), now=time.time())
+            rows = db.look_up(self._statements.removal_of(len(keys)), **_numbered("key", keys), now=time.time())
         return {key: int(amount) for key, amount, left, _ in rows if left > 0}
 
     @property
@@ -70,17 +69,24 @@ class SQLCounters:
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add `amount` and return the sum. The first call starts the counter at 0 with a lifetime of `expiry` seconds,
         which later calls do not prolong. Raises ValueError for a key that the database cannot store."""
-        values = self._incr.values(key=key, amount=amount, now=time.time(), lifetime=expiry)
-        db = self._db
-        with db.write_lock():
-            rows = db.fetch(self._incr.sql, values)
-        if not rows:
+        return self.add({key: (amount, expiry)})[key]
+
+    def add(self, changes: Mapping[str, tuple[int, int]]) -> Mapping[str, int]:
+        """See `BatchCounters.add`. Raises ValueError for a key that the database cannot store."""
+        sums = self._add(self._db, changes)
+        if not sums:
             raise ValueError("no counter can have this key")
         if self._more_to_prune or next(self._calls) % _PRUNE_EVERY == 0:
             # A failed removal of old rows must not refuse a sign-in.
             with suppress(StoreUnavailable):
                 self._more_to_prune = self._prune() == _BATCH
-        return int(rows[0][0])
+        return sums
+
+    def end(self, keys: Sequence[str], less: Mapping[str, int]) -> None:
+        """See `BatchCounters.end`. The rows of ended counters stay until they are pruned."""
+        db = self._store if self._store.in_transaction else self._connections
+        # As an INSERT: an UPDATE locks rows in any order.
+        self._add(db, dict.fromkeys(keys, (0, 0)) | {key: (-1, lifetime) for key, lifetime in less.items()})
 
     def get(self, key: str) -> int:
         """The count; 0 for a counter that does not exist or has expired."""
@@ -116,8 +122,15 @@ class SQLCounters:
 
     def _rows(self, keys: Iterable[str]) -> Sequence[tuple[str, int, float, float]]:
         """Key, count, seconds left and moment of expiry of the counters that have a row."""
-        named = _numbered(keys)
+        named = _numbered("key", keys)
         return self._db.look_up(self._statements.rows_of(len(named)), **named, now=time.time())
+
+    def _add(self, db: Connections, changes: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+        amounts, lifetimes = zip(*changes.values(), strict=True)
+        values = _numbered("key", changes) | _numbered("amount", amounts) | _numbered("lifetime", lifetimes)
+        with db.write_lock():
+            rows = db.look_up(self._statements.addition_of(len(changes)), **values, now=time.time())
+        return {key: int(amount) for key, amount in rows}
 
     def _prune(self) -> int:
         now = time.time()
@@ -134,11 +147,13 @@ class _Statements:
     """The statements for one database, with its clock."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        now = clock_of(engine)
+        self._engine = engine
+        self._now = now = clock_of(engine)
         self.over = counter.c.expires_at <= now
         self._row = (counter.c.key, counter.c.amount, counter.c.expires_at - now, counter.c.expires_at)
         self._reads: dict[int, sa.ClauseElement] = {}
         self._removals: dict[int, sa.ClauseElement] = {}
+        self._additions: dict[int, sa.ClauseElement] = {}
         self.expired = (
             sa.select(counter.c.key)
             .where(self.over)
@@ -151,16 +166,6 @@ class _Statements:
         self.shorten = (
             sa.update(counter).where(counter.c.key == sa.bindparam("of_key"), former).values(expires_at=expires_at)
         )
-        amount = sa.bindparam("amount", type_=sa.BigInteger())
-        # A counter that a clock ahead of this one wrote lasts no longer than its lifetime, either.
-        new_expiry = sa.or_(self.over, counter.c.expires_at > expires_at)
-        changes = (
-            # MariaDB's later assignments read the results of earlier ones, so `amount` comes first.
-            ("amount", sa.case((self.over, amount), else_=counter.c.amount + amount)),
-            ("expires_at", sa.case((new_expiry, expires_at), else_=counter.c.expires_at)),
-        )
-        first = {"key": sa.bindparam("key"), "amount": amount, "expires_at": expires_at}
-        self.increment: sa.ClauseElement = upsert(engine, counter, first, changes).returning(counter.c.amount)
 
     def rows_of(self, many: int) -> sa.ClauseElement:
         """The statement that reads this many counters."""
@@ -169,6 +174,30 @@ class _Statements:
             self._reads[many] = sa.select(*self._row).where(_one_of(many))
         return self._reads[many]
 
+    def addition_of(self, many: int) -> sa.ClauseElement:
+        """The statement that adds to this many counters."""
+        if many not in self._additions:
+            rows = [
+                {
+                    "key": sa.bindparam(f"key_{number}"),
+                    "amount": sa.bindparam(f"amount_{number}", type_=sa.BigInteger()),
+                    "expires_at": self._now + sa.bindparam(f"lifetime_{number}", type_=sa.Double()),
+                }
+                for number in range(many)
+            ]
+            made = upsert_rows(self._engine, counter, rows, self._added)
+            self._additions[many] = made.returning(counter.c.key, counter.c.amount)
+        return self._additions[many]
+
+    def _added(self, new: Any) -> Sequence[tuple[str, Any]]:
+        # A counter that a clock ahead of this one wrote lasts no longer than its lifetime, either.
+        new_expiry = sa.or_(self.over, counter.c.expires_at > new.expires_at)
+        return (
+            # MariaDB's later assignments read the results of earlier ones, so `amount` comes first.
+            ("amount", sa.case((self.over, new.amount), else_=counter.c.amount + new.amount)),
+            ("expires_at", sa.case((new_expiry, new.expires_at), else_=counter.c.expires_at)),
+        )
+
     def removal_of(self, many: int) -> sa.ClauseElement:
         """The statement that removes this many counters."""
         if many not in self._removals:
@@ -176,8 +205,8 @@ class _Statements:
         return self._removals[many]
 
 
-def _numbered(keys: Iterable[str]) -> dict[str, Any]:
-    return {f"key_{number}": key for number, key in enumerate(keys)}
+def _numbered(name: str, values: Iterable[object]) -> dict[str, Any]:
+    return {f"{name}_{number}": value for number, value in enumerate(values)}
 
 
 def _one_of(many: int) -> sa.ColumnElement[bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -47,10 +47,20 @@ def clock_of(engine: sa.Engine) -> sa.ColumnElement[float]:
 
 def upsert(engine: sa.Engine, table: sa.Table, values: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> Any:
     """Insert a row, or apply `changes`, in order, to the row with the same key; in one atomic statement."""
-    insert = _insert(engine.dialect.name)(table).values(values)
+    return upsert_rows(engine, table, [values], lambda _: changes)
+
+
+def upsert_rows(
+    engine: sa.Engine,
+    table: sa.Table,
+    rows: Sequence[dict[str, Any]],
+    changes: Callable[[Any], Sequence[tuple[str, Any]]],
+) -> Any:
+    """`upsert` for several rows, in this order; `changes` gets the columns of the new row."""
+    insert = _insert(engine.dialect.name)(table).values(rows)
     if engine.dialect.name == "mariadb":
-        return insert.on_duplicate_key_update(list(changes))
-    return insert.on_conflict_do_update(index_elements=table.primary_key, set_=dict(changes))
+        return insert.on_duplicate_key_update(list(changes(insert.inserted)))
+    return insert.on_conflict_do_update(index_elements=table.primary_key, set_=dict(changes(insert.excluded)))
 
 
 @lru_cache(maxsize=8)

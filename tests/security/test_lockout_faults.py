@@ -204,7 +204,7 @@ def test_ru7_an_outage_at_any_statement_leaves_a_lock_or_a_free_slot(clock, wron
 
         return call
 
-    whole = {name: getattr(counters, name) for name in ("incr", "read", "remove")}
+    whole = {name: getattr(counters, name) for name in ("incr", "add", "read", "end", "remove")}
     for name, real in whole.items():
         setattr(counters, name, failing(real))
     with suppress(StoreUnavailable):
@@ -257,11 +257,11 @@ def test_ru7_a_slow_server_of_counters_holds_up_no_writer_of_the_store(tmp_path)
     for user in (auth._services.lockout, auth._services.client_limit, auth._services.quotas):
         user._counters = counters
 
-    def remove(keys):
+    def end(*given):
         seen.append(store._db.in_transaction)
         raise StoreUnavailable("the counters cannot be reached")
 
-    counters.remove = remove
+    counters.end = end
     assert isinstance(attempt(auth, PASSWORD), SignedIn)
     assert seen == [False]
     store.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from nipo_auth_mw import LockoutPolicy
+from nipo_auth_mw._flows import password_check
 from nipo_auth_mw._flows.advance import SignedIn
 from nipo_auth_mw._flows.login import sign_in
 from nipo_auth_mw._flows.outcomes import Refused
@@ -64,16 +67,25 @@ class House:
         services = self.doors[self.write_lock % 2]._services
         return sign_in(services, email, password, remember=True, client=Client(address), device_cookie=device)
 
-    def together(self, *passwords):
+    def together(self, *passwords, emails=None):
         """One attempt for each, begun at the same moment."""
         barrier = threading.Barrier(len(passwords))
 
-        def run(password):
+        def run(password, email):
             barrier.wait()
-            return self.attempt(password)
+            return self.attempt(password, email)
 
         with ThreadPoolExecutor(len(passwords)) as pool:
-            return list(pool.map(run, passwords))
+            return list(pool.map(run, passwords, emails or [EMAIL] * len(passwords)))
+
+    def killed(self, email):
+        """An attempt of a process that is killed while it verifies the password."""
+        child = os.fork()
+        if child == 0:
+            self.spy.verify = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+            self.attempt(email=email)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 @pytest.fixture
@@ -160,3 +172,46 @@ def test_lk10_a_success_never_clears_the_limit_of_a_client_address(house):
     assert isinstance(it.attempt(PASSWORD), SignedIn)
     seen = Counter(it.attempt(email=f"nobody{number}@example.com").code for number in range(3, 9))
     assert seen == {"invalid_credentials": 3, "too_many_attempts": 3}
+
+
+def nobodies(many):
+    return [f"nobody{number}@example.com" for number in range(many)]
+
+
+def test_lk17_of_thirty_wrong_passwords_at_once_for_as_many_addresses_five_are_looked_at(house):
+    it = house(client_failures=5)
+    outcomes = it.together(*[WRONG] * 30, emails=nobodies(30))
+    assert {outcome.code for outcome in outcomes} <= {"invalid_credentials", "too_many_attempts", "busy"}
+    assert len(it.spy.verified) == 5
+    assert it.attempt(PASSWORD).code == "too_many_attempts"
+    assert len(events(it.doors[0], "limited")) == 1
+
+
+def test_lk17_right_passwords_at_once_of_more_users_than_the_limit_all_get_in(house):
+    it = house(client_failures=5)
+    people = [person(it.doors[0], email).email for email in nobodies(12)]
+    outcomes = it.together(*[PASSWORD] * 12, emails=people)
+    assert [type(outcome) for outcome in outcomes] == [SignedIn] * 12
+    assert [it.attempt(email=email).code for email in people[:6]] == ["invalid_credentials"] * 5 + ["too_many_attempts"]
+
+
+def test_lk17_a_check_that_was_killed_counts_for_its_client_as_a_failure(house, stored, monkeypatch):
+    if isinstance(stored[0], MemoryStore):
+        pytest.skip("its counters end with their process")
+    monkeypatch.setattr(password_check, "_WAIT", 0.1)
+    it = house(client_failures=5)
+    assert all(it.killed(email) for email in nobodies(4))
+    assert isinstance(it.attempt(PASSWORD), SignedIn)
+    assert it.killed("nobody4@example.com")
+    refused = it.attempt(PASSWORD)
+    assert refused.code == "too_many_attempts"
+    assert 0 < refused.retry_after <= 900
+
+
+def test_counters_are_raised_and_ended_together(stored):
+    counters = House(*stored).doors[0]._services.counters
+    assert counters.add({"a": (1, 60), "b": (7, 60)}) == {"a": 1, "b": 7}
+    assert counters.add({"b": (2, 60), "a": (1, 60)}) == {"b": 9, "a": 2}
+    counters.end(["a", "never"], {"b": 60})
+    assert {name: count for name, (count, _) in counters.read({"a": 60, "b": 60, "never": 60}).items()} == {"b": 8}
+    assert counters.add({"a": (1, 60)}) == {"a": 1}
