@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nipo_auth_mw._credentials.hashing import FastHasher
 from nipo_auth_mw._flows.login import admit
@@ -26,9 +26,13 @@ from nipo_auth_mw.protocols import PasswordHasher
 from nipo_auth_mw.stores._memory import MemoryStore
 from nipo_auth_mw.testing._browsers import middleware_of, put_cookie, take_cookies
 
+if TYPE_CHECKING:
+    from nipo_auth_mw.testing._soft_passkey import SoftPasskey
+
 __all__ = [
     "MemoryMailer",
     "MemoryStore",
+    "SoftPasskey",
     "auth_of",
     "fast_hasher",
     "in_memory",
@@ -43,6 +47,15 @@ __all__ = [
 _SECRET = "for tests only: this key is public, in the source"  # noqa: S105  # nosec B105
 _NUMBERS = itertools.count(1)
 _URL = re.compile(r"https?://[^\s<>\"]+")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the extra `nipo_auth_mw[two-step]` only if a test uses `SoftPasskey`."""
+    if name != "SoftPasskey":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from nipo_auth_mw.testing._soft_passkey import SoftPasskey
+
+    return SoftPasskey
 
 
 def fast_hasher() -> PasswordHasher:
