@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Iterable
+from typing import Literal
 
 from nipo_auth_mw._credentials.email_links import EmailLinks
 from nipo_auth_mw._mail.outbox import Outbox
@@ -122,6 +123,67 @@ class Notifications:
         """A link that cancels a change of the sign-in address was used after an administrator or the host app
         had changed it. Nothing has changed. Goes to the present owner, without the device that used the link."""
         self._tell("email_cancel_refused", _both(account, state), account, state, _without_device(client))
+
+    # The second step: every new proof is told at once, to both addresses (NIST SP 800-63B-4 4.1.3; ASVS 5 6.3.7)
+
+    def two_step_on(self, account: Account, state: AccountState, client: Client) -> None:
+        """The user has switched two steps on."""
+        self._tell("two_step_on", _both(account, state), account, state, client)
+
+    def two_step_off(self, account: Account, state: AccountState, client: Client) -> None:
+        """The user has switched two steps off, so the app and the backup codes are gone."""
+        self._tell("two_step_off", _both(account, state), account, state, client)
+
+    def factor_added(
+        self,
+        account: Account,
+        state: AccountState,
+        client: Client,
+        *,
+        kind: Literal["app", "passkey"],
+        name: str = "",
+        replaced: bool = False,
+    ) -> None:
+        """An app or a passkey can be used from now on. `replaced` is for an app that takes the place of another."""
+        what = f"{kind}_{'replaced' if replaced else 'added'}"
+        self._tell(what, _both(account, state), account, state, client, about=name)
+
+    def factor_removed(
+        self,
+        account: Account,
+        state: AccountState,
+        client: Client,
+        *,
+        kind: Literal["app", "passkey"],
+        name: str = "",
+    ) -> None:
+        """The user has removed an app or a passkey."""
+        self._tell(f"{kind}_removed", _both(account, state), account, state, client, about=name)
+
+    def codes_made(self, account: Account, state: AccountState, client: Client) -> None:
+        """The user has made new backup codes. No mail holds a code."""
+        self._tell("codes_made", _both(account, state), account, state, client)
+
+    def code_used(self, account: Account, state: AccountState, client: Client, *, left: int) -> None:
+        """A backup code was used; so many are left."""
+        self._tell("code_used", _both(account, state), account, state, client, about=str(left))
+
+    def second_locked(self, account: Account, state: AccountState, client: Client, *, seconds: int) -> None:
+        """Wrong codes have locked the second step: another person may know the password (ASVS 5 6.3.5).
+
+        `seconds` is 0 if codes are refused until a passkey or an administrator lifts the lock.
+        """
+        kind = "second_locked" if seconds else "second_locked_for_good"
+        self._tell(kind, _both(account, state), account, state, client, seconds=seconds)
+
+    def factors_reset(self, account: Account, state: AccountState, client: Client) -> None:
+        """An administrator has removed all proofs of the account's second step and switched two steps off."""
+        self._tell("factors_reset", _both(account, state), account, state, _without_device(client))
+
+    def factors_reset_told(self, admin: Account, state: AccountState, client: Client, *, about: Account) -> None:
+        """The same, to another administrator: an attacker who got hold of one must not act unnoticed."""
+        address = about.email
+        self._tell("factors_reset_told", _both(admin, state), admin, state, _without_device(client), about=address)
 
     def _ask(self, kind: str, email: str, client: Client, **facts: str | int) -> None:
         self._queue([self._mail("asked", kind, "", email, _facts(client, client.language, **facts))])

@@ -1,0 +1,83 @@
+"""The mails about the second step: to both addresses, in the language of the account, with what the owner has to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from nipo_auth_mw.models import Client
+from nipo_auth_mw.testing import MemoryMailer
+from tests.kit import middleware, person
+
+PHONE = Client("192.0.2.7", "Mozilla/5.0 (Windows NT 10.0) Firefox/149.0", "en")
+BOTH = ["tanaka@example.com", "tanaka@example.jp"]
+# The method, its arguments, what the mail says.
+MAILS = [
+    ("two_step_on", {}, "two-step sign-in is on"),
+    ("two_step_off", {}, "the password alone is enough"),
+    ("factor_added", {"kind": "app"}, "An authenticator app was added"),
+    ("factor_added", {"kind": "app", "replaced": True}, "was replaced by another one"),
+    ("factor_added", {"kind": "passkey", "name": "会社の <b>PC</b>"}, "Passkey: 会社の <b>PC</b>\n"),
+    ("factor_removed", {"kind": "app"}, "app was removed"),
+    ("factor_removed", {"kind": "passkey", "name": "iPhone"}, "Passkey: iPhone\n"),
+    ("codes_made", {}, "Earlier backup codes no longer work"),
+    ("code_used", {"left": 0}, "Codes left: 0\n"),
+    ("code_used", {"left": 9}, "Codes left: 9\n"),
+    ("second_locked", {"seconds": 300}, "refused for 5 minutes."),
+    ("second_locked", {"seconds": 0}, "no longer accepted"),
+    ("factors_reset", {}, "all backup codes were removed"),
+]
+
+
+@pytest.fixture
+def mailer():
+    return MemoryMailer()
+
+
+@pytest.fixture
+def auth(mailer):
+    return middleware(mailer=mailer, site_name="日報")
+
+
+def told(auth, mailer, method, account, language="en", **given):
+    """The mails that a call of this method sends."""
+    services = auth._services
+    state = services.account_states.account_state(account.id)
+    with services.log.transaction():
+        getattr(services.notifications, method)(
+            account, state, Client(PHONE.address, PHONE.user_agent, language), **given
+        )
+    assert auth.flush_mail(timeout=10)
+    return mailer.outbox
+
+
+@pytest.mark.parametrize(("method", "given", "says"), MAILS)
+def test_the_owner_is_told_at_both_addresses(auth, mailer, method, given, says):
+    user = person(auth, notify_email="tanaka@example.jp")
+    sent = told(auth, mailer, method, auth._services.users.get(user.id), **given)
+    assert [mail.to for mail in sent] == BOTH
+    for mail in sent:
+        assert mail.subject.startswith("日報: ")
+        assert says.casefold() in mail.text.casefold()
+        assert "http://localhost/-/auth/forgot" in mail.text
+        assert "<b>" not in mail.html
+        assert ("192.0.2.7" in mail.text) is (method != "factors_reset"), "an administrator's device stays unnamed"
+
+
+@pytest.mark.parametrize(("method", "given", "says"), MAILS)
+def test_the_language_is_the_accounts(auth, mailer, method, given, says):
+    user = person(auth, language="ja")
+    (sent,) = told(auth, mailer, method, auth._services.users.get(user.id), language="en", **given)
+    assert sent.subject.startswith("【日報】")
+    assert "お問い合わせください" in sent.text or "管理者" in sent.text
+    assert "{" not in sent.text
+
+
+def test_other_administrators_hear_of_a_reset_and_are_led_to_the_log(auth, mailer):
+    admin, user = person(auth, role="admin", email="suzuki@example.com"), person(auth)
+    services = auth._services
+    given = {"about": services.users.get(user.id)}
+    (sent,) = told(auth, mailer, "factors_reset_told", services.users.get(admin.id), **given)
+    assert sent.to == "suzuki@example.com"
+    assert "Account: tanaka@example.com\n" in sent.text
+    assert "http://localhost/-/auth/audit\n" in sent.text
+    assert "192.0.2.7" not in sent.text
