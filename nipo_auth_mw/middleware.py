@@ -211,6 +211,7 @@ class AuthMiddleware:
         error is answered with 503, so that no request is taken for a visitor's by mistake.
         """
         try:
+            cookies = environ["HTTP_COOKIE"]
             value = take_out(environ, self._cookie, self._web.device_cookie)
             prolong = not (self._passive and self._passive.match(path))
             session = self._sessions.find(value, prolong=prolong) if value else None
@@ -220,7 +221,10 @@ class AuthMiddleware:
             if unmet is None:
                 self._identity.put(environ, session)
                 start = private(start_response, self._guard, path)
-                return cookie_renewal.renewing(self._web, value, session, start) if session.cookie_due else start
+                if not session.cookie_due:
+                    return start
+                device = self._web.device_cookie.read(cookies)
+                return cookie_renewal.renewing(self._web, value, device, session, start)
             if self._guard.needs_session(path):
                 return challenges.meet_first(self._web, environ, unmet, session)
             # The host app sees no user until every requirement is met: a temporary password must not open the app.

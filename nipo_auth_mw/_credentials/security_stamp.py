@@ -19,6 +19,7 @@ from nipo_auth_mw._credentials.tokens import KeyedDigests
 from nipo_auth_mw.models import AccountState
 from nipo_auth_mw.protocols import Account
 
+_LENGTH = 64
 _MAX_EQUIVALENT = 4
 """Hashes that may stand for the same password."""
 
@@ -29,7 +30,7 @@ class SecurityStamps:
     def __init__(self, keyed: KeyedDigests) -> None:
         self._keyed = keyed
         # A pure function of values that the store has just returned, so this caches nothing that could become stale.
-        self._fits = lru_cache(maxsize=4096)(self._matches)
+        self._key = lru_cache(maxsize=4096)(self._key_number)
 
     def of(self, account: Account, state: AccountState, *also: str) -> str:
         """The stamp of the account as it is now. The texts in `also` are bound into it."""
@@ -40,13 +41,17 @@ class SecurityStamps:
 
     def fits(self, stamp: str, account: Account, state: AccountState, *also: str) -> bool:
         """Whether the account is still as it was when `stamp` was made, under any of the secret keys."""
+        return self.key_of(stamp, account, state, *also) is not None
+
+    def key_of(self, stamp: str, account: Account, state: AccountState, *also: str) -> int | None:
+        """The number of the secret key that the stamp was made with, 0 for the newest; None if it does not fit."""
         revocation_counter, equivalent_hashes = state.revocation_counter, state.equivalent_hashes
         active, password_hash = bool(account.active), account.password_hash
-        return self._fits(
+        return self._key(
             stamp, account.id, account.email, password_hash, active, revocation_counter, equivalent_hashes, *also
         )
 
-    def _matches(
+    def _key_number(
         self,
         stamp: str,
         user_id: str,
@@ -56,8 +61,10 @@ class SecurityStamps:
         revocation_counter: int,
         equivalent_hashes: str,
         *also: str,
-    ) -> bool:
-        return self._keyed.matches(
+    ) -> int | None:
+        if len(stamp) != _LENGTH:
+            return None
+        return self._keyed.key_of(
             stamp, user_id, email, active, _password_tag(password_hash, equivalent_hashes), revocation_counter, *also
         )
 

@@ -41,6 +41,7 @@ class SignedTokens:
         self._signer = Signer(keys[0], sep=".", key_derivation="none", algorithm=_HmacSha256())
         # Copying a keyed state takes two thirds of the time of keying a new one, and each request does it.
         self._keyed = tuple(hmac.new(key, digestmod="sha256") for key in keys)
+        self.has_older_keys: bool = len(keys) > 1
 
     def sign(self, text: str) -> str:
         """The text and its signature under the newest key."""
@@ -58,6 +59,14 @@ class SignedTokens:
             if hmac.compare_digest(base64_encode(mac.digest()), signature):
                 return value[: len(data)]
         return None
+
+    def renewed(self, value: str) -> str:
+        """A token that `open` accepts, signed with the newest key."""
+        return self.sign(value.rpartition(".")[0])
+
+    def is_outdated(self, value: str) -> bool:
+        """Whether an older key signed this token, which `open` accepts."""
+        return self.has_older_keys and not hmac.compare_digest(self.renewed(value), value)
 
 
 class KeyedDigests:

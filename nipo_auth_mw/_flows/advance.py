@@ -35,7 +35,8 @@ class Proofs:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """An open session. `session` and `device` are values of cookies; `device` is None without "keep me signed in"."""
+    """An open session. `session` and `device` are values of cookies; `device` is None if the browser keeps the one that
+    it has."""
 
     user: Account
     state: AccountState
@@ -57,7 +58,8 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
     attempt, account, state = proofs.attempt, proofs.account, proofs.attempt.state
     clients = services.known_devices.clients_with(attempt.client, account, state)
     # Never for the first sign-in, nor in a browser whose device cookie knows the account.
-    unknown = bool(clients and state.clients) and not services.known_devices.seen_before(proofs.device_cookie, account)
+    unknown = services.known_devices.is_new_client(attempt.client, account, state)
+    unknown = unknown and not services.known_devices.seen_before(proofs.device_cookie, account)
     # An attacker can vary the User-Agent, so the mails are limited. The audit log records every new device.
     tells = unknown and services.quotas.allow_notification_to(account.id, "new device", an_hour=10, spaced=False)
 
@@ -95,5 +97,6 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
         # The session is open, so an outage of the counters no longer refuses the sign-in.
         with suppress(StoreUnavailable):
             settle(services, attempt)
-    device = services.known_devices.remember(proofs.device_cookie, account, state) if proofs.remember else None
+    devices = services.known_devices
+    device = (devices.remember if proofs.remember else devices.renewed)(proofs.device_cookie, account, state)
     return SignedIn(account, state, stored, cookie, device)

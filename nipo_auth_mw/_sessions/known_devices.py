@@ -43,28 +43,56 @@ class KnownDevices:
     def seen_before(self, cookie: str | None, account: AnyAccount) -> bool:
         """Whether the account was known on this device at any time, whatever has changed since."""
         device_id, values = self._open(cookie)
-        return self._mark(device_id, account) in values
+        return any(self._is_mark(value, device_id, account) for value in values)
+
+    def is_new_client(self, client: Client, account: AnyAccount, state: AccountState) -> bool:
+        """Whether the account has been used before, and never from this client: a User-Agent at an address."""
+        return bool(state.clients) and set(self._clients(client, account)).isdisjoint(state.clients.split())
 
     def clients_with(self, client: Client, account: AnyAccount, state: AccountState) -> str | None:
-        """The account's list of clients with this one added; None if the list holds it.
+        """The account's list of clients with this one added under the newest secret key; None if the list holds it so.
 
-        A client is a User-Agent at an address. The list holds the last 20, as keyed digests: a sign-in compares with
-        the list and reads no history.
+        The list holds the last 20, as keyed digests: a sign-in compares with the list and reads no history.
         """
-        mark = self._marks.digest("client", account.id, client.user_agent, client.address)[:_CLIENT_LENGTH]
-        known = state.clients.split()
-        return None if mark in known else " ".join([*known, mark][-_MAX_CLIENTS:])
+        digests, known = self._clients(client, account), state.clients.split()
+        if digests[0] in known:
+            return None
+        return " ".join([*(one for one in known if one not in digests), digests[0]][-_MAX_CLIENTS:])
 
     def remember(self, cookie: str | None, account: AnyAccount, state: AccountState) -> str:
         """The cookie's value with this account added. A cookie holds 20 accounts; the oldest makes room."""
         device_id, values = self._open(cookie)
-        mark = self._mark(device_id, account)
-        others = [one for one in values if one != mark and not self._stamps.fits(one, account, state, device_id)]
-        newest = [*others, mark, self._stamps.of(account, state, device_id)][-2 * _MAX_ACCOUNTS :]
-        return self._signed.sign(".".join([device_id, *newest]))
+        others = [one for one in values if self._newest(one, device_id, account, state) is None]
+        newest = [*others, self._mark(device_id, account), self._stamps.of(account, state, device_id)]
+        return self._signed.sign(".".join([device_id, *newest[-2 * _MAX_ACCOUNTS :]]))
+
+    def renewed(self, cookie: str | None, account: AnyAccount, state: AccountState) -> str | None:
+        """The cookie's value with what it says of this account under the newest secret key; None if it is so already.
+
+        Adds nothing: a device that the account is unknown on stays so.
+        """
+        device_id, values = self._open(cookie)
+        newest = [self._newest(value, device_id, account, state) or value for value in values]
+        renewed = self._signed.sign(".".join([device_id, *newest]))
+        return renewed if values and renewed != cookie else None
+
+    def _newest(self, value: str, device_id: str, account: AnyAccount, state: AccountState) -> str | None:
+        """This value of a cookie under the newest secret key; None if it is not of this account as it is now."""
+        if self._is_mark(value, device_id, account):
+            return self._mark(device_id, account)
+        fits = self._stamps.fits(value, account, state, device_id)
+        return self._stamps.of(account, state, device_id) if fits else None
 
     def _mark(self, device_id: str, account: AnyAccount) -> str:
         return self._marks.digest(device_id, account.id)[:_MARK_LENGTH]
+
+    def _is_mark(self, value: str, device_id: str, account: AnyAccount) -> bool:
+        return len(value) == _MARK_LENGTH and self._marks.key_of(value, device_id, account.id) is not None
+
+    def _clients(self, client: Client, account: AnyAccount) -> list[str]:
+        """What stands for the client in the list of its account, under each of the secret keys, the newest first."""
+        digests = self._marks.digests("client", account.id, client.user_agent, client.address)
+        return [digest[:_CLIENT_LENGTH] for digest in digests]
 
     def _open(self, cookie: str | None) -> tuple[str, list[str]]:
         """The device id and the accounts' values; a new id and no values for a missing or forged cookie."""

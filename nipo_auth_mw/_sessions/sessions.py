@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -23,6 +23,7 @@ from nipo_auth_mw._credentials.security_stamp import SecurityStamps
 from nipo_auth_mw._credentials.tokens import SignedTokens
 from nipo_auth_mw._runtime.worker import Worker
 from nipo_auth_mw._sessions.endings import Endings
+from nipo_auth_mw._sessions.key_rotation import Found, KeyRotation, LookUp
 from nipo_auth_mw._validation import offers
 from nipo_auth_mw.config import SessionPolicy
 from nipo_auth_mw.models import AccountState, Client, Session, StoredSession, User
@@ -39,15 +40,13 @@ _CLOCK_APART = 900
 much longer it may last."""
 _SWEEP_BATCH = 500
 
-Found = tuple[StoredSession, AccountState, Account | None]
-LookUp = Callable[[str], Found | None]
-
 
 @dataclass(slots=True)
 class ActiveSession:
     """A valid session, its user, and the state of the account.
 
-    `cookie_due` says that the cookie of a persistent session must be sent again, before browsers drop it.
+    `cookie_due` says that the cookie must be sent again: before browsers drop it, or because an older secret key signed
+    it.
     """
 
     stored: StoredSession
@@ -93,6 +92,7 @@ class Sessions:
         self._touch_every = min(policy.touch_every.total_seconds(), shortest / 2)
         self._finds_surplus = store if offers(store, SurplusSessions) else None
         self._touched: dict[str, float] = {}
+        self._rotation = KeyRotation(store, signed, stamps, worker)
         # If one store keeps the sessions and the accounts, one round trip returns both.
         same: object = users
         self._look_up: LookUp = self._look_up_apart
@@ -146,10 +146,10 @@ class Sessions:
         secret = self._signed.open(cookie)
         if secret is None:
             return None
-        return self.find_key(_key(secret), prolong=prolong)
+        return self.find_key(_key(secret), prolong=prolong, cookie=cookie)
 
-    def find_key(self, key: str, *, prolong: bool) -> ActiveSession | None:
-        """The valid session with this key, as `find` gives it."""
+    def find_key(self, key: str, *, prolong: bool, cookie: str = "") -> ActiveSession | None:
+        """The valid session with this key, as `find` gives it. `cookie` is the value that the browser brought."""
         # Read before the row: otherwise this request could miss a touch that is written in between.
         touched = self._touched.get(key)
         found = self._look_up(key)
@@ -171,6 +171,8 @@ class Sessions:
             self._touch(stored, now)
         user = _user(account.id, account.email, account.name, account.role, state.language, state.notify_email)
         cookie_due = stored.persistent and now - stored.sent_at > _SEND_AGAIN
+        if self._rotation.is_on and cookie:
+            cookie_due = self._rotation.use(cookie, stored, account, state) or cookie_due
         return ActiveSession(stored, user, cookie_due, state)
 
     def why_ended(self, cookie: str) -> str:
@@ -234,6 +236,14 @@ class Sessions:
     def send_again(self, stored: StoredSession) -> bool:
         """Record that the cookie is sent again. False if the session has ended in the meantime: then send no cookie."""
         return self._store.mark_session_sent(stored.key, time.time())
+
+    def renewed(self, cookie: str) -> str:
+        """The value of a session's cookie, signed with the newest secret key."""
+        return self._signed.renewed(cookie)
+
+    def on_older_keys(self) -> int | None:
+        """How many sessions would end without the older secret keys; None if the store cannot list its sessions."""
+        return self._rotation.left(self._look_up)
 
     def sweep(self) -> int:
         """End all expired sessions. Returns how many this call ended."""

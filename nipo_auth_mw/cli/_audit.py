@@ -26,7 +26,7 @@ _WORDS = {
     "slipped_in": "row {number} was inserted: it has no valid digest, or is a copy of another row",
     "seal_changed": "seal {number} was changed",
     "seal_removed": "seal {number} was removed",
-    "unknown_key": "seal {number} was sealed with a key that is no longer configured in NIPO_AUTH_SECRET_KEY",
+    "unknown_key": "seal {number} and its rows: sealed with a key that is not among the secret keys",
     "anchor": "seal {number} is not that of the anchor: the end of the audit log was cut off, or this is another log",
 }
 _day = click.DateTime(formats=["%Y-%m-%d"])

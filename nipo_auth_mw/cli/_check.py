@@ -47,6 +47,7 @@ def check(context: Context, live: bool, as_json: bool) -> None:
             _settings(context, services.config),
             _store(context, services),
             account_findings(services, of_app=bool(context.app)),
+            _older_keys(services),
             _history(services),
             _clocks(services),
             _mails(services),
@@ -126,6 +127,20 @@ def _counters(context: Context, config: AuthConfig) -> Iterator[Finding]:
         yield "ok", "lockout.storage", f"{counters.partition(':')[0]} is reachable, shared by all processes that use it"
 
 
+def _older_keys(services: Services) -> Iterator[Finding]:
+    """Whether the secret keys behind the first one can be dropped."""
+    if len(services.config.secrets) == 1:
+        return
+    left = services.sessions.on_older_keys()
+    if left is None:
+        text = "the session store has no restamp_session; drop the older keys when the sessions of before are over"
+        yield "warning", "older_keys", text
+    elif left:
+        yield "warning", "older_keys", f"{left} sessions have not been used since the first key came and would end"
+    else:
+        yield "ok", "older_keys", "no session needs them; drop them when links that were mailed before are over"
+
+
 def _history(services: Services) -> Iterator[Finding]:
     """Findings from the newest rows of the audit log about their server: secret, clock, background thread."""
     newest = services.audit.events(limit=_A_LOOK)
@@ -133,7 +148,7 @@ def _history(services: Services) -> Iterator[Finding]:
         yield "ok", "threads", "not checked, since the audit log is empty"
         return
     if not any(services.seals.fits(one) for one in newest):
-        text = "the audit log was written with another secret; set the server's secret in this shell"
+        text = "the audit log's newest rows have a key that is not among the secret keys; set the server's here"
         yield "error", "secret_key", text
         return
     if newest[0].time.timestamp() > time.time() + _CLOCK_TOLERANCE:

@@ -1,4 +1,4 @@
-"""Sessions in a database: `SessionStore`, `JoinedSessionStore` and `SecondStepSessions`."""
+"""Sessions in a database: `SessionStore`, `JoinedSessionStore` and the optional protocols beside them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ _TOUCH = (
     sa.update(session).where(_OF_KEY, session.c.seen_at < sa.bindparam("seen")).values(seen_at=sa.bindparam("seen"))
 )
 _MARK_SENT = sa.update(session).where(_OF_KEY).values(sent_at=sa.bindparam("sent"))
+_RESTAMP = (
+    sa.update(session)
+    .where(_OF_KEY, session.c.stamp == sa.bindparam("expected"))
+    .values(stamp=sa.bindparam("new_stamp"))
+)
+_AFTER = sa.select(*SESSION).where(session.c.key > sa.bindparam("of_key")).order_by(session.c.key)
 _USED = sa.select(session.c.user_id, session.c.seen_at).where(_OF_KEY)
 _END = sa.delete(session).where(_OF_KEY).returning(*SESSION)
 _OF_USER = sa.select(*SESSION).where(session.c.user_id == sa.bindparam("user_id")).order_by(session.c.seen_at.desc())
@@ -118,6 +124,16 @@ class SQLSessions:
         """See `SecondStepSessions.confirm_second`."""
         values = {"confirmed": confirmed_at, "proved": means, "second": second_at}
         return storable(key) and self._db.repeatable(_CONFIRM_SECOND, of_key=key, **values)
+
+    def restamp_session(self, key: str, stamp: str, *, expected: str) -> bool:
+        """See `RestampableSessions.restamp_session`."""
+        values = {"of_key": key, "expected": expected, "new_stamp": stamp}
+        return storable(*values.values()) and self._db.change(_RESTAMP, **values)
+
+    def sessions_after(self, key: str, *, limit: int) -> Sequence[StoredSession]:
+        """See `RestampableSessions.sessions_after`."""
+        rows = self._db.read(_AFTER.limit(max(limit, 0)), of_key=key) if storable(key) else ()
+        return [StoredSession._make(row) for row in rows]
 
     def end_session(self, key: str) -> StoredSession | None:
         """See `SessionStore.end_session`."""

@@ -186,6 +186,9 @@ class TestSessions(OnSQL, contracts.SessionStoreContract):
         assert (found.user_agent, found.client_address) == ("a�b", "?")
 
 
+class TestRestampableSessions(OnSQL, contracts.RestampableSessionsContract): ...
+
+
 class TestJoinedSessions(OnSQL, contracts.JoinedSessionStoreContract): ...
 
 

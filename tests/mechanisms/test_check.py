@@ -18,7 +18,7 @@ from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import fast_hasher
 from tests._services import database
 from tests.kit import PASSWORD, echo
-from tests.security.tools import ask
+from tests.security.tools import ask, login
 
 SECRET = "a secret for the tests of the command line alone"
 
@@ -118,6 +118,19 @@ def test_another_secret_than_the_servers_is_an_error(store, check):
     found, code = check()
     assert ("error", "secret_key") in found
     assert code == 1
+
+
+def test_the_sessions_that_need_an_older_key_are_told(store, check):
+    auth = server_of(store)
+    assert not [one for one in check()[0] if one[1] == "older_keys"]
+    login(auth, "admin@example.com")
+    newer = "another secret for the tests of the command line"
+    found, code = check(secret=f"{newer},{SECRET}")
+    assert found["warning", "older_keys"] == ["1 sessions have not been used since the first key came and would end"]
+    assert code == 0
+    auth.accounts.set_active("1", False)
+    store.create(email="boss@example.com", password_hash=None, name="", role="admin", active=True)
+    assert ("ok", "older_keys") in check(secret=f"{newer},{SECRET}")[0]
 
 
 def test_rows_that_nobody_seals_point_at_a_missing_background_thread(store, check):

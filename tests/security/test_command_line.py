@@ -137,7 +137,7 @@ def test_ru26_a_key_that_left_is_told_as_such(
 ) -> None:
     assert run(tmp_path, "audit verify", OTHER, monkeypatch) == 1
     told = capsys.readouterr().out
-    assert "sealed with a key that is no longer configured" in told
+    assert "sealed with a key that is not among the secret keys" in told
     assert "NOT ALL VERIFIED" in told
     assert "FAULTS FOUND" not in told
     with closing(sqlite3.connect(tmp_path / "auth.db")) as connection, connection:

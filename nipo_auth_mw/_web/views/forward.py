@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.outcomes import SIGN_IN_REQUIRED, Refused
 from nipo_auth_mw._flows.requirement import Requirement
-from nipo_auth_mw._web import challenges
+from nipo_auth_mw._web import challenges, cookie_renewal
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.host_api import header_values
 from nipo_auth_mw._web.interface import takes
@@ -43,8 +43,10 @@ def show(web: WebContext, request: Request) -> Response:
     for name, value in header_values(web.config, session.user):
         response.headers[name] = value
     cookie = web.session_cookie.read(request.cookies)
-    if cookie and session.cookie_due and web.services.sessions.send_again(session.stored):
-        response.headers.add("Set-Cookie", web.session_cookie.set(cookie))
+    if cookie and session.cookie_due:
+        # Without the device cookie, since nginx hands on one Set-Cookie.
+        for renewed in cookie_renewal.cookies(web, cookie, None, session):
+            response.headers.add("Set-Cookie", renewed)
     return response
 
 

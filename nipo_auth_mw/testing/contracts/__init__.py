@@ -21,7 +21,11 @@ from nipo_auth_mw.testing.contracts.email_changes import EmailChangeStoreContrac
 from nipo_auth_mw.testing.contracts.factors import AccountFactorStoreContract, SecondStepSessionsContract
 from nipo_auth_mw.testing.contracts.mailers import MailerContract
 from nipo_auth_mw.testing.contracts.outbox import OutboxStoreContract
-from nipo_auth_mw.testing.contracts.sessions import JoinedSessionStoreContract, SessionStoreContract
+from nipo_auth_mw.testing.contracts.sessions import (
+    JoinedSessionStoreContract,
+    RestampableSessionsContract,
+    SessionStoreContract,
+)
 from nipo_auth_mw.testing.contracts.staff_lists import JoinedStaffDirectoryContract
 from nipo_auth_mw.testing.contracts.transactions import TransactionalContract
 from nipo_auth_mw.testing.contracts.usage import UsageStoreContract
@@ -38,6 +42,7 @@ __all__ = [
     "JoinedStaffDirectoryContract",
     "MailerContract",
     "OutboxStoreContract",
+    "RestampableSessionsContract",
     "SealableLogContract",
     "SecondStepSessionsContract",
     "SessionStoreContract",

@@ -1,4 +1,4 @@
-"""Suites for `SessionStore` and `JoinedSessionStore`."""
+"""Suites for `SessionStore`, `JoinedSessionStore` and `RestampableSessions`."""
 # ruff: noqa: ARG005, S101
 
 from __future__ import annotations
@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from nipo_auth_mw.models import AccountState, StoredSession
-from nipo_auth_mw.protocols import JoinedSessionStore, SessionStore
+from nipo_auth_mw.protocols import JoinedSessionStore, RestampableSessions, SessionStore
 from nipo_auth_mw.testing.contracts.base import ODD_TEXTS, RACERS, StoreContract, at_once
 
 NOW = 1_700_000_000.123456
@@ -171,3 +171,42 @@ class JoinedSessionStoreContract(StoreContract):
         store.open_session(a_session())
         for text in (*ODD_TEXTS, "A" * 64, "a" * 64 + " "):
             assert store.find_session_with_account(text) is None, ascii(text)
+
+
+class RestampableSessionsContract(StoreContract):
+    """For a `SessionStore` that renews stamps. Override `make_store`."""
+
+    def test_has_the_protocols_methods(self, store: Any) -> None:
+        assert isinstance(store, RestampableSessions)
+
+    def test_a_stamp_is_replaced_if_it_is_the_expected_one(self, store: Any) -> None:
+        store.open_session(a_session())
+        store.open_session(a_session("b" * 64))
+        assert store.restamp_session("a" * 64, "newer", expected="newer") is False
+        assert store.find_session("a" * 64)[0] == a_session()
+        assert store.restamp_session("a" * 64, "newer", expected="stamp") is True
+        assert store.restamp_session("a" * 64, "newest", expected="stamp") is False
+        assert store.find_session("a" * 64)[0] == a_session(stamp="newer")
+        assert store.find_session("b" * 64)[0] == a_session("b" * 64)
+
+    def test_an_ended_session_gets_no_stamp(self, store: Any) -> None:
+        store.open_session(a_session())
+        store.end_session("a" * 64)
+        for text in (*ODD_TEXTS, "a" * 64):
+            assert store.restamp_session(text, "newer", expected="stamp") is False, ascii(text)
+        assert store.find_session("a" * 64) is None
+
+    def test_of_several_simultaneous_stamps_one_is_written(self, store: Any) -> None:
+        store.open_session(a_session())
+        results = at_once(lambda number: store.restamp_session("a" * 64, f"stamp {number}", expected="stamp"))
+        assert sorted(results, key=bool) == [False] * (RACERS - 1) + [True]
+        assert store.find_session("a" * 64)[0].stamp.startswith("stamp ")
+
+    def test_all_sessions_are_listed_in_pages(self, store: Any) -> None:
+        for key in ("c", "0", "a", "f"):
+            store.open_session(a_session(key * 64, user_id=key))
+        page = store.sessions_after("", limit=3)
+        assert list(page) == [a_session(key * 64, user_id=key) for key in ("0", "a", "c")]
+        assert [one.key[0] for one in store.sessions_after(page[-1].key, limit=3)] == ["f"]
+        assert list(store.sessions_after("f" * 64, limit=3)) == []
+        assert list(store.sessions_after("", limit=0)) == []
