@@ -43,11 +43,7 @@ _SWEEP_BATCH = 500
 
 @dataclass(slots=True)
 class ActiveSession:
-    """A valid session, its user, and the state of the account.
-
-    `cookie_due` says that the cookie must be sent again: before browsers drop it, or because an older secret key signed
-    it.
-    """
+    """A valid session, its user, and the state of the account. `cookie_due`: its cookie must be sent again."""
 
     stored: StoredSession
     user: User
