@@ -17,7 +17,7 @@ from nipo_auth_mw._credentials.backup_codes import BackupCodes, new_codes
 from nipo_auth_mw._credentials.hashing import PasswordHashing
 from nipo_auth_mw._credentials.sealing import Sealing
 from nipo_auth_mw._credentials.tokens import KeyedDigests
-from nipo_auth_mw.protocols._factors import AccountFactorStore, Factor
+from nipo_auth_mw.protocols import AccountFactorStore, Factor
 
 APP, PASSKEY = "app", "passkey"
 SETUP_LASTS = timedelta(minutes=15)

@@ -43,7 +43,6 @@ class Composer:
             "email_confirm": self._confirm_link,
             "email_change_asked": self._cancel_link,
             "invitation": self._invitation_link,
-            "factors_reset_told": self._audit_link,
         }
 
     def compose(self, mail: QueuedMail) -> Message | None:
@@ -78,9 +77,6 @@ class Composer:
 
     def _forgot(self, _mail: QueuedMail, _account: Account) -> str | None:
         return "forgot"
-
-    def _audit_link(self, _mail: QueuedMail, _account: Account) -> str | None:
-        return "audit"
 
     def _reset_link(self, _mail: QueuedMail, account: Account) -> str | None:
         if not gets_links(account):

@@ -124,7 +124,7 @@ class Notifications:
         had changed it. Nothing has changed. Goes to the present owner, without the device that used the link."""
         self._tell("email_cancel_refused", _both(account, state), account, state, _without_device(client))
 
-    # The second step: every new proof is told at once, to both addresses (NIST SP 800-63B-4 4.1.3; ASVS 5 6.3.7)
+    # The second step: every new proof is told at once, to both addresses (NIST SP 800-63B-4 4.1.2.1, 4.6; ASVS 5 6.3.7)
 
     def two_step_on(self, account: Account, state: AccountState, client: Client) -> None:
         """The user has switched two steps on."""
@@ -175,15 +175,6 @@ class Notifications:
         """
         kind = "second_locked" if seconds else "second_locked_for_good"
         self._tell(kind, _both(account, state), account, state, client, seconds=seconds)
-
-    def factors_reset(self, account: Account, state: AccountState, client: Client) -> None:
-        """An administrator has removed all proofs of the account's second step and switched two steps off."""
-        self._tell("factors_reset", _both(account, state), account, state, _without_device(client))
-
-    def factors_reset_told(self, admin: Account, state: AccountState, client: Client, *, about: Account) -> None:
-        """The same, to another administrator: an attacker who got hold of one must not act unnoticed."""
-        address = about.email
-        self._tell("factors_reset_told", _both(admin, state), admin, state, _without_device(client), about=address)
 
     def _ask(self, kind: str, email: str, client: Client, **facts: str | int) -> None:
         self._queue([self._mail("asked", kind, "", email, _facts(client, client.language, **facts))])

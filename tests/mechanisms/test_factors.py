@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
+import sqlite3
 import threading
 
 import pytest
@@ -12,9 +14,9 @@ import time_machine
 from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.factors import MOST_PASSKEYS, Factors
 from nipo_auth_mw._credentials.hashing import PasswordHashing
-from nipo_auth_mw.testing import fast_hasher
+from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing import MemoryStore, fast_hasher
 from nipo_auth_mw.testing.contracts.base import at_once
-from tests.mechanisms.factor_store import FactorStore
 
 OLD = "the old secret of this set-up, 0123456789"
 NEW = "the new secret of this set-up, 9876543210"
@@ -31,12 +33,29 @@ def clock():
 
 @pytest.fixture
 def store():
-    return FactorStore()
+    return MemoryStore()
 
 
 @pytest.fixture
 def factors(store):
     return Factors(store, [OLD], HASHING)
+
+
+@pytest.fixture
+def database(tmp_path, empty_database):
+    """The file of a SQLite database."""
+    return shutil.copy(empty_database, tmp_path / "auth.db")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def each_store(request):
+    """A store of threads, and one of processes."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    store = SQLStore(f"sqlite:///{request.getfixturevalue('database')}")
+    yield store
+    store.close()
 
 
 def with_app(factors: Factors, user_id: str = "1") -> bytes:
@@ -52,9 +71,7 @@ def code(secret: bytes, step: int = STEP) -> str:
 
 def tamper(store, key: str, **values) -> None:
     """What an attacker does who can write into the table."""
-    factor = store.find_factor(key)
-    with store.lock:
-        store.factors[key] = factor._replace(**values)
+    store._factors[key] = store.find_factor(key)._replace(**values)
 
 
 # The app
@@ -63,7 +80,7 @@ def tamper(store, key: str, **values) -> None:
 def test_nothing_is_stored_before_the_code_is_confirmed(factors, store):
     setup = factors.setup("1")
     assert factors.secret_in(setup.sealed, "1") == setup.secret
-    assert (factors.of("1"), store.factors) == ([], {})
+    assert (factors.of("1"), store.find_factor("app:1")) == ([], None)
 
 
 def test_to4_the_secret_of_a_setup_is_ours_and_of_this_account(factors, clock):
@@ -90,8 +107,8 @@ def test_no_secret_shows_in_a_repr_or_in_the_store(factors, store):
     factor = factors.add_app("1", setup.secret, STEP)
     codes = factors.new_codes("1")
     factors.store_codes("1", codes)
-    shown = json.dumps([repr(setup), repr(factor), repr(codes), repr(factors), repr(store.factors), store.codes])
-    stored = json.dumps([tuple(factor) for factor in store.factors.values()])
+    shown = repr([setup, factor, codes, factors])
+    stored = json.dumps([factor, *store.backup_codes("1")])
     plain_key = totp.key_text(setup.secret).replace(" ", "")
     for secret in (plain_key, setup.secret.hex(), setup.sealed, *codes.texts):
         assert secret not in shown
@@ -99,7 +116,8 @@ def test_no_secret_shows_in_a_repr_or_in_the_store(factors, store):
         assert secret.replace("-", "") not in shown + stored
 
 
-def test_to1_a_code_works_once_and_none_before_it(factors):
+def test_to1_a_code_works_once_and_none_before_it(each_store):
+    factors = Factors(each_store, [OLD], HASHING)
     secret = with_app(factors)
     accepted = factors.accept_code("1", code(secret), NOW)
     assert (accepted.counter, accepted.used_at) == (STEP, NOW)
@@ -123,17 +141,18 @@ def test_to3_one_step_around_now(factors):
     assert factors.accept_code("1", code(secret, STEP - 1), NOW)
 
 
-def test_to2_of_twenty_threads_with_one_code_one_is_let_in(factors, store, monkeypatch):
+def test_to2_of_twenty_threads_with_one_code_one_is_let_in(each_store, monkeypatch):
     """All have read the row before one of them writes: the store decides by compare-and-set."""
+    factors = Factors(each_store, [OLD], HASHING)
     secret = with_app(factors)
-    read, find = threading.Barrier(20), store.find_factor
+    read, find = threading.Barrier(20), each_store.find_factor
 
     def find_together(key):
         found = find(key)
         read.wait()
         return found
 
-    monkeypatch.setattr(store, "find_factor", find_together)
+    monkeypatch.setattr(each_store, "find_factor", find_together)
     results = at_once(lambda _: factors.accept_code("1", code(secret), NOW), 20)
     assert len([one for one in results if one]) == 1
     assert results.count(None) == 19
@@ -172,12 +191,12 @@ def test_to5_rows_that_were_exchanged_prove_nothing(factors, store):
     one, two = store.find_factor("app:1"), store.find_factor("app:2")
     tamper(store, "app:1", data=two.data, digest=two.digest, counter=two.counter)
     assert factors.accept_code("1", code(second), NOW) is None
-    store.factors["app:1"] = two._replace(key="app:1", user_id="1")
+    store._factors["app:1"] = two._replace(key="app:1", user_id="1")
     assert factors.accept_code("1", code(second), NOW) is None
-    store.factors["app:1"] = two
+    store._factors["app:1"] = two
     assert factors.accept_code("1", code(second), NOW) is None
     assert factors.find("app:1", "1") is None
-    store.factors["app:1"] = one
+    store._factors["app:1"] = one
     assert factors.accept_code("1", code(first), NOW)
 
 
@@ -191,12 +210,19 @@ CHANGES = {
     "digest": "0" * 64,
 }
 ODD_VALUES = {"name": 7, "data": b"x", "counter": "many", "created_at": "today", "used_at": None, "kind": None}
-ODD_VALUES |= {"digest": 5, "user_id": 1}
+ODD_VALUES |= {"digest": 5}
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [*CHANGES.items(), *ODD_VALUES.items(), ("digest", ""), ("digest", "é" * 64), ("used_at", float("nan"))],
+    [
+        *CHANGES.items(),
+        *ODD_VALUES.items(),
+        ("user_id", 1),
+        ("digest", ""),
+        ("digest", "é" * 64),
+        ("used_at", float("nan")),
+    ],
 )
 def test_to5_a_changed_value_is_noticed_and_never_raises(factors, store, field, value):
     """SQLite keeps any value in any column."""
@@ -206,6 +232,20 @@ def test_to5_a_changed_value_is_noticed_and_never_raises(factors, store, field, 
     assert factors.find("app:1") is None
     assert factors.accept_code("1", code(secret), NOW) is None
     assert [f.key for f in factors.tampered("1")] == (["app:1"] if field != "user_id" else [])
+
+
+@pytest.mark.parametrize(("field", "value"), ODD_VALUES.items())
+def test_to5_sqlite_keeps_any_value_in_any_column(database, field, value):
+    store = SQLStore(f"sqlite:///{database}")
+    factors = Factors(store, [OLD], HASHING)
+    secret = with_app(factors)
+    assert factors.accept_code("1", code(secret, STEP - 1), NOW)
+    with sqlite3.connect(database) as connection:
+        connection.execute(f"UPDATE nipo_auth_factor SET {field} = ? WHERE key = 'app:1'", (str(value),))
+    connection.close()
+    assert factors.of("1") == []
+    assert factors.accept_code("1", code(secret), NOW) is None
+    store.close()
 
 
 def test_to5_every_flipped_character_of_a_sealed_secret_is_noticed(factors, store):
@@ -259,21 +299,23 @@ def test_rc1_a_code_is_spent_by_its_use(factors):
     assert factors.codes_left("1") == 8
 
 
-def test_rc2_of_thirty_threads_with_one_code_one_is_let_in(factors, store, monkeypatch):
+def test_rc2_of_thirty_threads_with_one_code_one_is_let_in(each_store, monkeypatch):
+    factors = Factors(each_store, [OLD], HASHING)
     (spent, *_) = factors.make_codes("1")
-    read, stored = threading.Barrier(30), store.backup_codes
+    read, stored = threading.Barrier(30), each_store.backup_codes
 
     def read_together(user_id):
         found = stored(user_id)
         read.wait()
         return found
 
-    monkeypatch.setattr(store, "backup_codes", read_together)
+    monkeypatch.setattr(each_store, "backup_codes", read_together)
     results = at_once(lambda _: factors.spend_code("1", spent), 30)
     assert sorted(results) == [False] * 29 + [True]
 
 
-def test_rc2_ten_threads_with_ten_codes_are_all_let_in(factors):
+def test_rc2_ten_threads_with_ten_codes_are_all_let_in(each_store):
+    factors = Factors(each_store, [OLD], HASHING)
     codes = factors.make_codes("1")
     assert at_once(lambda number: factors.spend_code("1", codes[number]), 10) == [True] * 10
     assert factors.codes_left("1") == 0
@@ -282,7 +324,7 @@ def test_rc2_ten_threads_with_ten_codes_are_all_let_in(factors):
 def test_rc3_a_code_of_another_account_is_none(factors, store):
     codes, others = factors.make_codes("1"), factors.make_codes("2")
     assert not factors.spend_code("1", others[0])
-    store.codes["1"] = list(store.codes["2"])
+    store.replace_backup_codes("1", store.backup_codes("2"))
     assert not factors.spend_code("1", others[0]), "rows that were moved to another account prove nothing"
     assert factors.spend_code("2", others[0])
     assert not factors.spend_code("1", codes[0])

@@ -24,7 +24,6 @@ MAILS = [
     ("code_used", {"left": 9}, "Codes left: 9\n"),
     ("second_locked", {"seconds": 300}, "refused for 5 minutes."),
     ("second_locked", {"seconds": 0}, "no longer accepted"),
-    ("factors_reset", {}, "all backup codes were removed"),
 ]
 
 
@@ -60,7 +59,7 @@ def test_the_owner_is_told_at_both_addresses(auth, mailer, method, given, says):
         assert says.casefold() in mail.text.casefold()
         assert "http://localhost/-/auth/forgot" in mail.text
         assert "<b>" not in mail.html
-        assert ("192.0.2.7" in mail.text) is (method != "factors_reset"), "an administrator's device stays unnamed"
+        assert "192.0.2.7" in mail.text
 
 
 @pytest.mark.parametrize(("method", "given", "says"), MAILS)
@@ -70,14 +69,3 @@ def test_the_language_is_the_accounts(auth, mailer, method, given, says):
     assert sent.subject.startswith("【日報】")
     assert "お問い合わせください" in sent.text or "管理者" in sent.text
     assert "{" not in sent.text
-
-
-def test_other_administrators_hear_of_a_reset_and_are_led_to_the_log(auth, mailer):
-    admin, user = person(auth, role="admin", email="suzuki@example.com"), person(auth)
-    services = auth._services
-    given = {"about": services.users.get(user.id)}
-    (sent,) = told(auth, mailer, "factors_reset_told", services.users.get(admin.id), **given)
-    assert sent.to == "suzuki@example.com"
-    assert "Account: tanaka@example.com\n" in sent.text
-    assert "http://localhost/-/auth/audit\n" in sent.text
-    assert "192.0.2.7" not in sent.text
