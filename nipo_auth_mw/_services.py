@@ -10,6 +10,7 @@ from nipo_auth_mw._credentials.cancel_links import CancelLinks
 from nipo_auth_mw._credentials.email_links import EmailLinks
 from nipo_auth_mw._credentials.hashing import PasswordHashing
 from nipo_auth_mw._credentials.policy import PasswordRules
+from nipo_auth_mw._mail.addresses import Addresses
 from nipo_auth_mw._mail.notifications import Notifications
 from nipo_auth_mw._mail.outbox import Outbox
 from nipo_auth_mw._runtime.worker import Worker
@@ -45,6 +46,7 @@ class Services:
     """
 
     config: AuthConfig
+    addresses: Addresses
     users: UserStore
     joined_users: JoinedUserStore | None
     directory: StaffDirectory | None

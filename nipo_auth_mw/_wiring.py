@@ -16,6 +16,7 @@ from nipo_auth_mw._credentials.hashing import PasswordHashing
 from nipo_auth_mw._credentials.policy import PasswordRules
 from nipo_auth_mw._credentials.security_stamp import SecurityStamps
 from nipo_auth_mw._credentials.tokens import KeyedDigests, SignedTokens
+from nipo_auth_mw._mail.addresses import Addresses
 from nipo_auth_mw._mail.composer import Composer
 from nipo_auth_mw._mail.notifications import Notifications
 from nipo_auth_mw._mail.outbox import Outbox
@@ -136,6 +137,7 @@ def build(
     endings = Endings(counters, keyed("session ending"), worker, in_store=lockout.in_store)
     return Services(
         config=config,
+        addresses=Addresses(config.login_domain),
         users=users,
         joined_users=users if offers(users, JoinedUserStore) and users is same else None,
         directory=users if offers(users, StaffDirectory) else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -14,6 +15,7 @@ from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.models import User
 
 _DAY = timedelta(days=1)
+_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _OF_OTHERS = {"store", "app", "smtp_url", "sender", "development"}
 """What `from_environ` and the command line read beside the settings."""
 
@@ -117,6 +119,7 @@ class AuthConfig:
     organization: str = ""
     logo: str = ""
     support: str = ""
+    login_domain: str = ""
     realm: str = ""
     prefix: str = "/-/auth"
     home: str = "/"
@@ -156,6 +159,7 @@ class AuthConfig:
             f"{self.realm!r} cannot be part of a cookie's name",
             "Use at most 32 of A-Z a-z 0-9 _ -.",
         )
+        put(self, "login_domain", _login_domain(self.login_domain))
         put(self, "prefix", _validation.prefix(self.prefix))
         _validation.require(
             _validation.is_path(self.home),
@@ -193,6 +197,11 @@ class AuthConfig:
     def secrets(self) -> tuple[str, ...]:
         """The secret keys, newest first: the first one signs, all of them verify."""
         return tuple(self.secret_key)
+
+    def login_id(self, email: str) -> str:
+        """What pages show of an address, and what its user may type to sign in: the id if it is one of `login_domain`,
+        else the address."""
+        return email.removesuffix(f"@{self.login_domain}") if self.login_domain else email
 
     @property
     def zone(self) -> ZoneInfo:
@@ -258,3 +267,15 @@ class AuthConfig:
         for name in ("secret_key", "base_url"):
             _validation.require(name in top, prefix + name.upper(), "is missing", "Set it; it is required.")
         return cls(**top)
+
+
+def _login_domain(value: object) -> str:
+    """The domain of ids in lower case; "" for none. Raises `ConfigError`."""
+    domain = value.lower() if isinstance(value, str) else "?"
+    _validation.require(
+        not domain or (len(domain) <= 189 and _DOMAIN.match(domain) is not None),
+        "login_domain",
+        f"{value!r} is not a domain",
+        'Write one that receives no mail, without "@", such as "staff.invalid" or "id.example.co.jp".',
+    )
+    return domain

@@ -127,6 +127,7 @@ class AuthMiddleware:
             roles=frozenset(config.roles),
             has_page=lambda route: routes.find(route) is not None,
             end=self._end,
+            login_id=config.login_id,
         )
         self._identity = host_api.Identity(config, hooks)
         self._sessions = self._services.sessions

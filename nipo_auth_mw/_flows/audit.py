@@ -11,7 +11,6 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 from nipo_auth_mw._flows.staff_actor import is_administrator
-from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.models import Event
@@ -54,7 +53,7 @@ def subjects(services: Services, typed: str) -> Subjects:
     """
     if not typed:
         return Subjects()
-    address = addresses.canonical(typed)
+    address = services.addresses.canonical(typed)
     account = services.users.find_by_email(address) if address else None
     if account is not None:
         return Subjects(({"user_id": account.id},))
@@ -101,7 +100,7 @@ def everything(services: Services, wanted: AuditFilter, *, reader: ActiveSession
 def names(services: Services, ids: Iterable[str | None]) -> dict[str, str]:
     """Name or address by id, of those accounts that still exist."""
     accounts = (services.users.get(user_id) for user_id in dict.fromkeys(ids) if user_id)
-    return {account.id: account.name or account.email for account in accounts if account}
+    return {account.id: account.name or services.config.login_id(account.email) for account in accounts if account}
 
 
 def _order(event: Event) -> tuple[datetime, list[int]]:

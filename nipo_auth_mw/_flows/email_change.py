@@ -13,11 +13,10 @@ from typing import Any
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.email_links import EMAIL_LASTS
-from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused
+from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused, refusal
 from nipo_auth_mw._flows.password_check import check_own_password
 from nipo_auth_mw._flows.password_reset import record_refused_link
 from nipo_auth_mw._flows.revocation import end_everything, hold_unchanged
-from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import EmailRejected, EmailTaken
@@ -82,9 +81,10 @@ def request_change(
     5 7.5.1, 6.3.7). Raises `StoreUnavailable`.
     """
     try:
-        new = addresses.accepted(typed)
-    except EmailRejected:
-        return Refused("email_rejected")
+        # An id needs no proof of a mailbox, so nobody takes one: administrators give them.
+        new = services.addresses.receiving(typed)
+    except EmailRejected as rejected:
+        return refusal(rejected)
     if new == session.user.email:
         return Refused("email_unchanged")
     checked = check_own_password(services, session, password, client=client, device_cookie=device_cookie)

@@ -18,7 +18,6 @@ from nipo_auth_mw._flows.password_reset import Unfit, record_refused_link
 from nipo_auth_mw._flows.revocation import end_everything, lift_lock_soon
 from nipo_auth_mw._flows.staff import LONGEST_NAME, create_account
 from nipo_auth_mw._flows.staff_actor import Actor, still_allowed
-from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import NoSuchAccount, PasswordRejected
 from nipo_auth_mw.models import AccountState, Client, User
@@ -75,7 +74,7 @@ def create_invited(
 
     Raises what `create_account` raises.
     """
-    address = addresses.accepted(email)
+    address = services.addresses.accepted(email)
     if refused := _too_many(services, address, actor):
         return refused
     made: list[Invited] = []
@@ -162,7 +161,7 @@ def accept_invitation(
 
 def gets_mail(services: Services, email: str) -> bool:
     """Whether mails reach this address: there is a mailer, and the address has a mailbox."""
-    return services.outbox.sends and addresses.has_mailbox(email)
+    return services.outbox.sends and services.addresses.has_mailbox(email)
 
 
 def _set(

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nipo_auth_mw._credentials.hash_pool import Busy
-from nipo_auth_mw.errors import AccountError, PasswordRejected
+from nipo_auth_mw._mail.addresses import NEEDS_MAILBOX
+from nipo_auth_mw.errors import AccountError, EmailRejected, PasswordRejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +40,6 @@ def refusal(error: AccountError | Busy) -> Refused:
         return BUSY
     if isinstance(error, PasswordRejected):
         return Refused(error.code, detail=error.reason, advice=error.advice)
+    if isinstance(error, EmailRejected) and error.reason == NEEDS_MAILBOX:
+        return Refused(error.code, detail=error.reason)
     return Refused(error.code)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.outcomes import BUSY, SESSION_ENDED, Refused
-from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
@@ -97,7 +96,7 @@ def check_own_password(
 
 def attempt_of(services: Services, typed: str, client: Client, device_cookie: str | None) -> Attempt | None:
     """The attempt that a browser is about to make; None if the text is not an address."""
-    email = addresses.canonical(typed)
+    email = services.addresses.canonical(typed)
     if email is None:
         return None
     if services.joined_users is not None:

@@ -11,7 +11,6 @@ from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.password_check import count_client
 from nipo_auth_mw._flows.revocation import end_everything, lift_lock_soon
-from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._mail.composer import gets_links
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
@@ -59,10 +58,10 @@ def request_reset(services: Services, typed: str, *, client: Client) -> Refused 
     if wait := services.client_limit.limited(client):
         return Refused("too_many_attempts", wait)
     count_client(services, client)
-    email = addresses.canonical(typed)
+    email = services.addresses.canonical(typed)
     if email is None:
         return Refused(EmailRejected.code)
-    if addresses.without_mailbox(email):
+    if services.addresses.without_mailbox(email):
         return Refused(EmailRejected.code, detail="no_mailbox")
     services.notifications.reset_asked(email, client)
     return None

@@ -6,7 +6,6 @@ from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused, refusal
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
-from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import EmailRejected
@@ -70,7 +69,7 @@ def new_notify_email(
     if typed is None:
         return state.notify_email
     try:
-        new = addresses.accepted(typed) if typed.strip() else None
+        new = services.addresses.receiving(typed) if typed.strip() else None
     except EmailRejected as rejected:
         return refusal(rejected)
     if new != state.notify_email and session is not None and not services.sessions.fresh(session.stored):

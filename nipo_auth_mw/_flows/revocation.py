@@ -7,7 +7,6 @@ import logging
 from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._flows.account_state import MOST_TURNS
 from nipo_auth_mw._flows.password_check import UNLOCKED
-from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._throttle.lockout import Ended
 from nipo_auth_mw.errors import StoreUnavailable
@@ -72,7 +71,7 @@ def lift_lock_soon(services: Services, account: Account, *, actor: str = "", cli
 
 def lift_lock(services: Services, account: Account, *, actor: str = "", client: Client | None = None) -> None:
     """Clear the count of wrong passwords and the lock of the account's address, and the mark of locked devices."""
-    address = addresses.canonical(account.email)
+    address = services.addresses.canonical(account.email)
     ended = services.lockout.clear(services.lockout.address(address)) if address else None
     if services.lockout.unmark_devices(account.id) and ended is None:
         ended = Ended(0)

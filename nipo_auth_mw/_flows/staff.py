@@ -15,7 +15,6 @@ from nipo_auth_mw._flows.password_change import PASSWORD_CHANGED
 from nipo_auth_mw._flows.profile import PROFILE_CHANGED, allow_notify_email_mails, new_notify_email
 from nipo_auth_mw._flows.revocation import end_everything, lift_lock, lift_lock_soon
 from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, directory_of, keep_an_admin, still_allowed, too_many_mails
-from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import EmailTaken, NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
 from nipo_auth_mw.models import AccountState, Client, User
@@ -57,8 +56,8 @@ def create_account(
     that is not configured, or for a password and a hash at once.
     """
     directory = directory_of(services)
-    address = addresses.accepted(email)
-    notify = addresses.accepted(notify_email) if notify_email else None
+    address = services.addresses.accepted(email)
+    notify = services.addresses.receiving(notify_email) if notify_email else None
     _check_role(services, role, actor)
     if language is not None and language not in services.config.languages:
         raise ValueError(f"language: {language!r} is not among {tuple(services.config.languages)}")
@@ -93,7 +92,7 @@ def check_new_account(services: Services, email: str, password_hash: str | None)
 
     Raises `EmailRejected`, `EmailTaken`, `HashRejected`.
     """
-    address = addresses.accepted(email)
+    address = services.addresses.accepted(email)
     if services.users.find_by_email(address) is not None:
         raise EmailTaken("another account has this address")
     return services.hashing.accepted(password_hash)
@@ -158,7 +157,7 @@ def change_email(services: Services, user_id: str, email: str, *, actor: Actor) 
 
     Raises `EmailTaken`, `EmailRejected`, `NoSuchAccount`, `NotOneself`, `NotSupported`.
     """
-    address = addresses.accepted(email)
+    address = services.addresses.accepted(email)
     account = account_with(services, user_id, actor)
     if services.email_store is None:
         raise NotSupported("the user store has no set_email")
@@ -267,7 +266,7 @@ def reading_of(state: AccountState) -> str:
 
 def find(services: Services, email: str) -> User | None:
     """The account that signs in with this address, in any of its spellings, or None."""
-    address = addresses.canonical(email)
+    address = services.addresses.canonical(email)
     account = services.users.find_by_email(address) if address else None
     return user_of(services, account) if account else None
 

@@ -15,7 +15,6 @@ from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
 from nipo_auth_mw._flows.password_check import LOCKED
 from nipo_auth_mw._flows.staff import reading_of, user_in
 from nipo_auth_mw._flows.staff_actor import ADMIN, directory_of
-from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import NoSuchAccount, StoreUnavailable
 from nipo_auth_mw.models import Account, AccountState, Session, StaffEntry, StaffQuery, StaffSort, StoredSession, User
@@ -165,7 +164,7 @@ def _row(services: Services, entry: StaffEntry, locked: bool) -> Row:
 
 def _locked_among(services: Services, accounts: Sequence[protocols.Account]) -> set[str]:
     """The ids of those accounts that a lock concerns."""
-    canonical = {account.id: addresses.canonical(account.email) for account in accounts}
+    canonical = {account.id: services.addresses.canonical(account.email) for account in accounts}
     return services.lockout.locked_among({user_id: email for user_id, email in canonical.items() if email})
 
 

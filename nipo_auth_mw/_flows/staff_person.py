@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
 from nipo_auth_mw._flows.staff import account_with, user_in
-from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.models import User
 
@@ -33,7 +32,7 @@ def look_at(services: Services, user_id: str) -> Person:
     """One account as an administrator may see it. Raises `NoSuchAccount`."""
     account = account_with(services, user_id, None)
     state = services.account_states.account_state(user_id)
-    address = addresses.canonical(account.email)
+    address = services.addresses.canonical(account.email)
     locked = address is not None and services.lockout.locked(services.lockout.address(address)) is not None
     locked = locked or services.lockout.device_locked(user_id)
     return Person(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nipo_auth_mw._credentials.cancel_links import CancelLinks
 from nipo_auth_mw._credentials.email_links import EmailLinks
-from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._mail.addresses import Addresses
 from nipo_auth_mw._mail.notifications import INVITATION
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw.config import AuthConfig
@@ -30,6 +30,8 @@ class Composer:
         cancel_links: CancelLinks,
     ) -> None:
         self._url = config.base_url + config.prefix
+        self._config = config
+        self._addresses = Addresses(config.login_domain)
         self._pages = pages
         self._users = users
         self._account_states = account_states
@@ -54,7 +56,7 @@ class Composer:
         account = self._users.get(mail.user_id)
         # A link for a forgotten password goes to the stored sign-in address alone (CVE-2023-7028).
         to = account.email if account is not None and mail.kind == "reset" else mail.to
-        if account is None or not addresses.has_mailbox(to):
+        if account is None or not self._addresses.has_mailbox(to):
             return None
         link = self._links.get(mail.kind, self._forgot)(mail, account)
         if link is None:
@@ -66,13 +68,13 @@ class Composer:
             mail.kind,
             str(facts.get("language", "")),
             to,
-            email=str(facts.get("email", "")) or account.email,
+            email=self._config.login_id(str(facts.get("email", "")) or account.email),
             # A new address may be another person's by mistake.
             name=account.name or "" if to == account.email else "",
             client=Client(str(facts.get("address", "")), str(facts.get("user_agent", ""))),
             link=f"{self._url}/{link}",
             seconds=int(seconds.lasts.total_seconds()) if seconds else int(facts.get("seconds", 0)),
-            about=str(facts.get("about", "")),
+            about=self._config.login_id(str(facts.get("about", ""))),
         )
 
     def _forgot(self, _mail: QueuedMail, _account: Account) -> str | None:

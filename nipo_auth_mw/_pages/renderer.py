@@ -88,6 +88,7 @@ class Renderer:
             organization=config.organization,
             host=self.brand.host,
             logo=config.logo,
+            login_domain=config.login_domain,
             support=config.support,
             theme_colours=self.brand.colours,
             initial_of=initial_of,
@@ -104,7 +105,9 @@ class Renderer:
             qr_code=qr_code,
             qr_code_of_page=qr_code_of_page,
         )
-        self._env.filters.update(when=self._when, duration=self._duration, moment=self._moment)
+        self._env.filters.update(
+            when=self._when, duration=self._duration, moment=self._moment, login_id=config.login_id
+        )
 
     def render(self, template: str, language: str, **context: object) -> str:
         """The page as text. `root` in the context is the path where the server mounts the app, "" at the top."""
@@ -254,7 +257,9 @@ def _code(name: str) -> CodeType:
     loader = FileSystemLoader(_TEMPLATES)
     environment = _environment(loader)
     # The compiler only asks whether a filter takes the context. It never calls these filters.
-    environment.filters.update(when=Renderer._when, duration=Renderer._duration, moment=Renderer._moment)
+    environment.filters.update(
+        when=Renderer._when, duration=Renderer._duration, moment=Renderer._moment, login_id=AuthConfig.login_id
+    )
     source, path, _ = loader.get_source(environment, name)
     return environment.compile(source, name, path)
 

@@ -46,7 +46,7 @@ class HostHooks:
     `path_of` gives the path of the middleware's own pages. `text` gives a text in the user's language. `ask_again`
     gives the answer that asks for re-authentication, None for a fresh session. `is_active` looks the session up again.
     `roles` are the configured ones. `has_page` tells whether a route is one of the middleware's. `end` ends the session
-    of a request.
+    of a request. `login_id` is what the user of an address types to sign in.
     """
 
     path_of: Callable[[Environ], str]
@@ -57,6 +57,7 @@ class HostHooks:
     roles: frozenset[str]
     has_page: Callable[[str], bool]
     end: Callable[[Environ, Session], None]
+    login_id: Callable[[str], str]
 
 
 class Identity:
@@ -267,7 +268,8 @@ def account_menu(environ: Environ) -> Markup:
     hooks, user = _hooks(environ), current_user(environ)
     if hooks is None or user is None:
         return Markup("")
-    name = user.name or user.email
+    login_id = hooks.login_id(user.email)
+    name = user.name or login_id
     links = Markup("").join(
         Markup('<a href="{}">{}</a>').format(auth_url(environ, route), hooks.text(environ, f"nav.{route}"))
         for route in ("account", "help")
@@ -276,7 +278,7 @@ def account_menu(environ: Environ) -> Markup:
         '<details class="nipo-menu"><summary><span class="nipo-initial" aria-hidden="true">{}</span> '
         '<span class="nipo-name">{}</span></summary><div class="nipo-panel"><p>{}</p>{}{}</div></details>'
     )
-    return menu.format(name.strip()[:1].upper(), name, user.email, links, sign_out_form(environ))
+    return menu.format(name.strip()[:1].upper(), name, login_id, links, sign_out_form(environ))
 
 
 def last_sign_in(environ: Environ) -> LastSignIn | None:

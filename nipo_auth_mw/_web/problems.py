@@ -45,7 +45,7 @@ PROBLEMS: dict[str, Kind] = {
     "too_large": _kind(413),
     "unsupported_media_type": _kind(415),
     "bad_filter": _kind(422),
-    "email_rejected": _kind(422, "no_mailbox"),
+    "email_rejected": _kind(422, "no_mailbox", "needs_mailbox"),
     "email_taken": _kind(422, back=409),
     "email_unchanged": _kind(422),
     "no_lines": _kind(422),

@@ -161,8 +161,14 @@ def middleware_of(app: str) -> AuthMiddleware:
 
 
 def find(accounts: Accounts, who: str) -> User:
-    """The account with this address, or else with this id. Raises `NoSuchAccount`."""
-    found = accounts.find(who) if "@" in who else accounts.get(who)
+    """The account with this address or this id, be it the id of the account or one of `login_domain`.
+
+    Raises `NoSuchAccount` for none, and for a text that is the one id of one account and the other id of another.
+    """
+    named, counted = accounts.find(who), None if "@" in who else accounts.get(who)
+    if named is not None and counted is not None and named.id != counted.id:
+        raise NoSuchAccount(f"{who!r} is the id of two accounts; write the address, which for one is {named.email}")
+    found = named or counted
     if found is None:
         raise NoSuchAccount(f"no account has the address or id {who!r}")
     return found

@@ -9,7 +9,6 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._credentials.email_links import EMAIL_LASTS
 from nipo_auth_mw._flows import email_change
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._mail.addresses import without_mailbox
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
@@ -20,7 +19,7 @@ _EXPIRED = Refused("link_expired", detail="email")
 
 def show(web: WebContext, request: Request) -> Response:
     """Show the form."""
-    return web.answers.page(request, "email_change.html", **_form(request, ""), problem=None)
+    return web.answers.page(request, "email_change.html", **_form(web, request, ""), problem=None)
 
 
 @takes("email", "password", gives={"next": str, "requested": bool, "lasts": int})
@@ -36,7 +35,7 @@ def submit(web: WebContext, request: Request) -> Response:
         device_cookie=web.device_cookie.read(request.cookies),
     )
     if refused is not None:
-        return web.answers.refuse(request, refused, "email_change.html", **_form(request, typed))
+        return web.answers.refuse(request, refused, "email_change.html", **_form(web, request, typed))
     to = web.path(request, "account")
     return web.answers.done(request, to, flash="email_change_requested", requested=True, lasts=_LASTS)
 
@@ -84,9 +83,10 @@ def submit_cancel(web: WebContext, request: Request) -> Response:
     return web.answers.done(request, to, flash="email_change_cancelled", email=outcome.old_email)
 
 
-def _form(request: Request, typed: str) -> dict[str, Any]:
+def _form(web: WebContext, request: Request, typed: str) -> dict[str, Any]:
     """The facts of the form."""
-    return {"typed": typed[:254], "lasts": _LASTS, "has_mailbox": not without_mailbox(request.signed_in.user.email)}
+    has_mailbox = not web.services.addresses.without_mailbox(request.signed_in.user.email)
+    return {"typed": typed[:254], "lasts": _LASTS, "has_mailbox": has_mailbox}
 
 
 def _refuse(web: WebContext, request: Request, refused: Refused) -> Response:
