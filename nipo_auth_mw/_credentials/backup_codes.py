@@ -38,7 +38,10 @@ def normalised(text: str) -> str | None:
 
 
 class BackupCodes:
-    """Makes and compares the stored digests, `<salt>$<digest>` in hexadecimal. `keyed` has a key for them alone."""
+    """Makes and compares the stored digests: salt, name of the key and digest, in hexadecimal with `$` between them.
+
+    `keyed` has a key for them alone. Its name tells which codes are valid, and which end with an older key.
+    """
 
     def __init__(self, hashing: PasswordHashing, keyed: KeyedDigests) -> None:
         self._hashing = hashing
@@ -66,13 +69,27 @@ class BackupCodes:
         pairs = [(one, digest) for one in stored for digest in digests]
         return next((one for one, digest in pairs if hmac.compare_digest(one.encode(), digest.encode())), None)
 
+    def valid(self, stored: Sequence[str]) -> list[str]:
+        """The stored digests that were made under one of our keys."""
+        return [one for one in stored if _key_of(one) in self._keyed.names]
+
+    def of_older_keys(self, stored: Sequence[str]) -> list[str]:
+        """Those of them that end with an older key."""
+        return [one for one in self.valid(stored) if _key_of(one) != self._keyed.names[0]]
+
     def _hash(self, code: str, salt: bytes, user_id: str) -> tuple[str, ...]:
         """The digests of a code under all keys, newest first."""
         plain_code = normalised(code)
         if plain_code is None:
             raise ValueError("not a backup code")
         derived = self._hashing.derive(plain_code, salt).hex()
-        return tuple(f"{salt.hex()}${digest}" for digest in self._keyed.digests(derived, user_id))
+        named = zip(self._keyed.names, self._keyed.digests(derived, user_id), strict=True)
+        return tuple(f"{salt.hex()}${name}${digest}" for name, digest in named)
+
+
+def _key_of(stored: str) -> str:
+    """The name of the key of a stored digest."""
+    return stored.partition("$")[2].partition("$")[0]
 
 
 def _salt_of(stored: Sequence[str]) -> bytes | None:

@@ -89,6 +89,20 @@ class Factors:
         """Remove all factors and backup codes of an account."""
         self._store.remove_factors(user_id)
 
+    # A change of the secret key
+
+    def renew(self, user_id: str) -> None:
+        """Sign and seal the account's factors anew, with the newest key. Backup codes stay as they are, since the store
+        has only their digests."""
+        for factor in self.of(user_id):
+            if self._of_older_key(factor):
+                self._change(factor, data=self._sealed_anew(factor))
+
+    def need_older_keys(self, user_id: str) -> bool:
+        """Whether a factor or a backup code of the account would end with the older secret keys."""
+        codes = self._codes.of_older_keys(self._store.backup_codes(user_id))
+        return bool(codes) or any(self._of_older_key(factor) for factor in self.of(user_id))
+
     # The authenticator app
 
     def setup(self, user_id: str) -> Setup:
@@ -122,16 +136,13 @@ class Factors:
         again with the newest.
         """
         factor = self.find(f"{APP}:{user_id}", user_id)
-        secret = factor and self._sealing.open(factor.data, factor.key, user_id)
+        secret = factor and self._sealing.open(factor.data, factor.key, factor.user_id)
         if factor is None or secret is None:
             return None
         step = totp.step_of(secret, text, now=now, after=factor.counter)
         if step is None:
             return None
-        data = factor.data
-        if self._sealing.outdated(data):
-            data = self._sealing.seal(secret, factor.key, user_id)
-        return self._change(factor, counter=step, used_at=now, data=data)
+        return self._change(factor, counter=step, used_at=now, data=self._sealed_anew(factor))
 
     # Backup codes
 
@@ -154,8 +165,8 @@ class Factors:
         return codes.texts
 
     def codes_left(self, user_id: str) -> int:
-        """How many backup codes of the account are unused."""
-        return len(self._store.backup_codes(user_id))
+        """How many backup codes of the account are unused; those of a secret key that is gone do not count."""
+        return len(self._codes.valid(self._store.backup_codes(user_id)))
 
     def spend_code(self, user_id: str, text: str) -> bool:
         """Whether the text is an unused backup code of the account, which it no longer is afterwards.
@@ -190,6 +201,16 @@ class Factors:
         """Replace values of a factor if the store has it as it was read."""
         new = self._signed(factor._replace(**values))
         return new if self._store.update_factor(new, expected=factor.digest) else None
+
+    def _sealed_anew(self, factor: Factor) -> str:
+        """The data of the factor; an app's secret is sealed with the newest key."""
+        if factor.kind != APP or not self._sealing.outdated(factor.data):
+            return factor.data
+        secret = self._sealing.open(factor.data, factor.key, factor.user_id)
+        return factor.data if secret is None else self._sealing.seal(secret, factor.key, factor.user_id)
+
+    def _of_older_key(self, factor: Factor) -> bool:
+        return self._rows.key_of(factor.digest, *_facts(factor)) != 0
 
     def _signed(self, factor: Factor) -> Factor:
         return factor._replace(digest=self._rows.digest(*_facts(factor)))

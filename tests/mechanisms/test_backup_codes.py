@@ -83,7 +83,7 @@ def test_rc5_a_text_of_another_form_is_never_hashed(text, hashing, derived):
 
 def test_rc5_a_guess_costs_one_hash_however_many_codes_and_keys_there_are(hashing, derived):
     stored = codes(hashing, OLD).hashes(new_codes(), "1")
-    planted = f"{'00' * 16}${'00' * 32}"
+    planted = f"{'00' * 16}$01234567${'00' * 32}"
     for text in (CODE, OTHER):
         derived.clear()
         assert codes(hashing, NEW, OLD).find([*stored, planted, "x", ""], text, "1") is None
@@ -107,10 +107,11 @@ def test_rc3_a_code_is_of_its_account_and_its_set(hashing):
 def test_rc3_stored_is_argon2id_with_a_salt_and_our_key(hashing):
     """Whoever has the table and knows the hash still lacks the key."""
     (stored,) = codes(hashing).hashes([CODE], "1")
-    salt, _, digest = stored.partition("$")
+    salt, name, digest = stored.split("$")
     raw = argon2.low_level.hash_secret_raw(b"0123abcdefghj", bytes.fromhex(salt), 1, 8, 1, 32, argon2.Type.ID)
     assert hashing.derive("0123abcdefghj", bytes.fromhex(salt)) == raw
     assert KeyedDigests([OLD], "backup code").digest(raw.hex(), "1") == digest
+    assert KeyedDigests([OLD], "backup code").names == (name,)
     assert raw.hex() not in stored
     assert KeyedDigests([NEW], "backup code").digest(raw.hex(), "1") != digest
     assert len(bytes.fromhex(salt)) == 16
@@ -132,6 +133,9 @@ def test_codes_outlive_a_new_key_and_end_with_the_last_key(hashing):
     stored = codes(hashing, OLD).hashes([CODE], "1")
     assert codes(hashing, NEW, OLD).find(stored, CODE, "1") == stored[0]
     assert codes(hashing, NEW).find(stored, CODE, "1") is None
+    assert (codes(hashing, NEW, OLD).valid(stored), codes(hashing, NEW).valid(stored)) == (stored, [])
+    assert (codes(hashing, NEW, OLD).of_older_keys(stored), codes(hashing, OLD).of_older_keys(stored)) == (stored, [])
+    assert codes(hashing, OLD).valid(["", "x", "00$", "00$x$00"]) == []
 
 
 def test_a_hash_waits_for_a_slot_of_the_pool(hashing, monkeypatch):

@@ -278,6 +278,31 @@ def test_to5_a_new_key_seals_at_the_next_use_and_the_old_one_may_go(store):
     assert store.find_factor("app:1").data == before, "sealed again once, not at every use"
 
 
+def test_to5_what_is_renewed_needs_the_newest_key_alone(store):
+    old, both, new = (Factors(store, keys, HASHING) for keys in ([OLD], [NEW, OLD], [NEW]))
+    secret, passkey = with_app(old), add_passkey(old)
+    others = with_app(old, "2")
+    assert [both.need_older_keys(one) for one in "123"] == [True, True, False]
+    both.renew("1")
+    assert [both.need_older_keys(one) for one in "123"] == [False, True, False]
+    assert new.accept_code("1", code(secret), NOW)
+    assert new.find(passkey.key, "1").data == passkey.data
+    assert new.accept_code("2", code(others), NOW) is None
+    before = new.of("1")
+    both.renew("1")
+    assert new.of("1") == before, "written once"
+
+
+def test_backup_codes_need_the_key_that_they_were_made_with(store):
+    old, both = Factors(store, [OLD], HASHING), Factors(store, [NEW, OLD], HASHING)
+    codes = old.make_codes("1")
+    both.renew("1")
+    assert both.need_older_keys("1")
+    assert both.spend_code("1", codes[0])
+    both.make_codes("1")
+    assert not both.need_older_keys("1")
+
+
 # Backup codes
 
 
@@ -351,6 +376,7 @@ def test_a_new_set_ends_the_old_one(factors):
 def test_rc3_codes_outlive_a_new_key(store):
     codes = Factors(store, [OLD], HASHING).make_codes("1")
     assert not Factors(store, [NEW], HASHING).spend_code("1", codes[0])
+    assert Factors(store, [NEW], HASHING).codes_left("1") == 0, "codes that cannot be used any more do not count"
     assert Factors(store, [NEW, OLD], HASHING).spend_code("1", codes[0])
 
 
