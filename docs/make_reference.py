@@ -20,7 +20,7 @@ import click
 
 import nipo_auth_mw
 from docs import operator_texts
-from nipo_auth_mw import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy, protocols
+from nipo_auth_mw import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy, TwoStepPolicy, protocols
 from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._pages.catalogues import shipped
 from nipo_auth_mw._web.interface import FIELDS, interface_of
@@ -34,7 +34,12 @@ ROOT = Path(__file__).parents[1]
 # A code or an event without a sentence of its own in texts.toml is told by its English text.
 ENGLISH = shipped("en")
 TEXTS = tomllib.loads((ROOT / "docs" / "texts.toml").read_text("utf-8"))
-POLICIES = {"session": SessionPolicy(), "lockout": LockoutPolicy(), "passwords": PasswordPolicy()}
+POLICIES = {
+    "session": SessionPolicy(),
+    "lockout": LockoutPolicy(),
+    "passwords": PasswordPolicy(),
+    "two_step": TwoStepPolicy(),
+}
 REQUIRED = ("secret_key", "base_url")
 # Settings whose default is the value of another setting.
 FOLLOWS = {"lockout.max_duration": "duration"}

@@ -14,7 +14,7 @@ from nipo_auth_mw._web.host_api import (
     sign_out_form,
     still_signed_in,
 )
-from nipo_auth_mw.config import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy
+from nipo_auth_mw.config import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy, TwoStepPolicy
 from nipo_auth_mw.environment import from_environ
 from nipo_auth_mw.errors import (
     AccountError,
@@ -53,6 +53,7 @@ __all__ = [
     "Session",
     "SessionPolicy",
     "StoreUnavailable",
+    "TwoStepPolicy",
     "User",
     "account_menu",
     "auth_url",

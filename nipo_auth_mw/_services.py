@@ -8,6 +8,7 @@ from nipo_auth_mw._audit.log import EventLog
 from nipo_auth_mw._audit.seals import Seals
 from nipo_auth_mw._credentials.cancel_links import CancelLinks
 from nipo_auth_mw._credentials.email_links import EmailLinks
+from nipo_auth_mw._credentials.factors import Factors
 from nipo_auth_mw._credentials.hashing import PasswordHashing
 from nipo_auth_mw._credentials.policy import PasswordRules
 from nipo_auth_mw._mail.addresses import Addresses
@@ -41,8 +42,8 @@ from nipo_auth_mw.protocols import (
 class Services:
     """The objects that flows work with.
 
-    `joined_users`, `directory`, `staff_lists`, `email_store`, `email_changes`, `usage` and `factor_store` are None if
-    the store lacks the capability.
+    `joined_users`, `directory`, `staff_lists`, `email_store`, `email_changes`, `usage`, `factor_store` and
+    `factors` are None if the store lacks the capability; `factors` also without the extra `two-step`.
     """
 
     config: AuthConfig
@@ -55,6 +56,7 @@ class Services:
     email_changes: EmailChangeStore | None
     usage: UsageStore | None
     factor_store: AccountFactorStore | None
+    factors: Factors | None
     session_store: SessionStore
     account_states: AccountStateStore
     audit: AuditLog
@@ -62,6 +64,7 @@ class Services:
     known_devices: KnownDevices
     counters: BatchCounters
     lockout: Lockout
+    second_lockout: Lockout
     client_limit: ClientLimit
     quotas: Quotas
     one_time_forms: OneTimeForms
@@ -71,6 +74,7 @@ class Services:
     email_links: EmailLinks
     invitation_links: EmailLinks
     cancel_links: CancelLinks
+    second_links: EmailLinks
     notifications: Notifications
     outbox: Outbox
     log: EventLog

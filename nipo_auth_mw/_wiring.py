@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from nipo_auth_mw._audit.log import EventLog
 from nipo_auth_mw._audit.seals import Seals
 from nipo_auth_mw._credentials.cancel_links import CancelLinks
-from nipo_auth_mw._credentials.email_links import EMAIL_LASTS, RESET_LASTS, EmailLinks
+from nipo_auth_mw._credentials.email_links import EMAIL_LASTS, RESET_LASTS, SECOND_LASTS, EmailLinks
+from nipo_auth_mw._credentials.factors import Factors
 from nipo_auth_mw._credentials.hashing import PasswordHashing
 from nipo_auth_mw._credentials.policy import PasswordRules
 from nipo_auth_mw._credentials.security_stamp import SecurityStamps
@@ -34,7 +37,7 @@ from nipo_auth_mw._throttle.lockout import Lockout
 from nipo_auth_mw._throttle.one_time_forms import OneTimeForms
 from nipo_auth_mw._throttle.quotas import Quotas
 from nipo_auth_mw._validation import members_of, offers
-from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.config import AuthConfig, LockoutPolicy
 from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable, StoreUnavailable
 from nipo_auth_mw.mailers._console import ConsoleMailer
 from nipo_auth_mw.protocols import (
@@ -51,6 +54,7 @@ from nipo_auth_mw.protocols import (
     Mailer,
     OutboxStore,
     PasswordHasher,
+    SecondStepSessions,
     SessionStore,
     StaffDirectory,
     UsageStore,
@@ -61,6 +65,9 @@ from nipo_auth_mw.stores._memory import MemoryStore
 _log = logging.getLogger("nipo_auth_mw")
 T = TypeVar("T")
 _SEALS_AFTER = 30.0
+_EXTRA = ("cryptography", "fido2")
+"""The packages of the extra `two-step`. They are looked for here and imported at their first use."""
+_MOST_SECOND_STEPS = 100
 
 
 def build(
@@ -135,6 +142,7 @@ def build(
     same: object = account_states
     lockout = Lockout(config.lockout, counters, names)
     endings = Endings(counters, keyed("session ending"), worker, in_store=lockout.in_store)
+    hashing = PasswordHashing(hasher, users, legacy_hashers)
     return Services(
         config=config,
         addresses=Addresses(config.login_domain),
@@ -146,6 +154,7 @@ def build(
         email_changes=email_changes,
         usage=session_store if offers(session_store, UsageStore) else None,
         factor_store=session_store if offers(session_store, AccountFactorStore) else None,
+        factors=_factors(config, session_store, hashing),
         session_store=session_store,
         account_states=account_states,
         audit=audit_log,
@@ -155,15 +164,17 @@ def build(
         known_devices=KnownDevices(signed("device"), SecurityStamps(keyed("device stamp")), keyed("device mark")),
         counters=counters,
         lockout=lockout,
+        second_lockout=Lockout(_second_policy(config.lockout), counters, CounterNames(keyed("second counter"))),
         client_limit=ClientLimit(config.lockout, counters, names),
         quotas=Quotas(counters, names),
         one_time_forms=OneTimeForms(counters, names),
-        hashing=PasswordHashing(hasher, users, legacy_hashers),
+        hashing=hashing,
         password_rules=PasswordRules(config.passwords, config.site_name),
         reset_links=reset_links,
         email_links=email_links,
         invitation_links=invitation_links,
         cancel_links=cancel_links,
+        second_links=links("second", SECOND_LASTS),
         notifications=Notifications(config, outbox, email_links, invitation_links),
         outbox=outbox,
         log=log,
@@ -191,6 +202,32 @@ def _need(given: object | None, store: object | None, protocol: type[T], field: 
         missing = [name for name in members_of(asked) if getattr(given, name, None) is None]
         raise ConfigError(field, f"{type(given).__name__} lacks {', '.join(missing)}", hint)
     return given
+
+
+def _factors(config: AuthConfig, session_store: SessionStore, hashing: PasswordHashing) -> Factors | None:
+    """The factors of the second step; None without the extra, or with a store that keeps none.
+
+    Raises `ConfigError` if a role requires two steps then: it would be let in with one.
+    """
+    field, required = "two_step.required_for", bool(config.two_step.required_for)
+    store: object = session_store
+    if not offers(store, SecondStepSessions) or not offers(session_store, AccountFactorStore):
+        if required:
+            hint = "nipo_auth_mw.protocols.AccountFactorStore and SecondStepSessions list the methods."
+            raise ConfigError(field, f"{type(session_store).__name__} keeps no second step", hint)
+        return None
+    if any(find_spec(name) is None for name in _EXTRA):
+        if required:
+            raise ConfigError(field, "needs an extra", 'Install it: pip install "nipo_auth_mw[two-step]".')
+        return None
+    return Factors(session_store, config.secrets, hashing)
+
+
+def _second_policy(policy: LockoutPolicy) -> LockoutPolicy:
+    """How wrong second steps are counted: as wrong passwords are, with locks that double, and an end after a hundred
+    in a row (NIST SP 800-63B-4 3.2.2). An attacker gets there only with the right password, so it keeps no user out."""
+    most = max(policy.duration, timedelta(days=1))
+    return replace(policy, max_duration=most, permanent_after=max(_MOST_SECOND_STEPS, policy.failures))
 
 
 def _counters_of(*stores: object | None) -> Counters | None:

@@ -106,6 +106,35 @@ class PasswordPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class TwoStepPolicy:
+    """Who has to sign in with two steps, and whether with passkeys too (ASVS 5 6.3.3).
+
+    An account with one of the roles in `required_for` has to set two steps up before it sees anything else. The role is
+    judged at each request. `passkeys=False` hides passkeys. Two steps need the extra `nipo_auth_mw[two-step]`. Raises
+    `ConfigError` at construction.
+    """
+
+    required_for: Sequence[str] = ()
+    passkeys: bool = True
+
+    def __post_init__(self) -> None:
+        """Validate each field. Raises `ConfigError`."""
+        listed = _validation.texts(self.required_for)
+        if listed is None:
+            raise ConfigError("two_step.required_for", "is not a list of roles", 'Use a list such as ("admin",).')
+        object.__setattr__(self, "required_for", listed)
+        _validation.require_bool("two_step.passkeys", self.passkeys)
+
+
+_POLICIES: dict[str, type[Any]] = {
+    "session": SessionPolicy,
+    "lockout": LockoutPolicy,
+    "passwords": PasswordPolicy,
+    "two_step": TwoStepPolicy,
+}
+
+
+@dataclass(frozen=True, slots=True)
 class AuthConfig:
     """All settings of one `AuthMiddleware`; the table of settings in README.md explains each.
 
@@ -138,6 +167,7 @@ class AuthConfig:
     session: SessionPolicy = SessionPolicy()
     lockout: LockoutPolicy = LockoutPolicy()
     passwords: PasswordPolicy = PasswordPolicy()
+    two_step: TwoStepPolicy = TwoStepPolicy()
 
     def __post_init__(self) -> None:
         """Validate each field and bring it into one form. Raises `ConfigError`."""
@@ -185,13 +215,16 @@ class AuthConfig:
         put(self, "sign_out_cookies", _validation.cookie_names("sign_out_cookies", self.sign_out_cookies))
         _validation.require_duration("audit_retention", self.audit_retention, timedelta(days=30), timedelta(days=36500))
         _validation.require_duration("invitation_lasts", self.invitation_lasts, timedelta(hours=1), 30 * _DAY)
-        for name, kind in (("session", SessionPolicy), ("lockout", LockoutPolicy), ("passwords", PasswordPolicy)):
+        for name, kind in _POLICIES.items():
             _validation.require(
                 isinstance(getattr(self, name), kind),
                 name,
                 f"is not a {kind.__name__}",
                 f"Give a {kind.__name__}(...).",
             )
+        for role in self.two_step.required_for:
+            hint = f"Use roles of the setting `roles`: {', '.join(self.roles)}."
+            _validation.require(role in self.roles, "two_step.required_for", f"{role!r} is not a role", hint)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -237,33 +270,29 @@ class AuthConfig:
         are skipped here, such as `NIPO_AUTH_STORE`. Raises `ConfigError` for an unknown key under the
         prefix, since a misspelt limit that is silently ignored protects no account.
         """
-        policies: dict[str, type[Any]] = {
-            "session": SessionPolicy,
-            "lockout": LockoutPolicy,
-            "passwords": PasswordPolicy,
-        }
-        plain = {f.name: f for f in fields(cls) if f.name not in policies}
+        plain = {f.name: f for f in fields(cls) if f.name not in _POLICIES}
         top: dict[str, Any] = {}
-        nested: dict[str, dict[str, Any]] = {name: {} for name in policies}
+        nested: dict[str, dict[str, Any]] = {name: {} for name in _POLICIES}
         for key in mapping:
             small = key.startswith(prefix.lower()) and prefix != prefix.lower()
             _validation.require(not small, key, "is in small letters, so it would be ignored", f"Write {key.upper()}.")
         for key in sorted(k for k in mapping if k.startswith(prefix)):
             name, value = key.removeprefix(prefix).lower(), mapping[key]
-            group, _, rest = name.partition("_")
+            group = next((policy for policy in _POLICIES if name.startswith(f"{policy}_")), "")
+            rest = name.removeprefix(f"{group}_")
             if name in _OF_OTHERS:
                 continue
             if name in plain:
                 top[name] = _validation.read(key, str(plain[name].type), value)
-            elif name in policies and isinstance(value, policies[name]):
+            elif name in _POLICIES and isinstance(value, _POLICIES[name]):
                 top[name] = value
-            elif group in policies and rest in (kinds := {f.name: str(f.type) for f in fields(policies[group])}):
+            elif group and rest in (kinds := {f.name: str(f.type) for f in fields(_POLICIES[group])}):
                 nested[group][rest] = _validation.read(key, kinds[rest], value)
             else:
                 raise ConfigError(key, "is not a setting", "The table of settings in README.md lists the names.")
         for group, values in nested.items():
             if values:
-                top[group] = policies[group](**values)
+                top[group] = _POLICIES[group](**values)
         for name in ("secret_key", "base_url"):
             _validation.require(name in top, prefix + name.upper(), "is missing", "Set it; it is required.")
         return cls(**top)

@@ -117,7 +117,7 @@ class AuthMiddleware:
         self._guard = Guard(config.public_paths, config.protected_paths)
         self._passive = PathRules(config.session.passive_paths) if config.session.passive_paths else None
         self._change_password = change_password_path(config.public_paths)
-        self._cookie = self._web.session_cookie
+        self._cookies = (self._web.session_cookie, self._web.device_cookie, self._web.second_cookie)
         hooks = host_api.HostHooks(
             path_of=self._web.prefix_path,
             last_sign_in=self._last_sign_in,
@@ -213,12 +213,12 @@ class AuthMiddleware:
         """
         try:
             cookies = environ["HTTP_COOKIE"]
-            value = take_out(environ, self._cookie, self._web.device_cookie)
+            value = take_out(environ, *self._cookies)
             prolong = not (self._passive and self._passive.match(path))
             session = self._sessions.find(value, prolong=prolong) if value else None
             if value is None or session is None:
                 return None
-            unmet = first_unmet(session.user, session.state)
+            unmet = first_unmet(session.user, session.state, self._config)
             if unmet is None:
                 self._identity.put(environ, session)
                 start = private(start_response, self._guard, path)
@@ -242,7 +242,7 @@ class AuthMiddleware:
         for key in ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD", "HTTP_X_METHOD_OVERRIDE"):
             environ.pop(key, None)
         if "HTTP_COOKIE" in environ:
-            take_out(environ, self._cookie, self._web.device_cookie)
+            take_out(environ, *self._cookies)
         return self._app(environ, start_response)
 
     def _challenge(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -270,7 +270,7 @@ class AuthMiddleware:
         `host_api.require_fresh` calls this (ASVS 5 7.5.3).
         """
         try:
-            if self._sessions.fresh(session.stored):
+            if self._sessions.fresh(session):
                 return None
             active = self._sessions.find_key(session.stored.key, prolong=False)
             return challenges.meet_first(self._web, environ, REAUTHENTICATION, active)
@@ -284,7 +284,7 @@ class AuthMiddleware:
     def _is_active(self, session: Session) -> bool:
         """Whether the session is active now and meets every requirement, for `host_api.still_signed_in`."""
         active = self._sessions.find_key(session.stored.key, prolong=False)
-        return active is not None and first_unmet(active.user, active.state) is None
+        return active is not None and first_unmet(active.user, active.state, self._config) is None
 
     def _end(self, environ: Environ, session: Session) -> None:
         """End the session, for `host_api.end_session`."""

@@ -12,6 +12,8 @@ import time_machine
 from webtest import TestApp
 
 from nipo_auth_mw import AuthMiddleware
+from nipo_auth_mw._credentials import totp
+from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw.testing import in_memory
 
 PASSWORD = "aoi-umi-to-shiroi-kumo"
@@ -60,6 +62,20 @@ def events(auth: AuthMiddleware, *names: str) -> list[Any]:
     """The rows of the audit log, oldest first."""
     rows = list(reversed(auth._services.audit.events(limit=10_000)))
     return [row for row in rows if not names or row.event in names]
+
+
+def enrol_app(auth: AuthMiddleware, user: Any) -> bytes:
+    """Give the account an authenticator app and switch two steps on. Returns the secret of the app."""
+    services, secret = auth._services, totp.new_secret()
+    assert services.factors is not None
+    assert services.factors.add_app(user.id, secret, 0)
+    change_account_state(services, user.id, two_step=time.time())
+    return secret
+
+
+def code_of(secret: bytes, steps: int = 0) -> str:
+    """The code that the app shows now, or so many steps of 30 seconds from now."""
+    return totp.code_at(secret, totp.step_at(time.time()) + steps)
 
 
 class Elapsing:

@@ -21,6 +21,8 @@ from nipo_auth_mw.protocols import Account, AccountStateStore, UserStore
 
 RESET_LASTS = timedelta(hours=1)
 EMAIL_LASTS = timedelta(days=1)
+SECOND_LASTS = timedelta(minutes=10)
+"""How long a sign-in waits for its second step; its token is in a cookie, in no mail."""
 _MAX_LENGTH = 1000
 _CLOCK_TOLERANCE = 300
 

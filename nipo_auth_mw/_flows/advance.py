@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._audit.log import EventNotWritten
-from nipo_auth_mw._flows.password_check import Attempt, settle
+from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.password_check import Attempt, record_attempt, release, settle
+from nipo_auth_mw._flows.second_check import PASSWORD, kinds_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import StoreUnavailable
@@ -16,14 +19,15 @@ from nipo_auth_mw.protocols import Account
 
 SIGNED_IN = EventType("signed_in", EventGroup.LOGIN)
 NEW_DEVICE = EventType("new_device", EventGroup.LOGIN)
+REFUSED_DISABLED = EventType("refused_disabled", EventGroup.REFUSAL)
 
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
     """What a user has proved, and what the session is to be.
 
-    `attempt` is the attempt with the right password, and `account` its account. `remember` asks for a persistent
-    session. `over` is the session that the browser came with.
+    `attempt` is the attempt at sign-in, and `account` its account. `remember` asks for a persistent session. `over` is
+    the session that the browser came with. `means` are what was proved, in this order.
     """
 
     attempt: Attempt
@@ -31,6 +35,7 @@ class Proofs:
     remember: bool
     device_cookie: str | None = field(repr=False)
     over: ActiveSession | None
+    means: tuple[str, ...] = (PASSWORD,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,47 @@ class SignedIn:
     device: str | None = field(repr=False)
 
 
-def advance(services: Services, proofs: Proofs) -> SignedIn:
-    """Open the session that the proofs are enough for. A right password of an active account is enough.
+@dataclass(frozen=True, slots=True)
+class SecondDue:
+    """The password is right, and the account asks for a second step.
 
-    Raises `StoreUnavailable` during an outage: then no session is open.
+    `pending` is the value of the cookie that the second step needs; it opens nothing by itself. `kinds` are what the
+    account can prove the second step with.
     """
+
+    user: Account
+    state: AccountState
+    pending: str = field(repr=False)
+    kinds: tuple[str, ...]
+
+
+def advance(services: Services, proofs: Proofs) -> SignedIn | SecondDue | Refused:
+    """Open the session that the proofs are enough for, or ask for the second step.
+
+    A password is enough for an account with one step; a passkey is both steps. A disabled account is told after all of
+    its steps, so that a right password alone tells nothing about it. Raises `StoreUnavailable` during an outage: then
+    no session is open.
+    """
+    if proofs.attempt.state.two_step is not None and proofs.means == (PASSWORD,):
+        return _ask_for_second(services, proofs)
+    if not proofs.account.active:
+        settle(services, proofs.attempt)
+        record_attempt(services, REFUSED_DISABLED, proofs.attempt)
+        return Refused("account_disabled")
     return _open(services, proofs)
+
+
+def _ask_for_second(services: Services, proofs: Proofs) -> SecondDue:
+    """Free the slot of the password without a trace, and prepare the second step.
+
+    A right password neither counts nor clears anything: an attacker who has it would start a fresh count of wrong codes
+    with each sign-in (CVE-2025-60424), or use the password to clear the count of wrong passwords.
+    """
+    attempt, account = proofs.attempt, proofs.account
+    kinds = kinds_of(services, account.id)
+    release(services, attempt, counted=False)
+    pending = services.second_links.make(account, attempt.state, "1" if proofs.remember else "0")
+    return SecondDue(account, attempt.state, pending, kinds)
 
 
 def _open(services: Services, proofs: Proofs) -> SignedIn:
@@ -69,11 +109,24 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
     def opened(record: Record) -> tuple[StoredSession, str]:
         if proofs.over is not None:
             services.sessions.end(proofs.over.stored, why="signed_in_again", record=record)
-        stored, cookie = services.sessions.open(account, state, attempt.client, persistent=proofs.remember)
+        stored, cookie = services.sessions.open(
+            account,
+            state,
+            attempt.client,
+            persistent=proofs.remember,
+            means=",".join(proofs.means),
+            second_at=0.0 if proofs.means == (PASSWORD,) else time.time(),
+        )
         services.sessions.end_surplus(account.id, record=record)
         typed = attempt.typed.strip()
         record(
-            SIGNED_IN, subject=account, email=typed, client=attempt.client, session=stored, persistent=proofs.remember
+            SIGNED_IN,
+            subject=account,
+            email=typed,
+            client=attempt.client,
+            session=stored,
+            persistent=proofs.remember,
+            means=stored.means,
         )
         if unknown:
             record(NEW_DEVICE, subject=account, email=typed, client=attempt.client, session=stored)

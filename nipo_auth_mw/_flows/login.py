@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._credentials.security_stamp import equivalent_hashes_with
-from nipo_auth_mw._flows.advance import Proofs, SignedIn, advance
+from nipo_auth_mw._flows.advance import Proofs, SecondDue, SignedIn, advance
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._flows.password_check import check_password, record_attempt, release, settle
+from nipo_auth_mw._flows.password_check import check_password, release
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import HashingFailed, StoreUnavailable
 from nipo_auth_mw.models import AccountState, Client
 from nipo_auth_mw.protocols import Account
-
-REFUSED_DISABLED = EventType("refused_disabled", EventGroup.REFUSAL)
 
 
 def sign_in(
@@ -26,8 +23,8 @@ def sign_in(
     client: Client,
     device_cookie: str | None = None,
     over: ActiveSession | None = None,
-) -> SignedIn | Refused:
-    """Check a password and open a session.
+) -> SignedIn | SecondDue | Refused:
+    """Check a password, and open a session or ask for the second step.
 
     `over` is the session that the browser came with; it ends (session fixation; ASVS 5 7.2.4). An unknown address costs
     what a known one costs, and the answer names a disabled account only after the right password, so an attacker cannot
@@ -38,11 +35,8 @@ def sign_in(
         return checked
     attempt, account = checked
     try:
-        if not account.active:
-            settle(services, attempt)
-            record_attempt(services, REFUSED_DISABLED, attempt)
-            return Refused("account_disabled")
-        _rehash(services, account, attempt.state, password)
+        if account.active:
+            _rehash(services, account, attempt.state, password)
         return advance(services, Proofs(attempt, account, remember=remember, device_cookie=device_cookie, over=over))
     except BaseException:
         release(services, attempt)

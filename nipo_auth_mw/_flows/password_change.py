@@ -22,7 +22,7 @@ PASSWORD_CHANGED = EventType("password_changed", EventGroup.PASSWORD)
 PASSWORD_CHANGE = Requirement(
     "password_change_required",
     "account/password",
-    lambda _account, state: state.password_change_deadline is not None,
+    lambda _account, state, _config: state.password_change_deadline is not None,
 )
 """The user has to change a temporary password first (ASVS 5 6.4.1)."""
 _AN_HOUR = 4
@@ -88,7 +88,7 @@ def asks_for_current(services: Services, session: ActiveSession) -> bool:
     """Whether the user has to enter the present password. The sign-in with a temporary one has just proved it."""
     deadline = session.state.password_change_deadline
     works = deadline is not None and time.time() < deadline
-    return not (works and services.sessions.fresh(session.stored))
+    return not (works and services.sessions.fresh(session.public))
 
 
 def _just_signed_in(
@@ -99,7 +99,7 @@ def _just_signed_in(
     account = attempt.account if attempt else None
     if attempt is None or account is None or account.id != session.user.id:
         return SESSION_ENDED
-    return (attempt, account) if PASSWORD_CHANGE.is_pending(account, attempt.state) else SESSION_ENDED
+    return (attempt, account) if PASSWORD_CHANGE.is_pending(account, attempt.state, services.config) else SESSION_ENDED
 
 
 def _is_present(services: Services, account: Account, new: str) -> bool:
@@ -116,7 +116,7 @@ def _may_change(services: Services, account: Account, state: AccountState) -> bo
     Every change is told, and ends the links in the owner's mails. There are fewer changes than such links in an hour,
     so an attacker who knows the password cannot keep the owner of the mailbox from setting another.
     """
-    required = PASSWORD_CHANGE.is_pending(account, state)
+    required = PASSWORD_CHANGE.is_pending(account, state, services.config)
     return required or services.quotas.allow_notification_to(
         account.id, "password changed", an_hour=_AN_HOUR, spaced=False
     )

@@ -78,15 +78,28 @@ def check_password(
 
 
 def check_own_password(
-    services: Services, session: ActiveSession, password: str, *, client: Client, device_cookie: str | None
+    services: Services,
+    session: ActiveSession,
+    password: str,
+    *,
+    client: Client,
+    device_cookie: str | None,
+    keep_slot: bool = False,
 ) -> tuple[Attempt, Account] | Refused:
     """Check the password of the user who is signed in.
 
     The check counts where a sign-in from this browser would count (CVE-2026-9798). A wrong password is refused with
-    the code `wrong_password`.
+    the code `wrong_password`. `keep_slot` is that of `check_password`.
     """
-    email, owner = session.user.email, session.user.id
-    checked = check_password(services, email, password, client=client, device_cookie=device_cookie, owner=owner)
+    checked = check_password(
+        services,
+        session.user.email,
+        password,
+        client=client,
+        device_cookie=device_cookie,
+        owner=session.user.id,
+        keep_slot=keep_slot,
+    )
     if isinstance(checked, Refused) and checked.code == "invalid_credentials":
         return replace(checked, code="wrong_password")
     if isinstance(checked, Refused) and checked.code == "locked" and not checked.detail:
@@ -133,11 +146,14 @@ def settle(services: Services, attempt: Attempt) -> None:
         services.lockout.succeed(attempt.slot)
 
 
-def release(services: Services, attempt: Attempt) -> None:
-    """Free the slot of a correct password that led to nothing, best effort: after an outage it is used up."""
+def release(services: Services, attempt: Attempt, *, counted: bool = True) -> None:
+    """Free the slot of a correct password that led to nothing, best effort: after an outage it is used up.
+
+    With `counted=False` the check leaves no trace at all, as while a second step is due.
+    """
     with suppress(StoreUnavailable):
         if attempt.slot is not None:
-            services.lockout.release(attempt.slot)
+            services.lockout.release(attempt.slot, checked=counted)
 
 
 def _check(services: Services, attempt: Attempt, password: str) -> tuple[Attempt, Account] | Refused:

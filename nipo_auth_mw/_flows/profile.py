@@ -72,6 +72,6 @@ def new_notify_email(
         new = services.addresses.receiving(typed) if typed.strip() else None
     except EmailRejected as rejected:
         return refusal(rejected)
-    if new != state.notify_email and session is not None and not services.sessions.fresh(session.stored):
+    if new != state.notify_email and session is not None and not services.sessions.fresh(session.public):
         return Refused(REAUTHENTICATION.code)
     return new

@@ -8,13 +8,11 @@ next request of any process (ASVS 5 7.4.1, 7.4.2; NIST SP 800-63B-4 5.1).
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record, one_line
@@ -24,10 +22,19 @@ from nipo_auth_mw._credentials.tokens import SignedTokens
 from nipo_auth_mw._runtime.worker import Worker
 from nipo_auth_mw._sessions.endings import Endings
 from nipo_auth_mw._sessions.key_rotation import Found, KeyRotation, LookUp
+from nipo_auth_mw._sessions.rows import key_of, user_of, why_over
 from nipo_auth_mw._validation import offers
 from nipo_auth_mw.config import SessionPolicy
 from nipo_auth_mw.models import AccountState, Client, Session, StoredSession, User
-from nipo_auth_mw.protocols import Account, JoinedSessionStore, SessionStore, SurplusSessions, UsageStore, UserStore
+from nipo_auth_mw.protocols import (
+    Account,
+    JoinedSessionStore,
+    SecondStepSessions,
+    SessionStore,
+    SurplusSessions,
+    UsageStore,
+    UserStore,
+)
 
 SESSION_ENDED = EventType("session_ended", EventGroup.LOGIN)
 SESSION_EXPIRED = EventType("session_expired", EventGroup.LOGIN)
@@ -53,7 +60,7 @@ class ActiveSession:
     @property
     def public(self) -> Session:
         """The session as the host app sees it."""
-        return Session(self.stored)
+        return Session(self.stored, self.state.two_step is not None)
 
 
 class Sessions:
@@ -86,6 +93,7 @@ class Sessions:
         self._reauth_within = policy.reauth_within.total_seconds()
         shortest = min(self._idle, self._browser_idle)
         self._touch_every = min(policy.touch_every.total_seconds(), shortest / 2)
+        self._confirms_second = store if offers(store, SecondStepSessions) else None
         self._finds_surplus = store if offers(store, SurplusSessions) else None
         self._touched: dict[str, float] = {}
         self._rotation = KeyRotation(store, signed, stamps, worker)
@@ -115,7 +123,7 @@ class Sessions:
         now = time.time()
         secret = secrets.token_urlsafe(32)
         stored = StoredSession(
-            key=_key(secret),
+            key=key_of(secret),
             user_id=account.id,
             stamp=self._stamps.of(account, state),
             created_at=now,
@@ -142,7 +150,7 @@ class Sessions:
         secret = self._signed.open(cookie)
         if secret is None:
             return None
-        return self.find_key(_key(secret), prolong=prolong, cookie=cookie)
+        return self.find_key(key_of(secret), prolong=prolong, cookie=cookie)
 
     def find_key(self, key: str, *, prolong: bool, cookie: str = "") -> ActiveSession | None:
         """The valid session with this key, as `find` gives it. `cookie` is the value that the browser brought."""
@@ -161,11 +169,11 @@ class Sessions:
             self._expire(stored)
             return None
         if account is None or not account.active or not self._stamps.fits(stored.stamp, account, state):
-            self.end(stored, why=_why_over(account), record=self._log.record)
+            self.end(stored, why=why_over(account), record=self._log.record)
             return None
         if prolong and now - stored.seen_at >= self._touch_every:
             self._touch(stored, now)
-        user = _user(account.id, account.email, account.name, account.role, state.language, state.notify_email)
+        user = user_of(account.id, account.email, account.name, account.role, state.language, state.notify_email)
         cookie_due = stored.persistent and now - stored.sent_at > _SEND_AGAIN
         if self._rotation.is_on and cookie:
             cookie_due = self._rotation.use(cookie, stored, account, state) or cookie_due
@@ -175,7 +183,7 @@ class Sessions:
         """Why the session behind a cookie's value has ended, as a word of `endings.WORDS`, once; "" for a cookie that
         is forged, or whose session tells no reason."""
         opened = self._signed.open(cookie)
-        return self._endings.take(_key(opened)) if opened is not None else ""
+        return self._endings.take(key_of(opened)) if opened is not None else ""
 
     def owner(self, stored: StoredSession) -> Account | None:
         """The account of a session as it is now; None if the session has ended or the account has changed since."""
@@ -185,25 +193,35 @@ class Sessions:
             return None
         return account if self._stamps.fits(stored.stamp, account, found[1]) else None
 
-    def fresh(self, stored: StoredSession) -> bool:
-        """Whether the password was confirmed recently enough for a sensitive action (`reauth_within`)."""
-        return -_CLOCK_TOLERANCE <= time.time() - stored.confirmed_at < self._reauth_within
+    def fresh(self, session: Session) -> bool:
+        """Whether the user has proved who they are recently enough for a sensitive action (`reauth_within`): by the
+        password, and by the second step too if the account has two (ASVS 5 7.5.3)."""
+        stored = session.stored
+        proved = min(stored.confirmed_at, stored.second_at) if session.two_steps else stored.confirmed_at
+        return -_CLOCK_TOLERANCE <= time.time() - proved < self._reauth_within
 
-    def confirm(self, stored: StoredSession) -> bool:
-        """Record that the password was confirmed now. False if the session has ended in the meantime."""
-        return self._store.confirm_session(stored.key, time.time())
+    def confirm(self, stored: StoredSession, means: str = "password") -> bool:
+        """Record that the user has proved this now. False if the session has ended in the meantime.
+
+        A password alone takes nothing away from what the session has proved before.
+        """
+        now = time.time()
+        if means == "password" or self._confirms_second is None:
+            return self._store.confirm_session(stored.key, now)
+        return self._confirms_second.confirm_second(stored.key, means=means, confirmed_at=now, second_at=now)
 
     def renew(
-        self, old: StoredSession, account: Account, state: AccountState, client: Client
+        self, old: StoredSession, account: Account, state: AccountState, client: Client, *, proved: str = ""
     ) -> tuple[StoredSession, str] | None:
         """Replace a session by one with a new secret and the account's current stamp (ASVS 5 7.2.4).
 
-        The new session keeps what the user has proved. Returns None if `old` has ended in the meantime. Call it in a
-        transaction.
+        The new session keeps what the user has proved; `proved` is what the user has proved now instead. Returns None
+        if `old` has ended in the meantime. Call it in a transaction.
         """
         if self._store.end_session(old.key) is None:
             return None
-        return self.open(account, state, client, persistent=old.persistent, means=old.means, second_at=old.second_at)
+        means, second_at = (proved, time.time()) if proved else (old.means, old.second_at)
+        return self.open(account, state, client, persistent=old.persistent, means=means, second_at=second_at)
 
     def end(self, stored: StoredSession, *, why: str, record: Record, actor: str = "") -> bool:
         """End a session and record one event, however many requests do so at once. False if it had already ended."""
@@ -325,23 +343,3 @@ class Sessions:
                     self._touched.pop(key, None)
 
         self._worker.submit(write)
-
-
-@lru_cache(maxsize=4096)
-def _user(
-    user_id: str, email: str, name: str | None, role: str, language: str | None, notify_email: str | None
-) -> User:
-    """The user with these values. Equal values give the same immutable object, which saves time on each request."""
-    return User(user_id, email, True, name or "", role, language, notify_email)
-
-
-def _key(secret: str) -> str:
-    """The key under which the store keeps a session. The secret has 256 random bits, so a plain hash is enough."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _why_over(account: Account | None) -> str:
-    """The reason in the audit log for a session whose account has changed."""
-    if account is None:
-        return "account_deleted"
-    return "account_changed" if account.active else "account_disabled"

@@ -133,6 +133,10 @@ class Lockout:
         """The subject of an attempt on an account from a known device, after so many unlocks of the account."""
         return self._names.device(device_id, user_id, unlocks)
 
+    def account(self, user_id: str) -> str:
+        """The subject of an attempt on an account, whatever address it has."""
+        return self._names.account(user_id)
+
     def look(self, subject: str, beside: dict[str, int] | None = None) -> Reading:
         """Read the subject's counters, and those of the names `beside` with their lifetimes, at once."""
         at = time.monotonic()

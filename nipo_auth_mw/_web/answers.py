@@ -63,11 +63,14 @@ class _Redirect(Response):
 class Answers:
     """Builds every answer of the middleware, including static files."""
 
-    def __init__(self, config: AuthConfig, pages: Renderer, flash_cookie: Cookie, *, has_staff: bool) -> None:
+    def __init__(
+        self, config: AuthConfig, pages: Renderer, flash_cookie: Cookie, *, has_staff: bool, has_two_step: bool
+    ) -> None:
         self._config = config
         self._for_admins = ("staff", "audit") if has_staff else ("audit",)
         self._pages = pages
         self._flash_cookie = flash_cookie
+        self._has_two_step = has_two_step
 
     def page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
         """An HTML page, never cached.
@@ -87,6 +90,7 @@ class Answers:
             "signed_out": word in (SIGNED_OUT, SIGNED_OUT_SHARED),
             "ask": self._pages.ask(request.language, user.role if user else ""),
         }
+        common["has_two_step"] = self._has_two_step
         common |= {"sections": self._sections(request), "at_section": request.route.partition("/")[0]}
         html = self._pages.render(template, request.language, **{**common, **context})
         response = self._html(html, status)
@@ -121,7 +125,7 @@ class Answers:
     def _sections(self, request: Request) -> tuple[str, ...]:
         """The pages in the navigation: those that this user may open."""
         session = request.session
-        if session is None or first_unmet(session.user, session.state):
+        if session is None or first_unmet(session.user, session.state, self._config):
             return ()
         return ("account", *self._for_admins) if session.user.role == ADMIN else ("account",)
 

@@ -40,6 +40,7 @@ class WebContext:
     answers: Answers
     session_cookie: Cookie
     device_cookie: Cookie
+    second_cookie: Cookie
     language_cookie: Cookie
     is_page: Callable[[str], bool]
     is_page_of_user: Callable[[str], bool]
@@ -139,6 +140,8 @@ def build(
     secure = config.secure
     session_cookie = Cookie(f"{STEM}auth{suffix}", secure=secure, lasts=_400_DAYS)
     device_cookie = Cookie(f"{STEM}device{suffix}", secure=secure, lasts=_400_DAYS)
+    lasts = int(services.second_links.lasts.total_seconds())
+    second_cookie = Cookie(f"{STEM}second{suffix}", secure=secure, lasts=lasts)
     return WebContext(
         config=config,
         services=services,
@@ -148,9 +151,11 @@ def build(
             pages,
             Cookie(f"{STEM}flash{suffix}", secure=secure, lasts=_A_MINUTE),
             has_staff=services.directory is not None,
+            has_two_step=services.factors is not None,
         ),
         session_cookie=session_cookie,
         device_cookie=device_cookie,
+        second_cookie=second_cookie,
         language_cookie=Cookie(f"{STEM}lang{suffix}", secure=secure, lasts=_400_DAYS, http_only=False),
         is_page=is_page,
         is_page_of_user=is_page_of_user,
@@ -158,5 +163,5 @@ def build(
         describe=describe,
         warnings=DeploymentWarnings(config),
         health=Health(services),
-        host_session=HostSession(config, on_sign_out, (session_cookie, device_cookie)),
+        host_session=HostSession(config, on_sign_out, (session_cookie, device_cookie, second_cookie)),
     )

@@ -99,13 +99,13 @@ def _refused_here(web: WebContext, request: Request, route: Route) -> Response |
         return None
     if session is None:
         return challenges.sign_in_first(web, request.environ)
-    unmet = first_unmet(session.user, session.state)
+    unmet = first_unmet(session.user, session.state, web.config)
     if unmet is not None and unmet is not route.satisfies:
         return challenges.meet_first(web, request.environ, unmet, request.session)
     if route.role and session.user.role != route.role:
         _record_once_a_minute(web, request, NOT_ALLOWED, session.user)
         return web.answers.refuse(request, Refused("not_allowed"))
-    if route.fresh and not web.services.sessions.fresh(session.stored):
+    if route.fresh and not web.services.sessions.fresh(session.public):
         return challenges.meet_first(web, request.environ, REAUTHENTICATION, request.session)
     return None
 

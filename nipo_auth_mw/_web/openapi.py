@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from nipo_auth_mw._web import interface
 from nipo_auth_mw._web.body import is_flag
@@ -164,8 +164,12 @@ def _problem() -> Schema:
 
 def _object(keys: Mapping[str, Any], schemas: dict[str, Schema]) -> Schema:
     """The schema of a JSON object with these keys."""
-    properties = {name: _schema(kind, schemas) for name, kind in keys.items()}
-    return {"type": "object", "required": list(properties), "properties": properties}
+    required = [name for name, kind in keys.items() if get_origin(kind) is not NotRequired]
+    return {
+        "type": "object",
+        "required": required,
+        "properties": {name: _schema(kind, schemas) for name, kind in keys.items()},
+    }
 
 
 def _schema(kind: Any, schemas: dict[str, Schema]) -> Schema:
@@ -176,6 +180,8 @@ def _schema(kind: Any, schemas: dict[str, Schema]) -> Schema:
             schemas[name] = _object(get_type_hints(kind), schemas) | {"description": kind.__doc__}
         return {"$ref": f"#/components/schemas/{name}"}
     origin, inner = get_origin(kind), get_args(kind)
+    if origin is NotRequired:
+        return _schema(inner[0], schemas)
     if origin in (Union, types.UnionType):
         return {"anyOf": [_schema(one, schemas) for one in inner]}
     if origin is list:

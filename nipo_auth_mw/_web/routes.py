@@ -9,6 +9,7 @@ from nipo_auth_mw._flows.email_change import offered as offers_email_change
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
 from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._flows.staff_actor import ADMIN
+from nipo_auth_mw._flows.two_step import SECOND_STEP
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._web.context import View
 from nipo_auth_mw._web.mail_links import token_in
@@ -30,11 +31,13 @@ from nipo_auth_mw._web.views import (
     password_reset,
     profile,
     reauthenticate,
+    second_step,
     staff,
     staff_bulk,
     staff_handover,
     staff_list,
     staff_person,
+    two_step,
     usage,
 )
 
@@ -128,6 +131,24 @@ def _notes_usage(services: Services) -> bool:
     return services.usage is not None
 
 
+def _has_factors(services: Services) -> bool:
+    """Whether accounts can have two steps: the store keeps proofs, and the extra is installed."""
+    return services.factors is not None
+
+
+def _security(path: str, views: dict[str, View], *, leads_to: str = "") -> Route:
+    """A sensitive action on the proofs of the user's second step."""
+    return Route(
+        f"account/security/{path}",
+        views,
+        needs_user=True,
+        fresh=True,
+        satisfies=SECOND_STEP,
+        leads_to=leads_to,
+        offered=_has_factors,
+    )
+
+
 def _staff(path: str, views: dict[str, View], *, fresh: bool = False, leads_to: str = "") -> Route:
     """A route for administrators."""
     return Route(path, views, needs_user=True, role=ADMIN, fresh=fresh, leads_to=leads_to, offered=_has_directory)
@@ -135,6 +156,7 @@ def _staff(path: str, views: dict[str, View], *, fresh: bool = False, leads_to: 
 
 ROUTES = (
     Route("login", {"GET": login.show, "POST": login.submit}),
+    Route("login/second", {"GET": second_step.show, "POST": second_step.submit}, offered=_has_factors),
     Route("logout", {"GET": logout.show, "POST": logout.submit}, page=False),
     Route("logout/forget", {"GET": logout.forget}, identifies=False, page=False),
     Route("forgot", {"GET": password_reset.show_request, "POST": password_reset.submit_request}, identifies=False),
@@ -156,7 +178,18 @@ ROUTES = (
         flash="invitation_accepted",
     ),
     Route("account", {"GET": account.show}, needs_user=True),
-    Route("account/confirm", {"GET": reauthenticate.show, "POST": reauthenticate.submit}, needs_user=True),
+    Route(
+        "account/confirm",
+        {"GET": reauthenticate.show, "POST": reauthenticate.submit},
+        needs_user=True,
+        satisfies=SECOND_STEP,
+    ),
+    Route("account/security", {"GET": two_step.show}, needs_user=True, satisfies=SECOND_STEP, offered=_has_factors),
+    _security("app", {"GET": two_step.show_app, "POST": two_step.submit_app}),
+    _security("codes", {"GET": two_step.show_codes, "POST": two_step.submit_codes}, leads_to="account/security/codes"),
+    _security("two-step", {"GET": two_step.show_switch, "POST": two_step.submit_switch}),
+    _security("remove", {"GET": two_step.show_remove, "POST": two_step.submit_remove}),
+    _security("rename", {"GET": two_step.show_rename, "POST": two_step.submit_rename}),
     Route(
         "account/password",
         {"GET": password_change.show, "POST": password_change.submit},

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from nipo_auth_mw._flows.staff_list import Row
 from nipo_auth_mw._flows.staff_person import Person
+from nipo_auth_mw._flows.two_step import Proof
 from nipo_auth_mw.models import AccountState, Session, User
 from nipo_auth_mw.protocols import Account
 
@@ -54,7 +55,7 @@ class KnownData(RowData):
 
 
 class SessionData(TypedDict):
-    """A session. Times are ISO 8601, in UTC."""
+    """A session. `means` is what the user has proved. Times are ISO 8601, in UTC."""
 
     id: str
     created_at: str
@@ -62,6 +63,18 @@ class SessionData(TypedDict):
     persistent: bool
     client_address: str
     user_agent: str
+    means: list[str]
+    second_at: str | None
+
+
+class FactorData(TypedDict):
+    """A proof of the second step. `kind` is `app` or `passkey`. Times are ISO 8601, in UTC."""
+
+    id: str
+    kind: str
+    name: str
+    created_at: str
+    used_at: str | None
 
 
 def user_data(user: User | Account, state: AccountState | None = None) -> UserData:
@@ -119,4 +132,17 @@ def session_data(session: Session) -> SessionData:
         "persistent": session.persistent,
         "client_address": session.client_address,
         "user_agent": session.user_agent,
+        "means": list(session.means),
+        "second_at": session.second_at.isoformat() if session.second_at else None,
+    }
+
+
+def factor_data(proof: Proof) -> FactorData:
+    """The proof as JSON, without its secret or key."""
+    return {
+        "id": proof.key,
+        "kind": proof.kind,
+        "name": proof.name,
+        "created_at": proof.created_at.isoformat(),
+        "used_at": proof.used_at.isoformat() if proof.used_at else None,
     }

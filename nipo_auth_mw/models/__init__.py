@@ -203,9 +203,13 @@ class StaffPage(NamedTuple):
 
 
 class Session(NamedTuple):
-    """A session as the host app and the account page see it. `id` finds no cookie, so pages and logs may show it."""
+    """A session as the host app and the account page see it. `id` finds no cookie, so pages and logs may show it.
+
+    `two_steps` is whether the account signs in with two steps.
+    """
 
     stored: StoredSession
+    two_steps: bool = False
 
     @property
     def id(self) -> str:

@@ -15,12 +15,14 @@ ROOT = PACKAGE.parent
 SHARED_FLOWS = {
     "account_state": "writes what the product keeps beside an account",
     "advance": "the next step of a sign-in",
+    "binding": "every change of the second step's proofs",
     "health": "whether sign-in works",
     "mails": "what a mail on its way needs",
     "outcomes": "what a flow returns",
     "password_check": "every check of a password",
     "requirement": "what a user has to do first",
     "revocation": "what a change ends",
+    "second_check": "every check of a second step",
     "sweep": "what falls due without a request",
 }
 SHARED_VIEWS = {

@@ -15,7 +15,7 @@ import pytest
 
 import nipo_auth_mw
 from docs import make_rows
-from nipo_auth_mw import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy
+from nipo_auth_mw import AuthConfig, LockoutPolicy, PasswordPolicy, SessionPolicy, TwoStepPolicy
 from tests.security import mutate, requirements
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +25,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 def settings():
     """Every setting by its name in the table, with its default."""
     policies = {"session": SessionPolicy(), "lockout": LockoutPolicy(), "passwords": PasswordPolicy()}
+    policies["two_step"] = TwoStepPolicy()
     for field in fields(AuthConfig):
         if field.name in policies:
             policy = policies[field.name]

@@ -22,6 +22,8 @@ from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.staff_bulk import Line
 from nipo_auth_mw._flows.staff_list import FILTERS, Listing
 from nipo_auth_mw._flows.staff_person import Person
+from nipo_auth_mw._flows.two_step import Overview as TwoSteps
+from nipo_auth_mw._flows.two_step import Proof
 from nipo_auth_mw._pages.renderer import Problem, Renderer
 from nipo_auth_mw._sessions.endings import WORDS
 from nipo_auth_mw._web.problems import PROBLEMS, text_of
@@ -69,6 +71,7 @@ FOR_VISITORS = {
     "password_reset.html",
     "session_ended.html",
     "invitations.html",
+    "second_step.html",
 }
 
 
@@ -180,8 +183,31 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "ask": text,
         "ended": "",
         "asks_for_current": True,
+        "has_two_step": True,
+        **two_steps(text),
         "has_mailbox": True,
         "pending": Pending(text, datetime.fromtimestamp(NOW, UTC)),
+    }
+
+
+def two_steps(text: str) -> dict[str, Any]:
+    """What the pages of two steps get."""
+    moment = datetime.fromtimestamp(NOW, UTC)
+    app = Proof("app:17", "app", "", moment, moment)
+    passkey = Proof("passkey:0", "passkey", text, moment, None)
+    return {
+        "found": TwoSteps(moment, False, app, [passkey], 2),
+        "factor": passkey,
+        "kinds": ("app", "passkey", "code"),
+        "backup": False,
+        "key": "ABCD EFGH",
+        "uri": "otpauth://totp/x?secret=ABCDEFGH",
+        "setup": "sealed",
+        "replace": False,
+        "codes": ["abcd-efgh-jkmnp"],
+        "left": 3,
+        "file": text,
+        "file_name": "codes.txt",
     }
 
 
@@ -260,4 +286,19 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
     yield "staff.html plain", page("staff.html", filters=[], columns={}, listing=plain, changed=None)
     yield "staff-role.html choice", page("staff-role.html", chosen="")
     yield "staff-person.html oneself", page("staff-person.html", self_id="18", toggled=False, role_before="")
+    moment = datetime.fromtimestamp(NOW, UTC)
+    for name, found in {
+        "off": TwoSteps(None, False, None, [], 0),
+        "required": TwoSteps(None, True, None, [], 0),
+        "required and on": TwoSteps(moment, True, Proof("app:17", "app", "", moment, None), [], 0),
+        "passkeys alone": TwoSteps(None, False, None, [Proof("passkey:0", "passkey", text, moment, None)], 0),
+    }.items():
+        yield f"two_step.html {name}", page("two_step.html", found=found)
+        yield f"two_step-switch.html {name}", page("two_step-switch.html", found=found)
+    yield "two_step-app.html another phone", page("two_step-app.html", replace=True)
+    yield "two_step-codes.html none yet", page("two_step-codes.html", codes=None, left=0)
+    yield "two_step-codes.html new ones", page("two_step-codes.html", codes=None)
+    yield "second_step.html backup", page("second_step.html", kinds=("code",))
+    yield "second_step.html nothing", page("second_step.html", kinds=())
+    yield "reauthenticate.html one step", page("reauthenticate.html", kinds=())
     yield "account.html empty", page("account.html", sessions=[], events=[])

@@ -98,7 +98,7 @@ def test_every_key_that_is_used_exists_and_every_key_is_used() -> None:
     assert {name for name in used if not name.endswith(".")} <= keys
     built = ("problem.", "event.", "role.", "duration.", "mail.", "help.", "advice.", "flash.", "requirement.")
     built += ("why.", "limit.", "actor.", "nav.", "audit.", "event_group.", "event_by_another.", "usage.")
-    built += ("ending.", "ask.", "zone.", "time.", "staff.show.", "staff.column.", "staff.mark.")
+    built += ("ending.", "means.", "ask.", "zone.", "time.", "staff.show.", "staff.column.", "staff.mark.")
     assert {key for key in keys - used if not key.startswith(built)} <= set(re.findall(r'"([a-z_.]+)"', text))
 
 

@@ -10,10 +10,9 @@ from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
 from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw._web import problems, requirements
-from nipo_auth_mw._web.problems import Kind
 from tests.kit import browser, middleware, person, seen, sign_in
 
-TERMS = Requirement("not_allowed", "account/password", lambda account, state: not state.attributes.get("terms"))
+TERMS = Requirement("not_allowed", "account/password", lambda account, state, config: not state.attributes.get("terms"))
 
 
 @pytest.fixture
@@ -27,9 +26,9 @@ def test_the_first_unmet_requirement_comes_first(terms) -> None:
     auth = middleware()
     user = person(auth)
     state = auth._services.account_states.account_state(user.id)
-    assert requirements.first_unmet(user, state) is TERMS
-    assert requirements.first_unmet(user, state.having(password_change_deadline=1.0)) is PASSWORD_CHANGE
-    assert requirements.first_unmet(user, state.having(terms=True)) is None
+    assert requirements.first_unmet(user, state, auth.config) is TERMS
+    assert requirements.first_unmet(user, state.having(password_change_deadline=1.0), auth.config) is PASSWORD_CHANGE
+    assert requirements.first_unmet(user, state.having(terms=True), auth.config) is None
 
 
 def test_until_it_is_met_the_app_sees_no_user_and_every_page_leads_to_it(terms) -> None:
@@ -56,7 +55,8 @@ def test_the_navigation_of_a_program_is_refused_with_the_code(terms) -> None:
 
 def test_every_requirement_has_a_problem_and_a_text_on_the_page_for_a_sent_form() -> None:
     for requirement in requirements.REQUIREMENTS:
-        assert problems.PROBLEMS[requirement.code] == Kind(403, {})
+        kind = problems.PROBLEMS[requirement.code]
+        assert {kind.status, *kind.details.values()} == {403}
 
 
 @pytest.mark.parametrize("language", ["ja", "en"])

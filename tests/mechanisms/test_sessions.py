@@ -387,10 +387,10 @@ def test_what_is_delicate_bears_a_clock_five_minutes_behind_and_lasts_its_quarte
     (stored,) = sessions.of("1")
     for after, fresh in ((-301, False), (-300, True), (0, True), (899, True), (900, False)):
         clock.move_to(START + timedelta(seconds=after))
-        assert sessions.fresh(stored) is fresh, after
+        assert sessions.fresh(Session(stored)) is fresh, after
     assert sessions.confirm(stored)
     (stored,) = sessions.of("1")
-    assert sessions.fresh(stored)
+    assert sessions.fresh(Session(stored))
 
 
 @pytest.mark.parametrize("persistent", [True, False])

@@ -10,7 +10,7 @@ from nipo_auth_mw._web import routes
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, link_in
 from tests.each import each
-from tests.kit import PASSWORD, events, middleware, person
+from tests.kit import PASSWORD, code_of, enrol_app, events, middleware, person
 from tests.security.tools import FORM, HTTPS, Inner, ask, login, rows, session_pair, signed_in, who
 
 READ = {"account": {}, "session": {}, "help": {}, "static/auth.css": {}, "nothing/here": {}}
@@ -63,14 +63,21 @@ class House:
         signed_in(self.auth, "admin@example.com")
         self.cookie = signed_in(self.auth, "admin@example.com")
         ask(self.auth, "POST", f"/-/auth/staff/{guest.id}/invite", form={}, cookie=self.cookie)
+        secret, new, sealed = self.prove_both_steps()
         chosen = {"password": "midori-no-oka-to-kaze"}
         self.sent: dict[str, dict[str, str]] = {
-            "login": {"email": "admin@example.com", "password": PASSWORD},
+            "login": {"email": "suzuki@example.com", "password": PASSWORD},
+            "login/second": {"code": code_of(secret)},
             "logout": {},
             "forgot": {"email": "admin@example.com"},
             self.mailed("reset"): chosen,
             self.mailed("invite"): chosen,
-            "account/confirm": {"password": PASSWORD},
+            "account/confirm": {"password": PASSWORD, "code": code_of(secret)},
+            "account/security/app": {"setup": sealed, "code": code_of(new), "replace": "1"},
+            "account/security/codes": {},
+            "account/security/two-step": {"on": "0"},
+            "account/security/remove": {"factor": "passkey:a"},
+            "account/security/rename": {"factor": "passkey:a", "name": "Work"},
             "account/password": {"current_password": PASSWORD, **chosen},
             "account/email": {"email": "sato@example.com", "password": PASSWORD},
             self.mailed("email/confirm"): {},
@@ -90,6 +97,20 @@ class House:
             "staff/2/delete": {},
             "language": {"lang": "ja"},
         }
+
+    def prove_both_steps(self) -> tuple[bytes, bytes, str]:
+        """Give the administrator an app, a passkey, and a sign-in that waits for its second step. Returns the app's
+        secret, and a new one with its sealed text."""
+        services = self.auth._services
+        admin = services.users.find_by_email("admin@example.com")
+        secret = enrol_app(self.auth, admin)
+        services.factors.add_passkey(admin.id, "passkey:a", name="a", data="{}", counter=0)
+        session = services.sessions.find(self.cookie.partition("=")[2])
+        services.sessions.confirm(session.stored, "password,app")
+        state = services.account_states.account_state(admin.id)
+        self.cookie += f"; __Host-nipo_second={services.second_links.make(admin, state, '1')}"
+        new = services.factors.setup(admin.id)
+        return secret, new.secret, new.sealed
 
     def mailed(self, kind: str) -> str:
         links = [link_in(mail) for mail in self.mails if f"/-/auth/{kind}/" in mail.text]

@@ -6,10 +6,12 @@ used here or named among those that end nothing, with the reason.
 
 from __future__ import annotations
 
+import base64
 import inspect
 import io
 import re
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +25,7 @@ from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.cli import main
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher
-from tests.kit import PASSWORD, WRONG, browser, middleware, person, seen, sign_in
+from tests.kit import PASSWORD, WRONG, browser, code_of, middleware, person, seen, sign_in
 from tests.security.test_command_line import READS, verbs
 
 KEY = "the-servers-key-" * 3
@@ -63,6 +65,25 @@ class House:
         self.own.post("/-/auth/account/email", {"email": NEW, "password": PASSWORD})
         found = [re.search(r"/-/auth/(reset|email/confirm|email/cancel)/\S+", mail.text) for mail in self.mailer.outbox]
         return {match[1]: match[0] for match in found if match}
+
+    def add_app(self) -> Any:
+        setup = self.own.get("/-/auth/account/security/app", headers={"Accept": "application/json"}).json
+        key = base64.b32decode(setup["key"].replace(" ", ""))
+        return self.own.post("/-/auth/account/security/app", {"setup": setup["setup"], "code": code_of(key)})
+
+    def security(self, what: str, **fields: str) -> Any:
+        """A change by a user who has proved both steps, with two passkeys and no app."""
+        services = self.here._services
+        for name in ("a", "b"):
+            services.factors.add_passkey(self.user.id, f"passkey:{name}", name=name, data="{}", counter=0)
+        services.account_states.update_account_state(
+            self.user.id,
+            (state := services.account_states.account_state(self.user.id)).having(two_step=time.time()),
+            expected=state,
+        )
+        cookie = next(one.value for one in self.own.cookiejar if "nipo_auth" in one.name).strip('"')
+        services.sessions.confirm(services.sessions.find(cookie).stored, "password,passkey")
+        return self.own.post(f"/-/auth/account/security/{what}", fields)
 
     def staff(self, what: str, **fields: str) -> Any:
         return self.chief.post(f"/-/auth/staff/{self.user.id}/{what}", fields)
@@ -105,6 +126,9 @@ ROUTE_DOORS: dict[str, Door] = {
         lambda house, _: house.own.post("/-/auth/account/password", {"current_password": PASSWORD, "password": LONG}),
         own=False,
     ),
+    "account/security/app": Door(lambda house, _: house.add_app(), own=False),
+    "account/security/two-step": Door(lambda house, _: house.security("two-step", on="0"), own=False),
+    "account/security/remove": Door(lambda house, _: house.security("remove", factor="passkey:b"), own=False),
     "email/confirm/<token>": Door(lambda house, links: browser(house.here).post(links["email/confirm"])),
     "email/cancel/<token>": Door(lambda house, links: browser(house.here).post(links["email/cancel"])),
     "account/sessions/end": Door(
@@ -125,6 +149,9 @@ ROUTES_THAT_END_NOTHING = {
     "forgot": "a mail changes nothing",
     "account/confirm": "the password is confirmed",
     "account/email": "a request changes nothing yet",
+    "account/security/codes": "codes end nothing",
+    "account/security/rename": "a name ends nothing",
+    "login/second": "a sign-in ends the session of the browser that it comes from",
     "account/profile": "neither proof, address, state nor role",
     "language": "no account",
     "staff/create": "another account",

@@ -45,6 +45,6 @@ def session(web: WebContext, request: Request) -> Response:
     session = request.session
     if session is None:
         return web.answers.refuse(request, Refused("sign_in_required"), as_json=True)
-    if unmet := first_unmet(session.user, session.state):
+    if unmet := first_unmet(session.user, session.state, web.config):
         return web.answers.refuse(request, Refused(unmet.code), as_json=True)
     return web.answers.data({"user": user_data(session.user), "session": session_data(session.public)})

@@ -34,7 +34,7 @@ def show(web: WebContext, request: Request) -> Response:
     if not roles <= set(web.config.roles) or (not roles and "role" in request.query):
         return web.answers.refuse(request, Refused("unknown_role"), as_json=True)
     session = request.session
-    unmet = first_unmet(session.user, session.state) if session else None
+    unmet = first_unmet(session.user, session.state, web.config) if session else None
     if session is None or unmet:
         return _asked_to_sign_in(web, request, unmet)
     if roles and session.user.role not in roles:

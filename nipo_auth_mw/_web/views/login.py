@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, NotRequired
 from urllib.parse import urlencode
 
 from werkzeug.wrappers import Response
 
+from nipo_auth_mw._flows.advance import SecondDue, SignedIn
 from nipo_auth_mw._flows.login import sign_in
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._mail.addresses import has_wrong_letters
 from nipo_auth_mw._web import challenges
+from nipo_auth_mw._web.answers import Cookies
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.redirects import LONGEST, LONGEST_IN_URL
@@ -27,7 +29,7 @@ _FULL_WIDTH = re.compile("[\u3000-\u30ff\uff01-\uff9f]")
 def show(web: WebContext, request: Request) -> Response:
     """Show the form. A user who is signed in is redirected."""
     wanted, session = request.wanted, request.session
-    if session is not None and (unmet := first_unmet(session.user, session.state)):
+    if session is not None and (unmet := first_unmet(session.user, session.state, web.config)):
         return challenges.meet_first(web, request.environ, unmet, request.session)
     if session is not None:
         return web.answers.lead_on(request, web.redirect_target(request, wanted))
@@ -44,9 +46,12 @@ def show(web: WebContext, request: Request) -> Response:
     return response
 
 
-@takes("email", "password", "remember", "next", gives={"next": str, "user": UserData})
+@takes(
+    *("email", "password", "remember", "next"),
+    gives={"next": str, "user": NotRequired[UserData], "second": NotRequired[list[str]]},
+)
 def submit(web: WebContext, request: Request) -> Response:
-    """Sign in, and redirect to the page that the user asked for, or to the first requirement."""
+    """Sign in, and redirect to the page that the user asked for, to the second step, or to the first requirement."""
     email, password, wanted = request.text("email"), request.text("password"), request.text("next")
     remember = request.flag("remember")
     if request.is_front_end:
@@ -67,12 +72,21 @@ def submit(web: WebContext, request: Request) -> Response:
             form |= {"hint": _hint(password), "email_hint": has_wrong_letters(email)}
         refused = replace(outcome, values={**outcome.values, "email": email[:254]})
         return web.answers.refuse(request, refused, "login.html", **form)
+    if isinstance(outcome, SecondDue):
+        to = challenges.page(web, request, "login/second", wanted)
+        return web.answers.done(request, to, [web.second_cookie.set(outcome.pending)], second=list(outcome.kinds))
+    return opened(web, request, outcome, wanted)
+
+
+def opened(web: WebContext, request: Request, outcome: SignedIn, wanted: str, cookies: Cookies = ()) -> Response:
+    """The answer to a sign-in that is complete: the session's cookies, after these, and the way to `wanted`, or to the
+    first requirement."""
     to = web.redirect_target(request, wanted)
-    if unmet := first_unmet(outcome.user, outcome.state):
+    if unmet := first_unmet(outcome.user, outcome.state, web.config):
         page = f"{web.path(request, unmet.route)}?{urlencode({'next': to})}"
         # A longer one is asked for on the way to `to`.
         to = page if len(page) <= LONGEST_IN_URL else to
-    cookies = web.session_cookies(outcome.session, outcome.device, persistent=remember)
+    cookies = [*cookies, *web.session_cookies(outcome.session, outcome.device, persistent=outcome.stored.persistent)]
     return web.answers.done(request, to, cookies, user=user_data(outcome.user, outcome.state))
 
 

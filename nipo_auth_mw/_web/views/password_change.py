@@ -45,7 +45,7 @@ def _form(web: WebContext, request: Request, wanted: str) -> dict[str, Any]:
     session = request.signed_in
     return {
         "email": session.user.email,
-        "temporary": PASSWORD_CHANGE.is_pending(session.user, session.state),
+        "temporary": PASSWORD_CHANGE.is_pending(session.user, session.state, web.config),
         "asks_for_current": asks_for_current(web.services, session),
         "min_length": web.config.passwords.min_length,
         "next": web.redirect_target(request, wanted, default=""),

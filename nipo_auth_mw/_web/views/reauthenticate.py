@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.reauthenticate import reauthenticate
+from nipo_auth_mw._flows.second_check import kinds_of
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
@@ -12,12 +15,11 @@ from nipo_auth_mw._web.request import Request
 
 @takes("next")
 def show(web: WebContext, request: Request) -> Response:
-    """Show the form."""
-    wanted = web.redirect_target(request, request.wanted, default="")
-    return web.answers.page(request, "reauthenticate.html", next=wanted, problem=None)
+    """Show the form: the password, and a code where the account has two steps."""
+    return web.answers.page(request, "reauthenticate.html", **_form(web, request, request.wanted))
 
 
-@takes("password", "next", gives={"next": str, "fresh": bool})
+@takes("password", "code", "next", gives={"next": str, "fresh": bool})
 def submit(web: WebContext, request: Request) -> Response:
     """Make the session fresh, and redirect to the page that asked for it."""
     wanted = request.text("next")
@@ -25,11 +27,19 @@ def submit(web: WebContext, request: Request) -> Response:
         web.services,
         request.signed_in,
         request.text("password"),
+        request.text("code"),
         client=request.client,
         device_cookie=web.device_cookie.read(request.cookies),
     )
     if refused is not None:
-        request.wanted = target = web.redirect_target(request, wanted, default="")
-        return web.answers.refuse(request, refused, "reauthenticate.html", next=target)
+        request.wanted = web.redirect_target(request, wanted, default="")
+        return web.answers.refuse(request, refused, "reauthenticate.html", **_form(web, request, wanted))
     to = web.redirect_target(request, wanted, default=web.path(request, "account"))
     return web.answers.done(request, to, fresh=True)
+
+
+def _form(web: WebContext, request: Request, wanted: str) -> dict[str, Any]:
+    """The facts of the form."""
+    session = request.signed_in
+    kinds = kinds_of(web.services, session.user.id) if session.state.two_step is not None else ()
+    return {"next": web.redirect_target(request, wanted, default=""), "kinds": kinds, "problem": None}

@@ -1,0 +1,100 @@
+"""The changes of an account's proofs: each is written with its event and its mail in one transaction, ends every other
+session of the account, and renews the one that made it (ASVS 5 7.4.3; NIST SP 800-63B-4 4.1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nipo_auth_mw._audit.events import Record
+from nipo_auth_mw._flows.account_state import change_account_state
+from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused
+from nipo_auth_mw._flows.revocation import end_everything
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.sessions import ActiveSession
+from nipo_auth_mw.models import AccountState, AttributeValue, Client
+from nipo_auth_mw.protocols import Account
+
+WHY = "second_step_changed"
+_AN_HOUR = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The change is made. `session` and `device` are the new values of this browser's cookies; `device` is None if the
+    browser was no known device and the session is not persistent."""
+
+    persistent: bool
+    session: str = field(repr=False)
+    device: str | None = field(repr=False)
+
+
+class _Overtaken(Exception):
+    """The account or the session has changed or ended meanwhile."""
+
+
+class Unfit(Exception):
+    """The change cannot be made; `refused` says why."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.code)
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of the proofs, as it is written in its transaction.
+
+    `write` makes it with the account as it is, and gives the attributes of the account state that change with it.
+    `proved` is what the user has proved by it.
+    """
+
+    write: Callable[[Account, Record], dict[str, AttributeValue | None]]
+    proved: str = ""
+
+
+def may_change(services: Services, account: Account) -> bool:
+    """Whether the owner can be told of one more change: every change is told, and a mailbox must not be flooded."""
+    return services.quotas.allow_notification_to(account.id, "second step", an_hour=_AN_HOUR, spaced=False)
+
+
+def make(
+    services: Services, session: ActiveSession, change: Change, client: Client, device_cookie: str | None
+) -> Renewed | Refused:
+    """Make the change, end every other session and renew this one, in one transaction."""
+    account = services.sessions.owner(session.stored)
+    if account is None:
+        return SESSION_ENDED
+    if not may_change(services, account):
+        return TOO_MANY_CHANGES
+    try:
+        return _written(services, session, account, change, client, device_cookie)
+    except _Overtaken:
+        return SESSION_ENDED
+    except Unfit as unfit:
+        return unfit.refused
+
+
+def _written(
+    services: Services,
+    session: ActiveSession,
+    account: Account,
+    change: Change,
+    client: Client,
+    device_cookie: str | None,
+) -> Renewed:
+    """Write the change. Raises `_Overtaken` and `Unfit`, and then nothing is written."""
+    before, old = session.state, session.stored
+    known = services.known_devices.known(device_cookie, account, before) is not None
+    with services.log.transaction() as record:
+        attributes = change.write(account, record)
+        counter = end_everything(services, account, why=WHY, record=record, except_key=old.key)
+        if counter != before.revocation_counter + 1:
+            raise _Overtaken
+        state: AccountState = change_account_state(services, account.id, **attributes)
+        renewed = services.sessions.renew(old, account, state, client, proved=change.proved)
+        if renewed is None:
+            raise _Overtaken
+    stored, cookie = renewed
+    device = services.known_devices.remember(device_cookie, account, state) if stored.persistent or known else None
+    return Renewed(stored.persistent, cookie, device)

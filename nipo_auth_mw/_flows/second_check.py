@@ -1,0 +1,168 @@
+"""The check of a second step: reserve a slot, verify the code, record the result.
+
+Sign-in and re-authentication both use this check, and it counts by account over all addresses, browsers, challenges and
+kinds of codes, so that an attacker who knows the password gets no second count of guesses (CVE-2024-0227). Only a known
+device of the account has a count of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from nipo_auth_mw._audit.events import EventGroup, EventType
+from nipo_auth_mw._credentials import backup_codes
+from nipo_auth_mw._credentials.factors import Factors
+from nipo_auth_mw._credentials.hash_pool import Busy
+from nipo_auth_mw._flows.outcomes import BUSY, Refused
+from nipo_auth_mw._services import Services
+from nipo_auth_mw._throttle.lockout import Ended, Locked, NoSlot, Slot
+from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.models import AccountState, Client
+from nipo_auth_mw.protocols import Account
+
+SECOND_STEP_FAILED = EventType("second_step_failed", EventGroup.LOGIN)
+SECOND_LOCKED = EventType("second_locked", EventGroup.REFUSAL)
+SECOND_UNLOCKED = EventType("second_unlocked", EventGroup.REFUSAL)
+CODE_USED = EventType("code_used", EventGroup.LOGIN)
+
+PASSWORD, CODE = "password", "code"
+APP: Literal["app"] = "app"
+PASSKEY: Literal["passkey"] = "passkey"
+"""The means by which a user proves something, as sessions and events name them."""
+_WAIT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class SecondAttempt:
+    """An attempt at the second step of an account. `device` is the id of a known device; `subject` has the slots."""
+
+    account: Account
+    state: AccountState
+    client: Client
+    device: str | None
+    subject: str
+
+
+def attempt_at(
+    services: Services, account: Account, state: AccountState, *, client: Client, device_cookie: str | None
+) -> SecondAttempt:
+    """The attempt that a browser is about to make at the second step of this account."""
+    device = services.known_devices.known(device_cookie, account, state)
+    lockout = services.second_lockout
+    subject = lockout.device(device, account.id, state.unlocks) if device else lockout.account(account.id)
+    return SecondAttempt(account, state, client, device, subject)
+
+
+def factors_of(services: Services) -> Factors:
+    """The factors of the accounts. Raises `StoreUnavailable` where they cannot be read.
+
+    An account with two steps never signs in with one because the extra was uninstalled, or the store replaced.
+    """
+    if services.factors is None:
+        raise StoreUnavailable("an account has two steps, and the extra nipo_auth_mw[two-step] or its store is missing")
+    return services.factors
+
+
+def kinds_of(services: Services, user_id: str) -> tuple[str, ...]:
+    """What the account can prove its second step with, the best one first. Raises `StoreUnavailable`."""
+    factors = factors_of(services)
+    kinds = {factor.kind for factor in factors.of(user_id)}
+    return (*(kind for kind in (APP, PASSKEY) if kind in kinds), *([CODE] if factors.codes_left(user_id) else []))
+
+
+def check_code(services: Services, attempt: SecondAttempt, text: str) -> str | Refused:
+    """Check a code of the app, or a backup code. Returns the means that it proves.
+
+    The slot is reserved before the code is looked at, and each code works once (RFC 6238 5.2; ASVS 5 6.3.1, 6.5.1).
+    The caller holds no transaction. Raises `StoreUnavailable` during an outage.
+    """
+    lockout = services.second_lockout
+    if ended := lockout.ended(attempt.subject):
+        _report_ended(services, attempt, ended)
+    try:
+        slot = lockout.reserve(attempt.subject, time.monotonic() + _WAIT)
+    except NoSlot:
+        return BUSY
+    if isinstance(slot, Locked):
+        return _refuse_locked(services, attempt, slot)
+    try:
+        means = _proved(services, attempt, text)
+    except BaseException as problem:
+        # No code was verified: the process is busy, the hasher failed, or the server ends this request.
+        lockout.release(slot, checked=False)
+        if isinstance(problem, Busy):
+            return BUSY
+        raise
+    if slot.lapsed:
+        return BUSY
+    if means is None:
+        return _fail(services, attempt, slot)
+    lockout.succeed(slot)
+    return means
+
+
+def forgive(services: Services, attempt: SecondAttempt) -> None:
+    """Clear the count and the lock, after a proof that cannot be guessed. Raises `StoreUnavailable`."""
+    if ended := services.second_lockout.clear(attempt.subject):
+        _report_ended(services, attempt, ended)
+
+
+def lift_second_lock(services: Services, account: Account, *, actor: str = "", client: Client | None = None) -> None:
+    """Clear the count and the lock of an account's second step, for an administrator. Raises `StoreUnavailable`."""
+    if ended := services.second_lockout.clear(services.second_lockout.account(account.id)):
+        services.log.record(SECOND_UNLOCKED, subject=account, client=client, actor=actor, refused=ended.refused)
+
+
+def _proved(services: Services, attempt: SecondAttempt, text: str) -> str | None:
+    """What the text proves; None for a wrong one. Raises `Busy`."""
+    factors, account = factors_of(services), attempt.account
+    if backup_codes.normalised(text) is None:
+        return APP if factors.accept_code(account.id, text, time.time()) else None
+    if not factors.spend_code(account.id, text):
+        return None
+    left = factors.codes_left(account.id)
+    with services.log.transaction() as record:
+        services.notifications.code_used(account, attempt.state, attempt.client, left=left)
+        record(CODE_USED, subject=account, client=attempt.client, left=left)
+    return CODE
+
+
+def _fail(services: Services, attempt: SecondAttempt, slot: Slot) -> Refused:
+    """Record a wrong code, and start a lock if the slots are used up."""
+    lock = services.second_lockout.fail(slot)
+    tampered = bool(factors_of(services).tampered(attempt.account.id))
+    reason = "tampered" if tampered else "wrong_code"
+    services.log.record(SECOND_STEP_FAILED, subject=attempt.account, client=attempt.client, reason=reason)
+    if lock is not None:
+        _tell_of_lock(services, attempt, lock)
+        return Refused("invalid_code", lock.retry_after, detail="lock_begun")
+    if slot.left == 1:
+        lasts = services.second_lockout.next_duration(attempt.subject)
+        return Refused("invalid_code", detail="last_try", values={"lasts": lasts})
+    return Refused("invalid_code")
+
+
+def _refuse_locked(services: Services, attempt: SecondAttempt, lock: Locked) -> Refused:
+    """Refuse an attempt without a check, and count it towards the lock that refused it."""
+    if lock.begun:
+        _tell_of_lock(services, attempt, lock)
+    elif lock.retry_after is not None:
+        services.second_lockout.refuse(attempt.subject)
+    return Refused("locked", lock.retry_after, detail="second" if lock.retry_after else "second_for_good")
+
+
+def _tell_of_lock(services: Services, attempt: SecondAttempt, lock: Locked) -> None:
+    """Record that a lock has begun, and tell the owner, at most once an hour, that the password is known: nobody gets
+    to the second step without it (ASVS 5 6.3.5)."""
+    where, seconds = "device" if attempt.device else "account", lock.retry_after or 0
+    with services.log.transaction() as record:
+        record(SECOND_LOCKED, subject=attempt.account, client=attempt.client, seconds=seconds, of=where)
+        if services.quotas.allow_notification_to(attempt.account.id, "second lock mail", an_hour=1, spaced=False):
+            services.notifications.second_locked(attempt.account, attempt.state, attempt.client, seconds=seconds)
+
+
+def _report_ended(services: Services, attempt: SecondAttempt, ended: Ended) -> None:
+    """Record that a lock has ended."""
+    services.log.record(SECOND_UNLOCKED, subject=attempt.account, client=attempt.client, refused=ended.refused)

@@ -1,0 +1,72 @@
+"""The page of the second step at sign-in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from nipo_auth_mw._credentials.typed_codes import plain
+from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.second_check import kinds_of
+from nipo_auth_mw._flows.second_step import EXPIRED, Pending, find_pending, finish_with_code
+from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.interface import takes
+from nipo_auth_mw._web.request import Request
+from nipo_auth_mw._web.serializers import UserData
+from nipo_auth_mw._web.views.login import opened
+
+
+@takes("next")
+def show(web: WebContext, request: Request) -> Response:
+    """Show the form. A user who is signed in, such as one who goes back to this page, is redirected."""
+    pending = _pending(web, request)
+    if pending is not None:
+        return web.answers.page(request, "second_step.html", **_page(web, request, pending, request.wanted))
+    if request.session is not None:
+        return web.answers.lead_on(request, web.redirect_target(request, request.wanted))
+    return web.answers.refuse(request, EXPIRED)
+
+
+@takes("code", "next", gives={"next": str, "user": UserData})
+def submit(web: WebContext, request: Request) -> Response:
+    """Check the code and open the session."""
+    wanted, pending = request.text("next"), _pending(web, request)
+    outcome = finish_with_code(
+        web.services,
+        web.second_cookie.read(request.cookies),
+        request.text("code"),
+        client=request.client,
+        device_cookie=web.device_cookie.read(request.cookies),
+        over=request.session,
+    )
+    if isinstance(outcome, Refused):
+        return refused(web, request, outcome, pending, wanted)
+    return opened(web, request, outcome, wanted, [web.second_cookie.delete()])
+
+
+def refused(web: WebContext, request: Request, outcome: Refused, pending: Pending | None, wanted: str) -> Response:
+    """The refusal on the page of the second step; on a page of its own if the sign-in has to begin again."""
+    if pending is None or outcome == EXPIRED:
+        return web.answers.refuse(request, EXPIRED)
+    if outcome.code == "account_disabled":
+        return web.answers.refuse(request, Refused(outcome.code, values={"email": pending.account.email}))
+    request.wanted = web.redirect_target(request, wanted, default="")
+    return web.answers.refuse(request, outcome, "second_step.html", **_page(web, request, pending, wanted))
+
+
+def _pending(web: WebContext, request: Request) -> Pending | None:
+    """The sign-in of this browser that waits for its second step."""
+    return find_pending(web.services, web.second_cookie.read(request.cookies))
+
+
+def _page(web: WebContext, request: Request, pending: Pending, wanted: str) -> dict[str, Any]:
+    """The facts of the page. After a wrong backup code the field for one is open."""
+    typed = plain(request.text("code")) if request.method == "POST" else ""
+    return {
+        "email": pending.account.email,
+        "kinds": kinds_of(web.services, pending.account.id),
+        "backup": bool(typed) and not typed.isdigit(),
+        "next": web.redirect_target(request, wanted, default=""),
+        "problem": None,
+    }
