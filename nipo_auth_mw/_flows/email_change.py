@@ -13,9 +13,9 @@ from typing import Any
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.email_links import EMAIL_LASTS
+from nipo_auth_mw._flows.accept_link import record_refused_link
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused, refusal
 from nipo_auth_mw._flows.password_check import check_own_password
-from nipo_auth_mw._flows.password_reset import record_refused_link
 from nipo_auth_mw._flows.revocation import end_everything, hold_unchanged
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession

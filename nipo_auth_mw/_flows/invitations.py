@@ -10,17 +10,15 @@ from dataclasses import dataclass, field
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._credentials.email_links import OpenedLink
-from nipo_auth_mw._credentials.hash_pool import Busy
+from nipo_auth_mw._flows.accept_link import Accepted, Link, Unfit, accept_link, record_refused_link
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.invitations_state import invitation_of
-from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused, refusal
-from nipo_auth_mw._flows.password_reset import Unfit, record_refused_link
-from nipo_auth_mw._flows.revocation import end_everything, lift_lock_soon
+from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.staff import LONGEST_NAME, create_account
 from nipo_auth_mw._flows.staff_actor import Actor, still_allowed
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.errors import NoSuchAccount, PasswordRejected
-from nipo_auth_mw.models import AccountState, Client, User
+from nipo_auth_mw.errors import NoSuchAccount
+from nipo_auth_mw.models import Client, User
 from nipo_auth_mw.protocols import Account
 
 INVITED = EventType("invited", EventGroup.STAFF)
@@ -45,18 +43,6 @@ class Invited:
     account: Account
     until: float
     route: str | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The owner has set the password. `device` is the new value of this browser's device cookie."""
-
-    account: Account
-    device: str = field(repr=False)
-
-
-class _Spent(Exception):
-    """The account changed between the look at the link and its use."""
 
 
 def create_invited(
@@ -134,64 +120,18 @@ def find_invitation(services: Services, token: str, *, client: Client) -> Accoun
 def accept_invitation(
     services: Services, token: str, password: str, *, name: str = "", client: Client, device_cookie: str | None = None
 ) -> Accepted | Unfit | Refused:
-    """Set the first password with the link, which works once, and the name if one is given.
-
-    The link decides whose account it is. Of several requests at once, exactly one succeeds. It opens no session.
-    Raises `StoreUnavailable`: then nothing has changed.
-    """
+    """Set the first password with the link, and the name if one is given; see `accept_link`. The link decides whose
+    account it is. Raises `StoreUnavailable`."""
     opened = _opened(services, token, client)
     if opened is None:
         return _EXPIRED
-    account, state, _ = opened
-    try:
-        services.password_rules.check(password, about=(account.email, name or account.name or ""))
-        hashed = services.hashing.hash(password)
-    except PasswordRejected as rejected:
-        return Unfit(account, refusal(rejected))
-    except Busy as busy:
-        return Unfit(account, refusal(busy))
-    try:
-        device = _set(services, account, state, hashed, name, client, device_cookie)
-    except _Spent:
-        record_refused_link(services, client, account)
-        return _EXPIRED
-    lift_lock_soon(services, account, client=client)
-    return Accepted(account, device)
+    link, name = Link(INVITATION_ACCEPTED, _EXPIRED, services.notifications.invitation_accepted), name[:LONGEST_NAME]
+    return accept_link(services, link, opened, password, name=name, client=client, device_cookie=device_cookie)
 
 
 def gets_mail(services: Services, email: str) -> bool:
     """Whether mails reach this address: there is a mailer, and the address has a mailbox."""
     return services.outbox.sends and services.addresses.has_mailbox(email)
-
-
-def _set(
-    services: Services,
-    account: Account,
-    state: AccountState,
-    hashed: str,
-    name: str,
-    client: Client,
-    device_cookie: str | None,
-) -> str:
-    """Write hash, name and event in one transaction. Returns the device cookie. Raises `_Spent`."""
-    with services.log.transaction() as record:
-        # First, since a host app's user table may commit each change at once: no password is set that is not told.
-        services.notifications.invitation_accepted(account, state, client)
-        if not services.users.set_password_hash(account.id, hashed, expected=account.password_hash):
-            raise _Spent
-        counter = end_everything(services, account, why="password_reset", record=record)
-        if counter != state.revocation_counter + 1:
-            raise _Spent
-        if name and services.directory is not None:
-            services.directory.update(account.id, name=name[:LONGEST_NAME])
-        after = change_account_state(
-            services, account.id, password_change_deadline=None, invited_until=None, invited_at=None
-        )
-        now = services.users.get(account.id)
-        if now is None:
-            raise _Spent
-        record(INVITATION_ACCEPTED, subject=account, client=client)
-    return services.known_devices.remember(device_cookie, now, after)
 
 
 def _invite(services: Services, account: Account, record: Record, actor: Actor, counter: int | None = None) -> Invited:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.account_state import change_account_state
+from nipo_auth_mw._flows.new_password import check_new_password, reading_of
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused, refusal
 from nipo_auth_mw._flows.password_check import Attempt, attempt_of, check_own_password
 from nipo_auth_mw._flows.requirement import Requirement
@@ -72,7 +73,7 @@ def change_password(
     try:
         if new == current or (not asks_for_current(services, session) and _is_present(services, account, new)):
             raise PasswordRejected("unchanged")
-        services.password_rules.check(new, about=(account.email, account.name or ""))
+        check_new_password(services, new, account.email, account.name, reading_of(attempt.state))
         hashed = services.hashing.hash(new)
     except (PasswordRejected, Busy) as error:
         return refusal(error)

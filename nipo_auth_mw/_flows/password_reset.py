@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.email_links import OpenedLink
-from nipo_auth_mw._credentials.hash_pool import Busy
-from nipo_auth_mw._flows.account_state import change_account_state
-from nipo_auth_mw._flows.outcomes import Refused, refusal
+from nipo_auth_mw._flows.accept_link import Accepted, Link, Unfit, accept_link, record_refused_link
+from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_check import count_client
-from nipo_auth_mw._flows.revocation import end_everything, lift_lock_soon
 from nipo_auth_mw._mail.composer import gets_links
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.errors import EmailRejected, PasswordRejected
+from nipo_auth_mw.errors import EmailRejected
 from nipo_auth_mw.models import AccountState, Client, QueuedMail
 from nipo_auth_mw.protocols import Account
 
 PASSWORD_RESET_REQUESTED = EventType("password_reset_requested", EventGroup.PASSWORD)
 PASSWORD_RESET = EventType("password_reset", EventGroup.PASSWORD)
-LINK_REFUSED = EventType("link_refused", EventGroup.REFUSAL)
 
 _EXPIRED = Refused("link_expired")
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """The password of `account` is set. `device` is the new value of this browser's device cookie."""
-
-    account: Account
-    device: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Unfit:
-    """The link is valid and stays valid. The password is refused."""
-
-    account: Account
-    refused: Refused
-
-
-class _Spent(Exception):
-    """The account changed between the look at the link and its use."""
 
 
 def request_reset(services: Services, typed: str, *, client: Client) -> Refused | None:
@@ -98,62 +73,13 @@ def find_reset(services: Services, token: str, *, client: Client) -> Account | N
 
 def reset_password(
     services: Services, token: str, password: str, *, client: Client, device_cookie: str | None = None
-) -> Reset | Unfit | Refused:
-    """Set a new password with the link, which works once.
-
-    The reset ends every session and lifts the lock. It opens no session and enables no account. The link proves the
-    mailbox, so this browser becomes a known device: an attacker who locks the address again does not lock the owner
-    out. Of several requests at once with one link, exactly one succeeds. A password that was set is told to its owner;
-    a lock that cannot be lifted now is lifted later. Raises `StoreUnavailable`: then nothing has changed.
-    """
+) -> Accepted | Unfit | Refused:
+    """Set a new password with the link; see `accept_link`. Raises `StoreUnavailable`."""
     opened = _opened(services, token, client)
     if opened is None:
         return _EXPIRED
-    account, state, _ = opened
-    try:
-        services.password_rules.check(password, about=(account.email, account.name or ""))
-        hashed = services.hashing.hash(password)
-    except PasswordRejected as rejected:
-        return Unfit(account, refusal(rejected))
-    except Busy as busy:
-        return refusal(busy)
-    try:
-        device = _set(services, account, state, hashed, client, device_cookie)
-    except _Spent:
-        record_refused_link(services, client, account)
-        return _EXPIRED
-    lift_lock_soon(services, account, client=client)
-    return Reset(account, device)
-
-
-def record_refused_link(services: Services, client: Client, account: Account | None = None) -> None:
-    """Record the use of an invalid link, at most once a minute for each client address.
-
-    An attacker can send any number of them, and they must not fill the audit log.
-    """
-    if services.quotas.once_a_minute("link", client.address):
-        services.log.record(LINK_REFUSED, subject=account.id if account else None, client=client)
-
-
-def _set(
-    services: Services, account: Account, state: AccountState, hashed: str, client: Client, device_cookie: str | None
-) -> str:
-    """Write the new hash and end every session in one transaction. Returns the device cookie. Raises `_Spent`."""
-    with services.log.transaction() as record:
-        # First, since a host app's user table may commit each change at once: no password is set that is not told.
-        services.notifications.password_reset(account, state, client)
-        if not services.users.set_password_hash(account.id, hashed, expected=account.password_hash):
-            raise _Spent
-        # Every change raises the counter. Another number shows that a change, such as a disabling, came in between.
-        counter = end_everything(services, account, why="password_reset", record=record)
-        if counter != state.revocation_counter + 1:
-            raise _Spent
-        after = change_account_state(services, account.id, password_change_deadline=None)
-        now = services.users.get(account.id)
-        if now is None:
-            raise _Spent
-        record(PASSWORD_RESET, subject=account, client=client)
-    return services.known_devices.remember(device_cookie, now, after)
+    link = Link(PASSWORD_RESET, _EXPIRED, services.notifications.password_reset)
+    return accept_link(services, link, opened, password, client=client, device_cookie=device_cookie)
 
 
 def _opened(services: Services, token: str, client: Client) -> OpenedLink | None:

@@ -10,6 +10,7 @@ from typing import Any
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._flows.account_state import change_account_state, remove_attributes
 from nipo_auth_mw._flows.email_change import EMAIL_CHANGED
+from nipo_auth_mw._flows.new_password import check_new_password, reading_of
 from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGED
 from nipo_auth_mw._flows.profile import PROFILE_CHANGED, allow_notify_email_mails, new_notify_email
@@ -65,7 +66,7 @@ def create_account(
     if password is not None:
         if password_hash is not None:
             raise ValueError("password and password_hash exclude each other")
-        services.password_rules.check(password, about=(address, name))
+        check_new_password(services, password, address, name, reading)
         hashed = services.hashing.hash(password)
     with services.log.transaction() as record:
         still_allowed(services, actor)
@@ -107,8 +108,9 @@ def set_password(
     Returns None on success. Raises `NoSuchAccount`, `NotOneself`, `PasswordRejected`.
     """
     account = account_with(services, user_id, actor)
-    services.password_rules.check(password, about=(account.email, account.name or ""))
-    notify = services.account_states.account_state(user_id).notify_email
+    before = services.account_states.account_state(user_id)
+    check_new_password(services, password, account.email, account.name, reading_of(before))
+    notify = before.notify_email
     try:
         # A hundred passwords of a hundred accounts are a day's work; one set again and again floods its owner.
         refused = too_many_mails(services, actor, account, "password set", account.email, notify, limit_actor=False)
@@ -257,11 +259,6 @@ def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
     state = services.account_states.account_state(user_id)
     change_account_state(services, user_id, unlocks=state.unlocks + 1)
     lift_lock(services, account, actor=actor.name, client=actor.client)
-
-
-def reading_of(state: AccountState) -> str:
-    """The reading of the account's name (furigana), by which the staff list is sorted; "" for none."""
-    return str(state.attributes.get(READING, ""))
 
 
 def find(services: Services, email: str) -> User | None:

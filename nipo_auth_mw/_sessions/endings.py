@@ -31,6 +31,7 @@ _WORD_OF = {
     "by_owner": "elsewhere",
     "cap": "elsewhere",
     "password_reset": "password_changed",
+    "invitation_accepted": "password_changed",
     "account_disabled": "disabled",
     "account_deleted": "deleted",
     "account_changed": "changed",

@@ -13,11 +13,13 @@ PACKAGE = Path(nipo_auth_mw.__file__).parent
 ROOT = PACKAGE.parent
 # What several features share, each with its reason.
 SHARED_FLOWS = {
+    "accept_link": "every link that sets a password",
     "account_state": "writes what the product keeps beside an account",
     "advance": "the next step of a sign-in",
     "binding": "every change of the second step's proofs",
     "health": "whether sign-in works",
     "mails": "what a mail on its way needs",
+    "new_password": "every check of a password that is to be set",
     "outcomes": "what a flow returns",
     "password_check": "every check of a password",
     "requirement": "what a user has to do first",

@@ -11,6 +11,7 @@ import pytest
 import time_machine
 from webtest import TestApp
 
+from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
 from tests.kit import PASSWORD, browser, events, middleware, person, seen, sign_in
@@ -294,3 +295,12 @@ def test_one_who_loses_the_right_invites_no_more(auth: Any, boss: TestApp) -> No
     auth._services.directory.update("1", role="staff")
     assert boss.post(f"/-/auth/staff/{user.id}/invite", {}, expect_errors=True).status_int == 403
     assert len(events(auth, "invited")) == 1
+
+
+def test_what_an_invitation_ends_names_the_invitation(auth: Any, boss: TestApp) -> None:
+    link = shown_link(invited(boss))
+    user = auth.accounts.find(NO_MAILBOX)
+    account, state = auth._services.users.get(user.id), auth._services.account_states.account_state(user.id)
+    auth._services.sessions.open(account, state, Client(), persistent=True)
+    assert accept(auth, link).status_int == 303
+    assert [row.details["why"] for row in events(auth, "session_ended")] == ["invitation_accepted"]

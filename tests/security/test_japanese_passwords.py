@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 import string
 import time
+from pathlib import Path
 
-from nipo_auth_mw import PasswordPolicy
+from nipo_auth_mw import PasswordPolicy, _flows
 from nipo_auth_mw._credentials import japanese
 from nipo_auth_mw._credentials.generator import generate_password
 from nipo_auth_mw._credentials.policy import PasswordRules
 from nipo_auth_mw._credentials.romaji import one_spelling, romaji
 from nipo_auth_mw.errors import PasswordRejected
+from nipo_auth_mw.testing import MemoryMailer, link_in
 from tests.each import each
+from tests.kit import PASSWORD, browser, middleware, person, sign_in
 
 HANAKO = ("hanako.sato@kaisha.example", "佐藤 花子")
 GUESSABLE = {
@@ -49,6 +52,51 @@ def test_pw17_the_accounts_own_reading_is_known_in_any_spelling():
     assert reason("kurosujima8", about=()) == ""
     for reading in ("くろすじま", "クロスジマ", "ｸﾛｽｼﾞﾏ", "kurosujima", "kurosuzima@kaisha.example"):
         assert reason("kurosujima8", about=(reading,)) == "guessable"
+
+
+OWN = "kurosujima8"
+READING = {"name": "黒島", "reading": "くろすじま"}
+
+
+def by_create(auth, boss):
+    return boss.post_json("/-/auth/staff/create", {"email": "new@example.com", "password": OWN, **READING}, status="*")
+
+
+def by_administrator(auth, boss):
+    return boss.post_json("/-/auth/staff/1/password", {"password": OWN}, status="*")
+
+
+def by_reset(auth, boss):
+    browser(auth).post("/-/auth/forgot", {"email": "tanaka@example.com"})
+    return browser(auth).post_json(link_in(auth._services.outbox._mailer.outbox[-1]), {"password": OWN}, status="*")
+
+
+def by_invitation(auth, boss):
+    made = boss.post_json("/-/auth/staff/create", {"email": "new@dummy.invalid", "invite": True, **READING})
+    return browser(auth).post_json(made.json["link"], {"password": OWN}, status="*")
+
+
+def by_owner(auth, boss):
+    device = browser(auth)
+    sign_in(device)
+    return device.post_json("/-/auth/account/password", {"current_password": PASSWORD, "password": OWN}, status="*")
+
+
+@each("door", [by_create, by_administrator, by_reset, by_invitation, by_owner])
+def test_pw17_the_reading_is_known_wherever_a_password_is_set(door):
+    auth = middleware(mailer=MemoryMailer())
+    user, boss = person(auth), browser(auth)
+    person(auth, "kanri@example.com", role="admin")
+    sign_in(boss, "kanri@example.com")
+    boss.post_json(f"/-/auth/staff/{user.id}/profile", READING)
+    answer = door(auth, boss)
+    assert (answer.status_int, answer.json["code"], answer.json["reason"]) == (422, "password_rejected", "guessable")
+
+
+def test_pw17_every_password_that_is_set_is_checked_by_one_helper():
+    flows = Path(_flows.__file__).parent
+    names = {path.name for path in flows.glob("*.py") if "password_rules.check(" in path.read_text("utf-8")}
+    assert names == {"new_password.py"}
 
 
 @each(

@@ -12,10 +12,11 @@ import time_machine
 
 from nipo_auth_mw import LockoutPolicy
 from nipo_auth_mw._flows import password_check
+from nipo_auth_mw._flows.accept_link import Accepted
 from nipo_auth_mw._flows.advance import SignedIn
 from nipo_auth_mw._flows.login import sign_in
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._flows.password_reset import Reset, reset_password
+from nipo_auth_mw._flows.password_reset import reset_password
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import MemoryStore
 from nipo_auth_mw.stores import _schema as schema
@@ -273,7 +274,7 @@ def by_an_administrator(auth):
 
 
 def by_a_reset(auth):
-    assert isinstance(reset_password(auth._services, reset_token(auth), PASSWORD + "!", client=HERE), Reset)
+    assert isinstance(reset_password(auth._services, reset_token(auth), PASSWORD + "!", client=HERE), Accepted)
 
 
 @pytest.mark.parametrize("change", [by_an_administrator, by_a_reset])
@@ -301,7 +302,7 @@ def test_lk12_a_reset_by_mail_lifts_the_lock(door):
     auth, _ = door()
     refusals(auth, 5)
     assert reason(attempt(auth, PASSWORD)) == "locked"
-    assert isinstance(reset_password(auth._services, reset_token(auth), PASSWORD + "!", client=HERE), Reset)
+    assert isinstance(reset_password(auth._services, reset_token(auth), PASSWORD + "!", client=HERE), Accepted)
     assert isinstance(attempt(auth, PASSWORD + "!"), SignedIn)
 
 

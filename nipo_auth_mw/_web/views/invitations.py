@@ -6,15 +6,14 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
+from nipo_auth_mw._flows.accept_link import Accepted, Unfit
 from nipo_auth_mw._flows.invitations import (
-    Accepted,
     accept_invitation,
     find_invitation,
     invite,
     revoke_invitation,
 )
 from nipo_auth_mw._flows.outcomes import Refused, refusal
-from nipo_auth_mw._flows.password_reset import Unfit
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request

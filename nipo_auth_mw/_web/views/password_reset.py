@@ -6,8 +6,9 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
+from nipo_auth_mw._flows.accept_link import Accepted, Unfit
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._flows.password_reset import Reset, Unfit, find_reset, request_reset, reset_password
+from nipo_auth_mw._flows.password_reset import find_reset, request_reset, reset_password
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
@@ -59,7 +60,7 @@ def submit(web: WebContext, request: Request) -> Response:
         device_cookie=web.device_cookie.read(request.cookies),
     )
     match outcome:
-        case Reset():
+        case Accepted():
             to, flash = web.after_link(request, outcome.account.id, "password_reset")
             cookies = [web.device_cookie.set(outcome.device)]
             return web.answers.done(request, to, cookies, flash=flash, password_reset=True)
