@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._services import Services
@@ -14,7 +15,7 @@ from nipo_auth_mw.protocols import Account, RoleHolders, StaffDirectory
 
 ADMIN = "admin"
 _MAILS_ABOUT, _MAILS_BY = 10, 30
-_AT_ONCE, _ENOUGH = 500, 2
+_AT_ONCE, _ENOUGH, _MOST_TOLD = 500, 2, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +88,31 @@ def keep_an_admin(services: Services, account: Account, actor: Actor) -> None:
 
 def administrators(services: Services) -> list[str]:
     """The ids of the active administrators; of a directory that is no `RoleHolders`, the first two."""
-    directory = directory_of(services)
-    return list(directory.active_with_role(ADMIN) if offers(directory, RoleHolders) else _admins(directory))
+    return _active_admins(directory_of(services), _ENOUGH)
 
 
-def _admins(directory: StaffDirectory) -> list[str]:
-    """The ids of active administrators. The search stops once it has found two."""
+def colleagues(services: Services, *without: str) -> list[Account]:
+    """The active administrators whose ids are not in `without`, at most 50 of them; none without a directory.
+
+    They are told of what one administrator alone must not do unseen. A directory that is no `RoleHolders` is read
+    whole.
+    """
+    directory = services.directory
+    if directory is None:
+        return []
+    ids = _active_admins(directory, _MOST_TOLD + len(without))
+    found = (services.users.get(one) for one in ids if one not in without)
+    return list(islice((account for account in found if account is not None), _MOST_TOLD))
+
+
+def _active_admins(directory: StaffDirectory, enough: int) -> list[str]:
+    """The ids of the active administrators. The search of a directory that is no `RoleHolders` stops once it has found
+    enough."""
+    if offers(directory, RoleHolders):
+        return list(directory.active_with_role(ADMIN))
     found: list[str] = []
     after = None
-    while len(found) < _ENOUGH and (page := directory.search("", after=after, limit=_AT_ONCE)):
+    while len(found) < enough and (page := directory.search("", after=after, limit=_AT_ONCE)):
         found += [other.id for other in page if other.active and other.role == ADMIN]
         after = page[-1].email
     return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
 from nipo_auth_mw._flows.staff import account_with, user_in
+from nipo_auth_mw._flows.staff_security import Security, security_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.models import User
 
@@ -17,6 +18,7 @@ class Person:
     """An account as the staff pages show it. `locked`: wrong passwords lock its address or a known device.
 
     `as_of` is a digest of the account as it is now: a form that carries it is refused after a change of the account.
+    `security` is None if the store keeps no proofs of a second step.
     """
 
     user: User
@@ -26,6 +28,7 @@ class Person:
     invitation: Invitation | None = None
     has_password: bool = True
     as_of: str = ""
+    security: Security | None = None
 
 
 def look_at(services: Services, user_id: str) -> Person:
@@ -43,6 +46,7 @@ def look_at(services: Services, user_id: str) -> Person:
         invitation_of(account, state),
         account.password_hash is not None,
         services.reset_links.stamp(account, state, _FORM),
+        security_of(services, user_id, state),
     )
 
 

@@ -45,6 +45,7 @@ class Composer:
             "email_confirm": self._confirm_link,
             "email_change_asked": self._cancel_link,
             "invitation": self._invitation_link,
+            "factors_reset_by": self._audit_page,
         }
 
     def compose(self, mail: QueuedMail) -> Message | None:
@@ -75,10 +76,14 @@ class Composer:
             link=f"{self._url}/{link}",
             seconds=int(seconds.lasts.total_seconds()) if seconds else int(facts.get("seconds", 0)),
             about=self._config.login_id(str(facts.get("about", ""))),
+            by=self._config.login_id(str(facts.get("by", ""))),
         )
 
     def _forgot(self, _mail: QueuedMail, _account: Account) -> str | None:
         return "forgot"
+
+    def _audit_page(self, _mail: QueuedMail, _account: Account) -> str | None:
+        return "audit"
 
     def _reset_link(self, _mail: QueuedMail, account: Account) -> str | None:
         if not gets_links(account):

@@ -80,6 +80,16 @@ class Notifications:
         """An administrator has set a password."""
         self._tell("password_set", _both(account, state), account, state, _without_device(client))
 
+    def factors_reset(self, account: Account, state: AccountState, client: Client) -> None:
+        """An administrator has removed the account's second step. Goes to both addresses (ASVS 5 6.4.4)."""
+        self._tell("factors_reset", _both(account, state), account, state, _without_device(client))
+
+    def factors_reset_by(self, admin: Account, state: AccountState, client: Client, *, about: str, by: str) -> None:
+        """The administrator `by` has removed the second step of the account `about`. Goes to another administrator,
+        with the device that did it."""
+        to = [state.notify_email or admin.email]
+        self._tell("factors_reset_by", to, admin, state, client, about=about, by=by)
+
     def email_set(self, account: Account, state: AccountState, client: Client, *, new: str) -> None:
         """An administrator has changed the sign-in address. Goes to both, and to the notification address."""
         to = [account.email, new, state.notify_email or new]

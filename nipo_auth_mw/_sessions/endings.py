@@ -35,6 +35,7 @@ _WORD_OF = {
     "account_disabled": "disabled",
     "account_deleted": "deleted",
     "account_changed": "changed",
+    "factors_reset": "by_admin",
 }
 _A_MONTH = 30 * 86400
 

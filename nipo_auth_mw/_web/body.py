@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 MOST_BYTES = 64 * 1024
 MOST_FIELDS = 50
 _LENGTH = re.compile(r"[0-9]{1,10}\Z")
-_FLAGS = frozenset({"remember", "active", "all", "must_change", "invite", "revoke", "on", "file", "replace"})
+_FLAGS = frozenset({"remember", "active", "all", "must_change", "invite", "reset", "revoke", "on", "file", "replace"})
 
 Environ = dict[str, Any]
 

@@ -33,6 +33,7 @@ FIELDS = {
     "reading": "how a name is read (furigana): the staff list is sorted by it",
     "remember": "whether the session outlives the browser",
     "replace": "whether the new app takes the place of the present one",
+    "reset": "1, since the second step is removed for good",
     "revoke": "whether to end the present invitation and make no other",
     "role": "a configured role; for `forward` any of several, separated by commas",
     "session": "the id of a session",

@@ -149,9 +149,21 @@ def _security(path: str, views: dict[str, View], *, leads_to: str = "") -> Route
     )
 
 
-def _staff(path: str, views: dict[str, View], *, fresh: bool = False, leads_to: str = "") -> Route:
+def _keeps_factors(services: Services) -> bool:
+    """Whether the staff pages are offered, and the store keeps proofs of a second step."""
+    return _has_directory(services) and services.factor_store is not None
+
+
+def _staff(
+    path: str,
+    views: dict[str, View],
+    *,
+    fresh: bool = False,
+    leads_to: str = "",
+    offered: Callable[[Services], bool] = _has_directory,
+) -> Route:
     """A route for administrators."""
-    return Route(path, views, needs_user=True, role=ADMIN, fresh=fresh, leads_to=leads_to, offered=_has_directory)
+    return Route(path, views, needs_user=True, role=ADMIN, fresh=fresh, leads_to=leads_to, offered=offered)
 
 
 ROUTES = (
@@ -234,6 +246,12 @@ ROUTES = (
     _staff("staff/<id>/role", {"GET": staff_person.show_role, "POST": staff.submit_role}, fresh=True),
     _staff("staff/<id>/profile", {"GET": staff_person.show_form, "POST": staff.submit_profile}),
     _staff("staff/<id>/unlock", {"POST": staff.submit_unlock}),
+    _staff(
+        "staff/<id>/security",
+        {"GET": staff_person.show_form, "POST": staff.submit_security},
+        fresh=True,
+        offered=_keeps_factors,
+    ),
     _staff("staff/<id>/delete", {"GET": staff.show_delete, "POST": staff.submit_delete}, fresh=True, leads_to="staff"),
     Route("audit", {"GET": audit.show}, needs_user=True, role=ADMIN),
     Route("audit.csv", {"GET": audit.download}, needs_user=True, role=ADMIN, page=False),

@@ -10,6 +10,7 @@ from nipo_auth_mw._flows.invitations import Invited, create_invited, revoke_invi
 from nipo_auth_mw._flows.invitations import invite as _invite
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.staff_actor import Actor
+from nipo_auth_mw._flows.staff_security import Security, reset_factors, security_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.cli._context import (
@@ -24,10 +25,11 @@ from nipo_auth_mw.cli._context import (
     user_row,
 )
 from nipo_auth_mw.cli._import import import_
-from nipo_auth_mw.errors import UnknownRole
+from nipo_auth_mw.errors import NotSupported, UnknownRole
 from nipo_auth_mw.models import User
 
 _COLUMNS = ("id", "email", "role", "state", "name")
+_UNTOLD = "no mail was sent, since only --app MODULE:NAME has a mailer: tell the owner"
 _REASONS = {"cannot_invite": "the account has a password, or is disabled"}
 
 
@@ -99,14 +101,18 @@ def _show_invited(services: Services, outcome: Invited | Refused, as_json: bool)
 
 @user.command("list")
 @click.argument("text", default="")
+@click.option("--without-second-step", is_flag=True, help="Only those that a password alone signs in.")
 @json_option
 @click.pass_obj
-def list_(context: Context, text: str, as_json: bool) -> None:
+def list_(context: Context, text: str, without_second_step: bool, as_json: bool) -> None:
     """List accounts whose address or name contains TEXT."""
-    with context.accounts(needs_secret=False) as accounts:
+    with context.services(needs_secret=False) as services:
         found: list[User] = []
-        while page := accounts.search(text, after=found[-1].email if found else None, limit=500):
-            found += page
+        after = None
+        while page := Accounts(services, actor=ACTOR).search(text, after=after, limit=500):
+            after = page[-1].email
+            states = services.account_states.account_states([one.id for one in page]) if without_second_step else {}
+            found += [one for one in page if one.id not in states or states[one.id].two_step is None]
         show([user_row(one) for one in found], as_json, *_COLUMNS)
 
 
@@ -217,6 +223,46 @@ def name(context: Context, who: str, name: str, as_json: bool) -> None:
         found = find(accounts, who)
         accounts.set_name(found.id, name)
         show_one({"id": found.id, "name": name}, as_json)
+
+
+@user.command()
+@click.argument("who", metavar="ACCOUNT")
+@click.option("--reset", is_flag=True, help="Remove the app, the passkeys and the backup codes, and end every session.")
+@json_option
+@click.pass_obj
+def security(context: Context, who: str, reset: bool, as_json: bool) -> None:
+    """Show how an account proves its second step, or remove it for an owner who has lost the phone and the codes."""
+    with context.services(needs_secret=reset, writes=reset) as services:
+        found = find(Accounts(services, actor=ACTOR), who)
+        if reset:
+            reset_factors(services, found.id, actor=Actor(ACTOR))
+            told = services.outbox.sends
+            show_one({"id": found.id, "reset": True, "told": told}, as_json, "" if told else _UNTOLD)
+            return
+        shown = security_of(services, found.id, services.account_states.account_state(found.id))
+        if shown is None:
+            raise NotSupported("the session store is no AccountFactorStore")
+        _show_security(found, shown, as_json)
+
+
+def _show_security(user: User, shown: Security, as_json: bool) -> None:
+    """Print the switch, one line for each proof, and the number of backup codes."""
+    factors = [
+        {"kind": one.kind, "name": one.name, "added": _iso(one.created_at), "used": _iso(one.used_at)}
+        for one in shown.factors
+    ]
+    since = _iso(shown.since)
+    if as_json:
+        row = {"id": user.id, "email": user.email, "two_step_since": since, "factors": factors}
+        show_one(row | {"backup_codes": shown.codes_left}, as_json)
+        return
+    show([{"what": "two steps", "value": f"on since {since}" if since else "off"}], False, "what", "value")
+    show(factors, False, "kind", "added", "used", "name")
+    show([{"what": "backup codes", "value": shown.codes_left}], False, "what", "value")
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None
 
 
 user.add_command(import_)

@@ -22,6 +22,7 @@ from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.staff_bulk import Line
 from nipo_auth_mw._flows.staff_list import FILTERS, Listing
 from nipo_auth_mw._flows.staff_person import Person
+from nipo_auth_mw._flows.staff_security import Security, ShownFactor
 from nipo_auth_mw._flows.two_step import Overview as TwoSteps
 from nipo_auth_mw._flows.two_step import Proof
 from nipo_auth_mw._pages.renderer import Problem, Renderer
@@ -164,7 +165,7 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
             usage.Row(usage.Person(text, None, {}), ["", text]),
         ],
         "zone": "Asia/Tokyo",
-        "person": Person(replace(user, id="18"), text, True, True, Invitation(NOW), False, "0" * 64),
+        "person": Person(replace(user, id="18"), text, True, True, Invitation(NOW), False, "0" * 64, security(text)),
         "refused": [Line(text, code="email_taken")],
         "shown": [Slip(user, password=text)],
         "most": 50,
@@ -209,6 +210,12 @@ def two_steps(text: str) -> dict[str, Any]:
         "file": text,
         "file_name": "codes.txt",
     }
+
+
+def security(text: str) -> Security:
+    """Two steps that are on, with an app and a passkey."""
+    then = datetime.fromtimestamp(NOW, UTC)
+    return Security(then, [ShownFactor("app", "", then, then), ShownFactor("passkey", text, None, None)], 8)
 
 
 def staff(user: User, text: str, sessions: list[Session]) -> dict[str, Any]:
@@ -284,6 +291,8 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
     yield "staff.html left", page("staff.html", rows=[])
     plain = Listing([], None, None, "", text)
     yield "staff.html plain", page("staff.html", filters=[], columns={}, listing=plain, changed=None)
+    nothing = replace(common["person"], security=Security())
+    yield "staff-security.html nothing", page("staff-security.html", person=nothing)
     yield "staff-role.html choice", page("staff-role.html", chosen="")
     yield "staff-person.html oneself", page("staff-person.html", self_id="18", toggled=False, role_before="")
     moment = datetime.fromtimestamp(NOW, UTC)

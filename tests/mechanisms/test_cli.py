@@ -22,6 +22,7 @@ import time_machine
 from nipo_auth_mw import LockoutPolicy
 from nipo_auth_mw.cli import main
 from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing.contracts.factors import a_factor, digests
 from tests._services import needed
 from tests.kit import PASSWORD, WRONG, browser, middleware, seen, sign_in
 
@@ -218,6 +219,38 @@ def test_what_writes_rows_needs_the_servers_secret_and_what_reads_does_not(ready
         assert (done.returncode, "NIPO_AUTH_SECRET_KEY" in done.stderr) == (2, True)
 
 
+def test_a_second_step_is_shown_and_reset(ready):
+    made = json.loads(ready("user", "add", "yamada@example.com", "--no-password", "--json").stdout)[0]
+    nothing = ready("user", "security", "yamada@example.com").stdout
+    assert nothing.splitlines() == ["two steps\toff", "backup codes\t0"]
+    store = SQLStore(ready.store)
+    store.add_factor(a_factor(f"app:{made['id']}", made["id"], name="a\tb"))
+    store.replace_backup_codes(made["id"], digests("a")[:3])
+    state = store.account_state(made["id"])
+    store.update_account_state(made["id"], state.having(two_step=1_800_000_000.0), expected=state)
+    store.close()
+    on = "2027-01-15T08:00:00+00:00"
+    assert ready("user", "security", made["id"]).stdout.splitlines() == [
+        f"two steps\ton since {on}",
+        f"app\t{on}\t\ta\\tb",
+        "backup codes\t3",
+    ]
+    shown = json.loads(ready("user", "security", made["id"], "--json").stdout)
+    assert (shown["two_step_since"], shown["backup_codes"], [one["kind"] for one in shown["factors"]]) == (
+        on,
+        3,
+        ["app"],
+    )
+    listed = ready("user", "list", "--without-second-step").stdout
+    assert ("admin@example.com" in listed, "yamada" in listed) == (True, False)
+    done = ready("user", "security", "yamada@example.com", "--reset")
+    assert (done.returncode, "no mail was sent" in done.stdout) == (0, True)
+    assert ready("user", "security", "yamada@example.com").stdout == nothing
+    assert "yamada" in ready("user", "list", "--without-second-step").stdout
+    (row,) = json.loads(ready("audit", "list", "--event", "factors_reset", "--json").stdout)
+    assert (row["user_id"], row["actor"]) == (made["id"], "cli")
+
+
 def test_an_account_is_deleted_after_a_question(ready):
     ready("user", "add", "yamada@example.com", "--no-password")
     assert ready("user", "delete", "yamada@example.com", stdin="n\n").returncode == 1
@@ -297,7 +330,7 @@ def test_check_names_what_is_wrong(ready, tmp_path):
 
 def test_every_command_takes_json(ready):
     """By their help, so that a new command is not forgotten."""
-    groups = {"user": 12, "session": 3, "audit": 3, "mail": 5, "store": 2}
+    groups = {"user": 13, "session": 3, "audit": 3, "mail": 5, "store": 2}
     commands = [("init",), ("check",)]
     for group, amount in groups.items():
         text = ready(group, "--help").stdout.partition("Commands:")[2]

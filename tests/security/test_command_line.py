@@ -31,6 +31,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "user role": ["1", "staff"],
     "user email": ["1", "second@example.com"],
     "user name": ["1", "Another"],
+    "user security": ["1", "--reset"],
     "mail test": ["second@example.com"],
     "store copy": ["--to", "sqlite:////nowhere/at/all.db"],
     "store backup": ["/nowhere/at/all.db"],

@@ -9,6 +9,7 @@ import pytest
 from nipo_auth_mw._web import routes
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, link_in
+from nipo_auth_mw.testing.contracts.factors import a_factor
 from tests.each import each
 from tests.kit import PASSWORD, code_of, enrol_app, events, middleware, person
 from tests.security.tools import FORM, HTTPS, Inner, ask, login, rows, session_pair, signed_in, who
@@ -59,6 +60,7 @@ class House:
         new = {"email": "yamada@example.com", "password": PASSWORD}
         ask(self.auth, "POST", "/-/auth/account/email", form=new, cookie=suzuki)
         ask(self.auth, "POST", "/-/auth/forgot", form={"email": "suzuki@example.com"})
+        self.store.add_factor(a_factor("app:2", "2"))
         guest = person(self.auth, "guest@example.com", password=None)
         signed_in(self.auth, "admin@example.com")
         self.cookie = signed_in(self.auth, "admin@example.com")
@@ -94,6 +96,7 @@ class House:
             "staff/2/profile": {"name": "Sato", "memo": "x", "notify_email": ""},
             "staff/2/unlock": {},
             "staff/2/sessions": {"all": "1"},
+            "staff/2/security": {"reset": "1"},
             "staff/2/delete": {},
             "language": {"lang": "ja"},
         }

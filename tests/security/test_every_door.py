@@ -25,6 +25,7 @@ from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.cli import main
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher
+from nipo_auth_mw.testing.contracts.factors import a_factor
 from tests.kit import PASSWORD, WRONG, browser, code_of, middleware, person, seen, sign_in
 from tests.security.test_command_line import READS, verbs
 
@@ -88,6 +89,10 @@ class House:
     def staff(self, what: str, **fields: str) -> Any:
         return self.chief.post(f"/-/auth/staff/{self.user.id}/{what}", fields)
 
+    def enrolled(self) -> bool:
+        """Give the account a proof of a second step."""
+        return bool(self.here._services.factor_store.add_factor(a_factor(f"app:{self.user.id}", self.user.id)))
+
     def cli(self, *arguments: str) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("NIPO_AUTH_SECRET_KEY", KEY)
@@ -141,6 +146,7 @@ ROUTE_DOORS: dict[str, Door] = {
     "staff/<id>/password": Door(lambda house, _: house.staff("password", password=LONG)),
     "staff/<id>/email": Door(lambda house, _: house.staff("email", email=NEW)),
     "staff/<id>/sessions": Door(lambda house, _: house.staff("sessions", all="1"), links=False, devices=False),
+    "staff/<id>/security": Door(lambda house, _: house.enrolled() and house.staff("security", reset="1")),
     "staff/<id>/delete": Door(lambda house, _: house.staff("delete")),
 }
 ROUTES_THAT_END_NOTHING = {
@@ -173,6 +179,7 @@ VERB_DOORS: dict[str, Door] = {
     "user password": Door(lambda house, _: house.cli("user", "password", house.user.id, "--password-stdin")),
     "user disable": Door(lambda house, _: house.cli("user", "disable", house.user.id)),
     "user delete": Door(lambda house, _: house.cli("user", "delete", house.user.id, "--yes")),
+    "user security": Door(lambda house, _: house.enrolled() and house.cli("user", "security", EMAIL, "--reset")),
     "user email": Door(lambda house, _: house.cli("user", "email", house.user.id, NEW)),
     "session end": Door(
         lambda house, _: house.cli("session", "end", house.user.id, "--all"), links=False, devices=False

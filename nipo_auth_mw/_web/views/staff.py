@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._credentials.hash_pool import Busy
-from nipo_auth_mw._flows import staff, staff_list, staff_person
+from nipo_auth_mw._flows import staff, staff_list, staff_person, staff_security
 from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.staff_actor import Actor
@@ -78,6 +78,16 @@ def submit_profile(web: WebContext, request: Request) -> Response:
 def submit_unlock(web: WebContext, request: Request) -> Response:
     """Lift the lock of the account's address."""
     return _act(web, request, "unlock", lambda user_id, by: staff.unlock(web.services, user_id, actor=by))
+
+
+@takes("reset", gives={"next": str, "changed": str})
+def submit_security(web: WebContext, request: Request) -> Response:
+    """Remove the second step of the account."""
+    if not request.given_flag("reset"):
+        return web.answers.refuse(request, Refused("bad_request"))
+    return _act(
+        web, request, "security", lambda user_id, by: staff_security.reset_factors(web.services, user_id, actor=by)
+    )
 
 
 def show_delete(web: WebContext, request: Request) -> Response:
