@@ -105,11 +105,10 @@ def proven(wsgi: Any, cookie: str, user: str) -> None:
 
 
 class Ours:
-    """nipo_auth_mw on SQLite with durable writes, one account, and a way to sign in."""
+    """nipo_auth_mw on an empty database with durable writes, one account, and a way to sign in."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "auth.db"
-        self.store = SQLStore(f"sqlite:///{self.path}")
+    def __init__(self, url: str) -> None:
+        self.store = SQLStore(url)
         self.store.create_schema()
         self.hasher = fast_hasher()
         config = AuthConfig(secret_key=secrets.token_urlsafe(48), base_url="http://localhost", public_paths=["/public"])
@@ -135,11 +134,12 @@ class Ours:
         cookies = [value for name, value in answer.headers if name == "Set-Cookie"]
         return next(c for c in cookies if c.startswith(NAME)).removeprefix(NAME).partition(";")[0]
 
-    def disable_elsewhere(self, active: int) -> None:
-        """Disable or enable the account by SQL in another process, as an administration page of a host app would."""
-        sql = f"UPDATE nipo_auth_account SET active = {active}"
-        code = f"import sqlite3; c = sqlite3.connect({str(self.path)!r}); c.execute({sql!r}); c.commit()"
-        subprocess.run([sys.executable, "-c", code], check=True)
+
+def disable_elsewhere(path: Path) -> None:
+    """Disable the account by SQL in another process, as an administration page of a host app would."""
+    sql = "UPDATE nipo_auth_account SET active = 0"
+    code = f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute({sql!r}); c.commit()"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 class CountedLookups:
@@ -187,7 +187,8 @@ def main() -> None:
 
 def measure(folder: Path, rounds: int, calls: int, slack: float) -> int:
     """Measure everything. Returns the exit code."""
-    ours = Ours(folder)
+    path = folder / "auth.db"
+    ours = Ours(f"sqlite:///{path}")
     cookie = prove_ours(ours)
     sqlite, hmac_only = HmacAndSQLite(app, folder / "limit.db"), HmacOnly(app)
     known = sqlite.enter(secrets.token_urlsafe(32), "1")
@@ -209,7 +210,7 @@ def measure(folder: Path, rounds: int, calls: int, slack: float) -> int:
         things[f"{name}/forged"] = asking(wsgi, environ("/public", altered(value)), "-")
     figures = interleaved(things, rounds, calls)
     entering = interleaved({"sign-in": ours.sign_in, "hash": hashing(ours)}, rounds, max(20, calls // 30))
-    prove_revocation(ours, cookie, calls)
+    prove_revocation(ours, path, cookie, calls)
     return report(list(layers), figures, over(entering["sign-in"], entering["hash"]), slack)
 
 
@@ -219,12 +220,12 @@ def hashing(ours: Ours) -> Callable[[], object]:
     return lambda: ours.hasher.verify(stored, PASSWORD)
 
 
-def prove_revocation(ours: Ours, cookie: str, calls: int) -> None:
+def prove_revocation(ours: Ours, path: Path, cookie: str, calls: int) -> None:
     """Show in the timed loop that the next request sees a visitor once another process disabled the account."""
     request = environ("/public", cookie)
     before, after = asking(ours.auth, request, ours.user.id), asking(ours.auth, request, "-")
     live = interleaved({"live": before}, 1, calls)["live"].median
-    ours.disable_elsewhere(0)
+    disable_elsewhere(path)
     after()
     gone = interleaved({"ended": after}, 1, calls)["ended"].median
     print(f"disabled by another process between two of {2 * calls} timed requests: seen by the next one ", end="")

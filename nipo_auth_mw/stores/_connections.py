@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,10 @@ class Connections:
     def fetch(self, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
         """The rows of a statement on the driver's cursor; none for a text that no column can hold."""
         return self._run(_fetch_all, sql, parameters) or ()
+
+    def fetch_often(self, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
+        """The same for the statement of every request. The server parses and plans it once for each connection."""
+        return self._run(_fetch_prepared, sql, parameters) or ()
 
     def look_up(self, statement: sa.ClauseElement, **values: object) -> Sequence[Any]:
         """The driver's rows of a constant statement, which the first use compiles."""
@@ -239,6 +244,19 @@ def _fetch_all(current: PooledConnection, sql: str, parameters: Sequence[object]
     cursor.execute(sql, parameters)
     rows: Sequence[Any] = cursor.fetchall()
     return rows
+
+
+def _fetch_prepared(current: PooledConnection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
+    # psycopg prepares by itself, SQLite's driver keeps what it has compiled, and PyMySQL sends the text each time.
+    if current.prepared is None:
+        return _fetch_all(current, sql, parameters)
+    execute = current.prepared.get(sql)
+    if execute is None:
+        # Behind a pooler, another client's statement must not have this name.
+        name, marks = f"nipo_auth_{secrets.token_hex(8)}", ", ".join(["%s"] * len(parameters))
+        current.cursor.execute(f"PREPARE {name} FROM %s", (sql.replace("%s", "?"),))
+        execute = current.prepared[sql] = f"EXECUTE {name} USING {marks}"
+    return _fetch_all(current, execute, parameters)
 
 
 def _count_changed(current: PooledConnection, sql: str, parameters: Sequence[object]) -> int:

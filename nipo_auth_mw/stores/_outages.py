@@ -110,8 +110,9 @@ def is_contention(problem: BaseException) -> bool:
 
 
 def is_lost_preparation(problem: BaseException) -> bool:
-    """Whether a prepared statement is missing or already there: a pooler gave the transaction another connection."""
-    return code_of(problem) in {"26000", "42P05"}
+    """Whether a prepared statement is missing or already there, since a pooler gave the transaction another connection;
+    or whether the server can hold no more of them."""
+    return code_of(problem) in {"26000", "42P05", "1243", "1461"}
 
 
 def code_of(problem: BaseException) -> str:

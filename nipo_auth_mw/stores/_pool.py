@@ -49,11 +49,24 @@ class PooledConnection:
     """One connection. `cursor` is the driver's, which spares the statements of every request SQLAlchemy's overhead.
     `begin` is the statement that opens a transaction; `embedded` says that the database is in this process.
 
+    `prepared` holds what executes the statements that were prepared by name; None if none is to be.
+
     `failed`: a statement of its transaction failed, so the transaction can only be rolled back. `lost`: an outage broke
     the connection, so no later statement may use it.
     """
 
-    __slots__ = ("begin", "connection", "cursor", "embedded", "failed", "generation", "lost", "opened_at", "pid")
+    __slots__ = (
+        "begin",
+        "connection",
+        "cursor",
+        "embedded",
+        "failed",
+        "generation",
+        "lost",
+        "opened_at",
+        "pid",
+        "prepared",
+    )
 
     def __init__(self, connection: sa.Connection, cursor: Any, begin: str, *, embedded: bool = False) -> None:
         self.connection = connection
@@ -64,6 +77,7 @@ class PooledConnection:
         self.opened_at = time.monotonic()
         self.pid = os.getpid()
         self.failed = self.lost = False
+        self.prepared: dict[str, str] | None = None
 
     def close(self) -> None:
         """Close the connection in any state. The database rolls back an open transaction."""

@@ -25,7 +25,7 @@ class Setup:
     """Opens connections. `durable=False` is for counters: they wait for no disk, and a crash of the machine loses the
     last ones.
 
-    `behind_pooler` is set when PostgreSQL turns out to be reached through a connection pooler. `replaced` tells whether
+    `behind_pooler` is set when the server turns out to be reached through a connection pooler. `replaced` tells whether
     an SQLite file has another inode than at the last call; None for a server.
     """
 
@@ -46,7 +46,10 @@ class Setup:
             # once, which a pooler needs.
             binary = {"binary": True} if self._backend == "postgresql" and ";" not in begin else {}
             cursor = connection.connection.cursor(**binary)
-            return PooledConnection(connection, cursor, begin, embedded=self._backend == "sqlite")
+            made = PooledConnection(connection, cursor, begin, embedded=self._backend == "sqlite")
+            if self._backend == "mariadb" and not self.behind_pooler:
+                made.prepared = {}
+            return made
         except BaseException:
             connection.invalidate()
             connection.close()

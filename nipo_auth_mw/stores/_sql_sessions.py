@@ -70,7 +70,7 @@ class SQLSessions:
         return compiled(sa.select(*wanted).select_from(source).where(where), self._db.engine)
 
     def _found(self, query: Query, key: str) -> Sequence[Any]:
-        rows = self._db.fetch(query.sql, (key,))
+        rows = self._db.fetch_often(query.sql, (key,))
         return [json.loads(text) for (text,) in rows] if self._packed else rows
 
     def find_session(self, key: str) -> tuple[StoredSession, AccountState] | None:
