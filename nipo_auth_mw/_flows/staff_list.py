@@ -31,10 +31,13 @@ FILTERS: Mapping[str, Mapping[str, Any]] = {
     "unused": {"used": False},
     "temporary": {"attribute": "password_change_deadline"},
     "invited": {"attribute": "invited_until", "active": True},
+    "two_step": {"attribute": "two_step"},
+    "one_step": {"lacking": "two_step", "active": True},
     # The ids come from the audit log and the counters.
     IN_LOCK: {},
 }
 """The filters of the list, and what each asks of the store."""
+_OF_TWO_STEPS = {"two_step", "one_step"}
 _CURSOR = re.compile(r"[0-9]{1,6}", re.ASCII)
 _MOST_LOCKS = 500
 
@@ -44,7 +47,7 @@ class Row:
     """One account in the list. `reading` is its name's reading. `sessions` are those that are signed in now.
 
     `temporary`: an administrator has set the password, and the user has not changed it yet. `locked`: wrong passwords
-    lock the address or a known device.
+    lock the address or a known device. `two_step`: a password alone does not sign the user in.
     """
 
     user: User
@@ -54,6 +57,7 @@ class Row:
     temporary: bool
     locked: bool
     invitation: Invitation | None
+    two_step: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,13 @@ class Listing:
     total: int | None
     before: str | None
     after: str | None
+
+
+def filters_of(services: Services) -> list[str]:
+    """The filters that the list of this store has."""
+    if services.staff_lists is None:
+        return []
+    return [name for name in FILTERS if services.factors is not None or name not in _OF_TWO_STEPS]
 
 
 def listed(services: Services, wanted: ListRequest) -> Listing:
@@ -160,6 +171,7 @@ def _row(services: Services, entry: StaffEntry, locked: bool) -> Row:
         state.password_change_deadline is not None,
         locked,
         invitation_of(account, state),
+        state.two_step is not None,
     )
 
 

@@ -8,7 +8,7 @@ from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
 from nipo_auth_mw._flows.staff import account_with, user_in
 from nipo_auth_mw._flows.staff_security import Security, security_of
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.models import User
+from nipo_auth_mw.models import AccountState, User
 
 _FORM = "staff form"
 
@@ -18,7 +18,7 @@ class Person:
     """An account as the staff pages show it. `locked`: wrong passwords lock its address or a known device.
 
     `as_of` is a digest of the account as it is now: a form that carries it is refused after a change of the account.
-    `security` is None if the store keeps no proofs of a second step.
+    `security` is None if accounts cannot have a second step.
     """
 
     user: User
@@ -46,8 +46,14 @@ def look_at(services: Services, user_id: str) -> Person:
         invitation_of(account, state),
         account.password_hash is not None,
         services.reset_links.stamp(account, state, _FORM),
-        security_of(services, user_id, state),
+        _shown_security(services, user_id, state),
     )
+
+
+def _shown_security(services: Services, user_id: str, state: AccountState) -> Security | None:
+    """The second step of an account; None for one without where none can be set up."""
+    found = security_of(services, user_id, state)
+    return None if found is None or (services.factors is None and found.is_empty) else found
 
 
 def is_as_of(services: Services, user_id: str, as_of: str) -> bool:

@@ -38,7 +38,7 @@ FIELDS = {
     "role": "a configured role; for `forward` any of several, separated by commas",
     "session": "the id of a session",
     "setup": "the secret of the page's QR code, sealed by the server",
-    "show": "a filter: `active`, `disabled`, `admin`, `unused`, `temporary` or `locked`",
+    "show": "`active`, `disabled`, `admin`, `unused`, `temporary`, `invited`, `two_step`, `one_step`, `locked`",
     "sort": "a column: `name`, `email`, `role`, `last_used` or `active`, with `-` before it in reverse",
     "to": "the last day, such as 2026-04-30",
 }

@@ -36,6 +36,7 @@ class RowData(ListedUserData):
     devices: int
     must_change: bool
     locked: bool
+    two_step: bool
 
 
 class PersonData(ListedUserData):
@@ -115,6 +116,7 @@ def row_data(row: Row) -> RowData:
         "devices": len(row.sessions),
         "must_change": row.temporary,
         "locked": row.locked,
+        "two_step": row.two_step,
     }
 
 

@@ -169,8 +169,9 @@ class StaffQuery(NamedTuple):
     """What the staff list asks of the store. None and "" select every account.
 
     Each word of `text` must occur in the address, the name or the reading, whatever its case, width and blanks.
-    `attribute` is the name of an attribute that the account's state must have; `used` is whether the account was ever
-    used; `ids` are the only accounts that may appear. `offset` accounts come before the first one of the page.
+    `attribute` is the name of an attribute that the account's state must have, `lacking` of one that it must not have;
+    `used` is whether the account was ever used; `ids` are the only accounts that may appear. `offset` accounts come
+    before the first one of the page.
     """
 
     text: str = ""
@@ -183,6 +184,7 @@ class StaffQuery(NamedTuple):
     descending: bool = False
     offset: int = 0
     limit: int = 50
+    lacking: str = ""
 
 
 class StaffEntry(NamedTuple):

@@ -47,6 +47,7 @@ def _selected(entry: StaffEntry, query: StaffQuery) -> bool:
         (query.active is None or entry.account.active == query.active)
         and (not query.role or entry.account.role == query.role)
         and (not query.attribute or query.attribute in entry.state.attributes)
+        and (not query.lacking or query.lacking not in entry.state.attributes)
         and (query.used is None or bool(_last_use(entry)) == query.used)
         and (query.ids is None or entry.account.id in query.ids)
     )

@@ -37,7 +37,7 @@ class SQLStaff:
 
     def staff_page(self, query: StaffQuery) -> StaffPage:
         """See `JoinedStaffDirectory.staff_page`."""
-        if len(query.text) > LONGEST_SEARCH or not storable(query.text, query.role, query.attribute):
+        if len(query.text) > LONGEST_SEARCH or not storable(query.text, query.role, query.attribute, query.lacking):
             return StaffPage([], 0)
         where = _conditions(query)
         source = account.outerjoin(account_state, _STATE_OF)
@@ -71,7 +71,13 @@ class SQLStaff:
 
 def _needs_states(query: StaffQuery) -> bool:
     """Whether a condition reads the states of the accounts."""
-    return bool(query.attribute) or query.used is not None
+    return bool(query.attribute or query.lacking) or query.used is not None
+
+
+def _has(attribute: str) -> sa.ColumnElement[bool]:
+    """Whether the state has the attribute. In JSON a quotation mark inside a text has a backslash before it, so no text
+    of an account matches."""
+    return account_state.c.attributes.contains(f'"{attribute}":', autoescape=True)
 
 
 def _conditions(query: StaffQuery) -> list[sa.ColumnElement[bool]]:
@@ -81,8 +87,9 @@ def _conditions(query: StaffQuery) -> list[sa.ColumnElement[bool]]:
     if query.role:
         found.append(account.c.role == query.role)
     if query.attribute:
-        # In JSON a quotation mark inside a text has a backslash before it, so no text of an account matches.
-        found.append(account_state.c.attributes.contains(f'"{query.attribute}":', autoescape=True))
+        found.append(_has(query.attribute))
+    if query.lacking:
+        found.append(sa.or_(account_state.c.attributes.is_(None), sa.not_(_has(query.lacking))))
     if query.used is not None:
         found.append(_LAST_USED > 0.0 if query.used else _LAST_USED == 0.0)
     if query.ids is not None:

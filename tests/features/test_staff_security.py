@@ -204,3 +204,24 @@ def test_what_cannot_be_reset_is_told(auth: Any) -> None:
     sign_in(boss, BOSS)
     assert boss.get(f"/-/auth/staff/{user.id}/security", expect_errors=True).status_int == 404
     assert boss.get(f"/-/auth/staff/{user.id}").status_int == 200
+
+
+def test_the_list_shows_and_filters_who_has_two_steps(auth: Any, boss: TestApp, tanaka_id: str) -> None:
+    page = boss.get("/-/auth/staff")
+    column = [cell.text.strip() for cell in page.html.select("thead th")].index("Two-step")
+    shown = {row["id"]: row.select("th, td")[column].text.strip() for row in page.html.select("tbody tr[id]")}
+    assert (shown[f"u-{tanaka_id}"], sorted(shown.values())) == ("On", ["Off", "Off", "On"])
+    person(auth, "gone@example.com", active=False)
+    for chip, wanted in (("Two-step on", [TANAKA]), ("Two-step off", [CHIEF, BOSS])):
+        path = page.html.find("a", string=chip)["href"]
+        users = boss.get(path, headers={"Accept": "application/json"}).json["users"]
+        assert [one["email"] for one in users] == wanted
+        assert {one["two_step"] for one in users} == {chip == "Two-step on"}
+
+
+def test_where_nobody_can_have_two_steps_no_page_mentions_them(auth: Any, boss: TestApp, tanaka: TestApp) -> None:
+    user_id = auth.accounts.find(TANAKA).id
+    object.__setattr__(auth._services, "factors", None)
+    assert "Two-step" not in boss.get("/-/auth/staff").text + boss.get(f"/-/auth/staff/{user_id}").text
+    enrol(auth, user_id)
+    assert "Two-step" in boss.get(f"/-/auth/staff/{user_id}").text, "what is there can be reset"

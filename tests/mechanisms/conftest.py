@@ -222,7 +222,14 @@ def staff(user: User, text: str, sessions: list[Session]) -> dict[str, Any]:
     """What the staff pages get: the list, a row that was changed, and its undoing."""
     used = datetime.fromtimestamp(NOW, UTC)
     row = staff_list.Row(
-        replace(user, id="18"), text, used, sessions, temporary=True, locked=True, invitation=Invitation(NOW)
+        replace(user, id="18"),
+        text,
+        used,
+        sessions,
+        temporary=True,
+        locked=True,
+        invitation=Invitation(NOW),
+        two_step=True,
     )
     never = staff_list.Row(
         replace(user, id="19", active=False, name=""), "", None, [], temporary=False, locked=False, invitation=None
@@ -235,6 +242,7 @@ def staff(user: User, text: str, sessions: list[Session]) -> dict[str, Any]:
         "place": {"q": text, "show": text, "sort": text, "from": "person", "after": text},
         "after": text,
         "filters": list(FILTERS),
+        "two_step": True,
         "columns": {str(one): (f"-{one}", "ascending" if one == StaffSort.NAME else "") for one in StaffSort},
         "changed": row,
         "deleted": text,
@@ -290,7 +298,7 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
     yield "staff.html filtered in vain", page("staff.html", rows=[], place={"q": "", "show": "locked", "sort": ""})
     yield "staff.html left", page("staff.html", rows=[])
     plain = Listing([], None, None, "", text)
-    yield "staff.html plain", page("staff.html", filters=[], columns={}, listing=plain, changed=None)
+    yield "staff.html plain", page("staff.html", filters=[], columns={}, listing=plain, changed=None, two_step=False)
     nothing = replace(common["person"], security=Security())
     yield "staff-security.html nothing", page("staff-security.html", person=nothing)
     yield "staff-role.html choice", page("staff-role.html", chosen="")

@@ -41,7 +41,8 @@ def show_list(web: WebContext, request: Request) -> Response:
         # A link to a page of the list begins with these.
         place={"q": wanted.text, "show": _known(wanted.show), "sort": _sort(sort, descending)},
         after=wanted.after,
-        filters=list(FILTERS) if web.services.staff_lists else [],
+        filters=staff_list.filters_of(web.services),
+        two_step=web.services.factors is not None,
         columns=_columns(sort, descending) if web.services.staff_lists else {},
         changed=_changed(web, query.get("changed", ""), found),
         deleted=staff_undo.deleted_name(web.services, gone, actor=actor) if gone else "",

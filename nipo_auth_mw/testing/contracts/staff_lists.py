@@ -164,6 +164,11 @@ class JoinedStaffDirectoryContract(StoreContract):
         assert self.names(store, role="admin") == ["3"]
         assert self.names(store, attribute="password_change_deadline") == ["4"]
         assert self.names(store, attribute="reading") == self.names(store, attribute='memo": ') == []
+        assert self.names(store, lacking="password_change_deadline") == ["0", "1", "2", "3", "5", "6"]
+        assert self.names(store, lacking="memo", active=True) == ["0", "2", "6"]
+        assert self.names(store, lacking="reading", limit=1) == ["0"]
+        assert self.page(store, lacking="memo").total == 6
+        assert self.names(store, attribute="memo", lacking="memo") == []
         assert self.names(store, ids=[ids[5], ids[1], "nobody", *ODD_TEXTS]) == ["1", "5"]
         assert self.names(store, ids=[]) == []
         assert (self.names(store, offset=2, limit=3), self.page(store, offset=2, limit=3).total) == (["2", "3", "4"], 7)
