@@ -39,6 +39,8 @@ from benchmarks.effect import effect
 from benchmarks.request import Answer, app, environ
 from benchmarks.spies import Done, Spies
 from nipo_auth_mw import AuthConfig, AuthMiddleware
+from nipo_auth_mw._credentials import totp
+from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.login import admit
 from nipo_auth_mw.mailers import SMTPMailer
 from nipo_auth_mw.models import Client
@@ -98,6 +100,11 @@ class House:
                 active = kind not in {"disabled", "off"}
                 made = self.store.create(email=email, password_hash=password_hash, name="", role="staff", active=active)
                 self._ids[email] = made.id
+                if kind == "twosteps":
+                    services = self.auth._services
+                    assert services.factors is not None
+                    services.factors.add_app(made.id, totp.new_secret(), 0)
+                    change_account_state(services, made.id, two_step=time.time())
 
     def cookie_of(self, email: str) -> str:
         """Open a session of this account; the value of its cookie."""
@@ -171,7 +178,7 @@ def change_of_address(password: str) -> Callable[[House, str, int], tuple[dict[s
     return ready
 
 
-EVERYBODY = ("known", "unknown", "disabled", "invited")
+EVERYBODY = ("known", "unknown", "disabled", "invited", "twosteps")
 IMPORTED = ("imported", "known", "unknown")
 DOORS = (
     Door("sign-in, wrong password", EVERYBODY, wrong_password, hashes=True),

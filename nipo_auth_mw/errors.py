@@ -6,18 +6,6 @@ A developer sees `ConfigError` at start. A script that calls `auth.accounts` see
 
 from __future__ import annotations
 
-_ADDRESSES = {
-    "no_address": ", write one such as name@example.com",
-    "not_ascii": ", letters before the @ have to be of ASCII",
-    "bad_domain": ", no mail server can have this domain",
-    "bad_character": ", a character in it is no part of an address",
-}
-_PASSWORDS = {
-    "guessable": ", a program would guess it soon: take some words more",
-    "unchanged": ", it is the present one",
-    "not_text": ", it has characters that cannot be written",
-}
-
 
 class AuthError(Exception):
     """The base class of every exception that this package raises on purpose."""
@@ -96,7 +84,7 @@ class EmailRejected(AccountError):
     code = "email_rejected"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"not an acceptable e-mail address ({reason}{_ADDRESSES.get(reason, '')})")
+        super().__init__(f"not an acceptable e-mail address ({reason})")
         self.reason = reason
 
 
@@ -104,17 +92,15 @@ class PasswordRejected(AccountError):
     """The password may not be set.
 
     `reason` is `too_short`, `too_long`, `guessable`, `unchanged` or `not_text`. `advice` says how to choose a better
-    one. `limit` is the number of characters that a password of another length is measured by.
+    one.
     """
 
     code = "password_rejected"
 
-    def __init__(self, reason: str, advice: tuple[str, ...] = (), *, limit: int | None = None) -> None:
-        measure = "" if limit is None else f", the limit is {limit} characters"
-        super().__init__(f"not an acceptable password ({reason}{measure}{_PASSWORDS.get(reason, '')})")
+    def __init__(self, reason: str, advice: tuple[str, ...] = ()) -> None:
+        super().__init__(f"not an acceptable password ({reason})")
         self.reason = reason
         self.advice = advice
-        self.limit = limit
 
 
 class HashRejected(AuthError):

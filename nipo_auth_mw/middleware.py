@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import HTTPException, Unauthorized
@@ -16,6 +17,7 @@ from nipo_auth_mw._flows.logout import sign_out
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.sweep import sweep
+from nipo_auth_mw._flows.two_step import SECOND_STEP
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw._runtime.periodic import PeriodicJob
 from nipo_auth_mw._web import (
@@ -114,7 +116,6 @@ class AuthMiddleware:
         self._config = config
         self._prefix = config.prefix
         self._below_prefix = config.prefix + "/"
-        self._passed_on = f"{config.mount}{config.prefix}/" if config.mount else ""
         self._guard = Guard(config.public_paths, config.protected_paths)
         self._passive = PathRules(config.session.passive_paths) if config.session.passive_paths else None
         self._change_password = change_password_path(config.public_paths)
@@ -124,6 +125,7 @@ class AuthMiddleware:
             last_sign_in=self._last_sign_in,
             text=self._text,
             ask_again=self._ask_again,
+            ask_second=self._ask_second,
             is_active=self._is_active,
             roles=frozenset(config.roles),
             has_page=lambda route: routes.find(route) is not None,
@@ -187,8 +189,6 @@ class AuthMiddleware:
             self._web.warnings(environ)
             self._services.outbox.trigger()
             return dispatch.answer(self._web, environ)(environ, start_response)
-        if self._passed_on and path.startswith(self._passed_on) and not environ.get("SCRIPT_NAME"):
-            return dispatch.mount_passed_on(self._web, environ)(environ, start_response)
         if path == self._change_password and environ.get("REQUEST_METHOD") in {"GET", "HEAD"}:
             return dispatch.change_password(self._web, environ)(environ, start_response)
         if environ.get("REQUEST_METHOD") == "OPTIONS" and is_preflight(environ):
@@ -277,6 +277,20 @@ class AuthMiddleware:
                 return None
             active = self._sessions.find_key(session.stored.key, prolong=False)
             return challenges.meet_first(self._web, environ, REAUTHENTICATION, active)
+        except Exception as problem:
+            return dispatch.unavailable(self._web, environ, problem)
+
+    def _ask_second(self, environ: Environ, session: Session) -> Any:
+        """The answer that asks for a second step; None for a session that has proved two.
+
+        `host_api.require_second` calls this.
+        """
+        try:
+            if session.second_at is not None:
+                return None
+            active = self._sessions.find_key(session.stored.key, prolong=False)
+            first = SECOND_STEP if not session.two_steps else replace(SECOND_STEP, route=REAUTHENTICATION.route)
+            return challenges.meet_first(self._web, environ, first, active)
         except Exception as problem:
             return dispatch.unavailable(self._web, environ, problem)
 

@@ -22,10 +22,11 @@ LINK_REFUSED = EventType("link_refused", EventGroup.REFUSAL)
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The password of `account` is set. `device` is the new value of this browser's device cookie."""
+    """The password of `account` is set. `device` is the new value of this browser's device cookie; None for an account
+    with two steps."""
 
     account: Account
-    device: str = field(repr=False)
+    device: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,9 @@ def accept_link(
 
     It ends every session, every link and the lock; it opens no session and enables no account. The link proves who its
     owner is, so this browser becomes a known device: an attacker who locks the address again does not lock the owner
-    out. Of several requests at once with one link, exactly one succeeds. A password that was set is told to its owner;
-    a lock that cannot be lifted now is lifted later. Raises `StoreUnavailable`: then nothing has changed.
+    out. With two steps the link proves one of them, and makes no known device. Of several requests at once with one
+    link, exactly one succeeds. A password that was set is told to its owner; a lock that cannot be lifted now is lifted
+    later. Raises `StoreUnavailable`: then nothing has changed.
     """
     account, state, _ = opened
     try:
@@ -98,8 +100,8 @@ def _set(
     name: str,
     client: Client,
     device_cookie: str | None,
-) -> str:
-    """Write hash, name and event in one transaction. Returns the device cookie. Raises `_Spent`."""
+) -> str | None:
+    """Write hash, name and event in one transaction. Returns the device cookie, if there is one. Raises `_Spent`."""
     account, state, _ = opened
     with services.log.transaction() as record:
         # First, since a host app's user table may commit each change at once: no password is set that is not told.
@@ -118,4 +120,5 @@ def _set(
         if now is None:
             raise _Spent
         record(link.event, subject=account, client=client)
-    return services.known_devices.remember(device_cookie, now, after)
+    # A known device has a count of wrong codes of its own, and a person who reads the mailbox must not get one.
+    return services.known_devices.remember(device_cookie, now, after) if after.two_step is None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nipo_auth_mw._credentials.email_links import RESET_LASTS
@@ -16,10 +15,6 @@ TOPICS = (
     "disabled",
     "unknown",
     "phone",
-    "second_code",
-    "second_phone",
-    "second_lost",
-    "second_shared",
     "address",
     "identifier",
     "shared",
@@ -29,14 +24,12 @@ ADMIN_TOPICS = (
     "admin_password",
     "admin_locked",
     "admin_lost",
-    "admin_second",
     "admin_leaver",
     "admin_disabled",
     "admin_audit",
     "admin_only",
 )
 """The questions of administrators."""
-_OF_TWO_STEPS = ("second_", "admin_second")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +41,6 @@ class Facts:
     lock_lasts: int
     idle_days: int
     sender: str
-
-
-def offered(topics: Sequence[str], *, two_steps: bool) -> list[str]:
-    """The questions that users can have; those about two steps only where the pages of them are."""
-    return [topic for topic in topics if two_steps or not topic.startswith(_OF_TWO_STEPS)]
 
 
 def facts(config: AuthConfig, sender: str) -> Facts:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.email_links import OpenedLink
 from nipo_auth_mw._flows.accept_link import Accepted, Link, Unfit, accept_link, record_refused_link
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_check import count_client
+from nipo_auth_mw._flows.two_step import proofs_of
 from nipo_auth_mw._mail.composer import gets_links
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
@@ -74,11 +77,15 @@ def find_reset(services: Services, token: str, *, client: Client) -> Account | N
 def reset_password(
     services: Services, token: str, password: str, *, client: Client, device_cookie: str | None = None
 ) -> Accepted | Unfit | Refused:
-    """Set a new password with the link; see `accept_link`. Raises `StoreUnavailable`."""
+    """Set a new password with the link; see `accept_link`. Raises `StoreUnavailable`.
+
+    A reset touches nothing of the second step (CVE-2026-18963); its mail lists what is left of that.
+    """
     opened = _opened(services, token, client)
     if opened is None:
         return _EXPIRED
-    link = Link(PASSWORD_RESET, _EXPIRED, services.notifications.password_reset)
+    proofs = [(one.kind, one.name, one.created_at.timestamp()) for one in proofs_of(services, opened.account.id)]
+    link = Link(PASSWORD_RESET, _EXPIRED, partial(services.notifications.password_reset, proofs=proofs))
     return accept_link(services, link, opened, password, client=client, device_cookie=device_cookie)
 
 

@@ -9,7 +9,6 @@ from nipo_auth_mw._flows.advance import Proofs, SecondDue, SignedIn, advance
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_check import Attempt
 from nipo_auth_mw._flows.second_check import PASSWORD, SecondAttempt, attempt_at, check_code
-from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._throttle.lockout import NoSlot, Slot
@@ -87,7 +86,7 @@ def _first_step(services: Services, attempt: SecondAttempt) -> Attempt:
     address, and their count stays.
     """
     account, state, device, lockout = attempt.account, attempt.state, attempt.device, services.lockout
-    email = addresses.canonical(account.email) or account.email
+    email = services.addresses.canonical(account.email) or account.email
     subject = lockout.device(device, account.id, state.unlocks) if device else lockout.address(email)
     try:
         slot = lockout.reserve(subject, time.monotonic())

@@ -15,6 +15,7 @@ from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGED
 from nipo_auth_mw._flows.profile import PROFILE_CHANGED, allow_notify_email_mails, new_notify_email
 from nipo_auth_mw._flows.revocation import end_everything, lift_lock, lift_lock_soon
+from nipo_auth_mw._flows.second_check import lift_second_lock
 from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, directory_of, keep_an_admin, still_allowed, too_many_mails
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import EmailTaken, NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
@@ -59,7 +60,7 @@ def create_account(
     directory = directory_of(services)
     address = services.addresses.accepted(email)
     notify = services.addresses.receiving(notify_email) if notify_email else None
-    _check_role(services, role)
+    _check_role(services, role, actor)
     if language is not None and language not in services.config.languages:
         raise ValueError(f"language: {language!r} is not among {tuple(services.config.languages)}")
     hashed = services.hashing.accepted(password_hash)
@@ -182,7 +183,7 @@ def set_role(services: Services, user_id: str, role: str, *, actor: Actor) -> No
 
     Raises `UnknownRole`, `NoSuchAccount`, `NotOneself`, `LastAdmin`, `NotSupported`.
     """
-    _check_role(services, role)
+    _check_role(services, role, actor)
     account = account_with(services, user_id, actor)
     with services.log.transaction() as record:
         still_allowed(services, actor)
@@ -253,12 +254,14 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
 
 
 def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
-    """Clear the counts and the locks of the account's address and of its known devices. Raises `NoSuchAccount`."""
+    """Clear the counts and the locks of the account's address, of its second step and of its known devices. Raises
+    `NoSuchAccount`."""
     still_allowed(services, actor)
     account = account_with(services, user_id, None)
     state = services.account_states.account_state(user_id)
     change_account_state(services, user_id, unlocks=state.unlocks + 1)
     lift_lock(services, account, actor=actor.name, client=actor.client)
+    lift_second_lock(services, account, actor=actor.name, client=actor.client)
 
 
 def find(services: Services, email: str) -> User | None:
@@ -305,10 +308,10 @@ def account_with(services: Services, user_id: str, actor: Actor | None) -> Accou
     return account
 
 
-def _check_role(services: Services, role: str) -> None:
-    """Raise `UnknownRole` for a role that is not configured: the host app would refuse its user everything."""
-    if role not in services.config.roles:
-        raise UnknownRole(f"{role!r} is not in the setting `roles`: {', '.join(services.config.roles)}")
+def _check_role(services: Services, role: str, actor: Actor) -> None:
+    """Raise `UnknownRole` for a role that is not configured. Only administrators in a browser are held to it."""
+    if actor.client is not None and role not in services.config.roles:
+        raise UnknownRole(f"{role!r} is not among {tuple(services.config.roles)}")
 
 
 def _end(services: Services, account: Account, *, why: str, record: Record, actor: Actor) -> None:

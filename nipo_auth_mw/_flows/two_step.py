@@ -79,6 +79,11 @@ def overview(services: Services, session: ActiveSession) -> Overview:
     )
 
 
+def proofs_of(services: Services, user_id: str) -> list[Proof]:
+    """What the account proves its second step with; nothing where accounts have none. Raises `StoreUnavailable`."""
+    return [] if services.factors is None else [_shown(factor) for factor in services.factors.of(user_id)]
+
+
 def begin_app(services: Services, session: ActiveSession, *, replace: bool) -> Setup | Refused:
     """A new secret for an app, which is stored nowhere until `add_app` confirms it. Raises `StoreUnavailable`."""
     refused = _app_conflict(services, session, replace)

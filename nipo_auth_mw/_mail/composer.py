@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+
 from nipo_auth_mw._credentials.cancel_links import CancelLinks
 from nipo_auth_mw._credentials.email_links import EmailLinks
 from nipo_auth_mw._mail.addresses import Addresses
@@ -77,6 +80,7 @@ class Composer:
             seconds=int(seconds.lasts.total_seconds()) if seconds else int(facts.get("seconds", 0)),
             about=self._config.login_id(str(facts.get("about", ""))),
             by=self._config.login_id(str(facts.get("by", ""))),
+            proofs=_proofs(str(facts.get("proofs", ""))),
         )
 
     def _forgot(self, _mail: QueuedMail, _account: Account) -> str | None:
@@ -118,3 +122,8 @@ class Composer:
 def gets_links(account: Account) -> bool:
     """Whether an account gets links by mail. A disabled one does not, since a link would not enable it."""
     return bool(account.active)
+
+
+def _proofs(told: str) -> list[tuple[str, str, datetime]]:
+    """The proofs of the second step that a mail lists: kind, name and time of each."""
+    return [(kind, name, datetime.fromtimestamp(at, UTC)) for kind, name, at in json.loads(told or "[]")]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from nipo_auth_mw._credentials.email_links import EmailLinks
@@ -59,9 +60,15 @@ class Notifications:
         """Wrong passwords have locked the account's sign-in (ASVS 5 6.3.5)."""
         self._tell("locked", [state.notify_email or account.email], account, state, client, seconds=seconds)
 
-    def password_reset(self, account: Account, state: AccountState, client: Client) -> None:
-        """The user has reset the password. Goes to the sign-in and the notification address (ASVS 5 6.3.7)."""
-        self._tell("password_reset", _both(account, state), account, state, client)
+    def password_reset(
+        self, account: Account, state: AccountState, client: Client, *, proofs: Sequence[tuple[str, str, float]]
+    ) -> None:
+        """The user has reset the password. Goes to the sign-in and the notification address (ASVS 5 6.3.7).
+
+        `proofs` are those of the second step, which the reset has not touched: kind, name and time of each.
+        """
+        told = json.dumps(proofs) if proofs else ""
+        self._tell("password_reset", _both(account, state), account, state, client, proofs=told)
 
     def invitation(self, account: Account, state: AccountState, client: Client) -> None:
         """The link by which the owner of a new account sets the first password. A later invitation ends it."""

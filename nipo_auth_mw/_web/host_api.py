@@ -44,7 +44,8 @@ class HostHooks:
     """The middleware's side of the host API.
 
     `path_of` gives the path of the middleware's own pages. `text` gives a text in the user's language. `ask_again`
-    gives the answer that asks for re-authentication, None for a fresh session. `is_active` looks the session up again.
+    gives the answer that asks for re-authentication, None for a fresh session; `ask_second` the one that asks for a
+    second step, None for a session with two. `is_active` looks the session up again.
     `roles` are the configured ones. `has_page` tells whether a route is one of the middleware's. `end` ends the session
     of a request. `login_id` is what the user of an address types to sign in.
     """
@@ -53,6 +54,7 @@ class HostHooks:
     last_sign_in: Callable[[Session], LastSignIn | None]
     text: Callable[[Environ, str], str]
     ask_again: Callable[[Environ, Session], Response | None]
+    ask_second: Callable[[Environ, Session], Response | None]
     is_active: Callable[[Session], bool]
     roles: frozenset[str]
     has_page: Callable[[str], bool]
@@ -219,11 +221,27 @@ def require_fresh(environ: Environ) -> User:
     program gets `fresh_sign_in_required`. A framework that does not know werkzeug's exceptions lets them pass to the
     middleware, which answers them. This stops an attacker with a stolen session cookie (ASVS 5 7.5.3).
     """
+    return _require(environ, lambda hooks, session: hooks.ask_again(environ, session))
+
+
+@_refuses_errors
+def require_second(environ: Environ) -> User:
+    """The user, if the session has proved two steps: by a password and a code, or by a passkey (ASVS 5 6.3.3).
+
+    Raises werkzeug's `Unauthorized` for a visitor. Raises `Forbidden` with the answer for a session with one step: a
+    navigation is redirected to the page that sets two steps up, a form that was sent stays in the browser, and a
+    program gets `second_step_required`.
+    """
+    return _require(environ, lambda hooks, session: hooks.ask_second(environ, session))
+
+
+def _require(environ: Environ, ask: Callable[[HostHooks, Session], Response | None]) -> User:
+    """The user, if `ask` has no answer that comes first. Raises `Unauthorized` and `Forbidden`."""
     user = require_user(environ)
     hooks, session = _hooks(environ), current_session(environ)
     if hooks is None or session is None:
         raise Unauthorized
-    answer = hooks.ask_again(environ, session)
+    answer = ask(hooks, session)
     if answer is not None:
         raise Forbidden(response=answer)
     return user

@@ -199,6 +199,7 @@ def two_steps(text: str) -> dict[str, Any]:
     return {
         "found": TwoSteps(moment, False, app, [passkey], 2),
         "factor": passkey,
+        "proofs": [app, passkey],
         "kinds": ("app", "passkey", "code"),
         "backup": False,
         "key": "ABCD EFGH",
@@ -260,7 +261,7 @@ def pages() -> Renderer:
 
 def problem_of(pages: Renderer, language: str, refused: Refused, text: str = "") -> Problem:
     given = {"email": text, "most": 50, "min_length": 8, "max_length": 128, "address": text}
-    given |= {"lasts": timedelta(minutes=5), "ask": text, "mount": text}
+    given |= {"lasts": timedelta(minutes=5), "ask": text}
     name = text_of(refused.code, refused.detail)
     return pages.problem(language, refused.code, name, retry_after=refused.retry_after, **given)
 

@@ -40,7 +40,7 @@ def all_alike(found):
     return first[0]
 
 
-def test_en1_en2_a_wrong_password_costs_everybody_the_same(answers):
+def test_en1_en2_mf16_a_wrong_password_costs_everybody_the_same(answers):
     one = all_alike(answers("sign-in, wrong password"))
     assert one.status.startswith("401")
     assert one.done.hashes == ["verify"]

@@ -22,6 +22,7 @@ from nipo_auth_mw import (
     from_environ,
     require_fresh,
     require_role,
+    require_second,
     require_user,
     sign_out_form,
     still_signed_in,
@@ -72,6 +73,7 @@ def view(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     assert_type(require_role(environ, "admin", "staff"), User)
     assert_type(still_signed_in(environ), bool)
     assert_type(require_fresh(environ), User)
+    assert_type(require_second(environ), User)
     assert_type(auth_url(environ, "logout", next="/"), str)
     page = f"<p>{user.email}</p>{sign_out_form(environ)}"
     start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
@@ -82,7 +84,7 @@ row: Account = Row("1", "tanaka@example.com", None)
 users: UserStore = Users()
 mailers: list[Mailer] = [ConsoleMailer(), SMTPMailer("smtp://localhost", sender="noreply@example.com")]
 config = AuthConfig(
-    secret_key="k" * 40 + "q",
+    secret_key="k" * 48,
     base_url="https://reports.example",
     public_paths=["/healthz", "/static/*"],
     session=SessionPolicy(passive_paths=["/poll"]),

@@ -51,7 +51,7 @@ def submit(web: WebContext, request: Request) -> Response:
     match outcome:
         case Accepted():
             to, flash = web.after_link(request, outcome.account.id, "invitation_accepted")
-            cookies = [web.device_cookie.set(outcome.device)]
+            cookies = [web.device_cookie.set(outcome.device)] if outcome.device else []
             return web.answers.done(request, to, cookies, flash=flash, invitation_accepted=True)
         case Unfit():
             form = _form(web, request, outcome.account, name)

@@ -9,9 +9,11 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._flows.accept_link import Accepted, Unfit
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_reset import find_reset, request_reset, reset_password
+from nipo_auth_mw._flows.two_step import proofs_of
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
+from nipo_auth_mw.protocols import Account
 
 
 def show_request(web: WebContext, request: Request) -> Response:
@@ -45,7 +47,7 @@ def show(web: WebContext, request: Request) -> Response:
         return _refuse(web, request, Refused("link_expired"))
     if request.wants_json:
         return web.answers.data({"email": account.email})
-    return web.answers.page(request, "password_reset.html", **_form(web, request, account.email), problem=None)
+    return web.answers.page(request, "password_reset.html", **_form(web, request, account), problem=None)
 
 
 @takes("password", gives={"next": str, "password_reset": bool})
@@ -62,19 +64,22 @@ def submit(web: WebContext, request: Request) -> Response:
     match outcome:
         case Accepted():
             to, flash = web.after_link(request, outcome.account.id, "password_reset")
-            cookies = [web.device_cookie.set(outcome.device)]
+            cookies = [web.device_cookie.set(outcome.device)] if outcome.device else []
             return web.answers.done(request, to, cookies, flash=flash, password_reset=True)
         case Unfit():
-            form = _form(web, request, outcome.account.email)
+            form = _form(web, request, outcome.account)
             return web.answers.refuse(request, outcome.refused, "password_reset.html", **form)
         case Refused():
             return _refuse(web, request, outcome)
 
 
-def _form(web: WebContext, request: Request, email: str) -> dict[str, Any]:
-    """The facts of the form. After a refusal too, the form and the language switch lead to the mailed link."""
+def _form(web: WebContext, request: Request, account: Account) -> dict[str, Any]:
+    """The facts of the form. After a refusal too, the form and the language switch lead to the mailed link. `proofs`
+    are those of the second step, which a reset does not touch."""
     here = web.path(request, request.route)
-    return {"email": email, "min_length": web.config.passwords.min_length, "here": here, "advice": []}
+    proofs = proofs_of(web.services, account.id)
+    limits = web.config.passwords
+    return {"email": account.email, "proofs": proofs, "min_length": limits.min_length, "here": here, "advice": []}
 
 
 def _refuse(web: WebContext, request: Request, refused: Refused) -> Response:

@@ -191,7 +191,7 @@ def _factor_page(web: WebContext, request: Request, template: str) -> Response:
 
 def _app_page(web: WebContext, request: Request, made: Setup, *, replace: bool, wanted: str) -> dict[str, Any]:
     """The facts of the page with the QR code."""
-    account, issuer = request.signed_in.user.email, web.pages.brand.name(request.language)
+    account, issuer = web.config.login_id(request.signed_in.user.email), web.pages.brand.name(request.language)
     return {
         "key": totp.key_text(made.secret),
         "uri": totp.uri(made.secret, account=account, issuer=issuer),
@@ -217,7 +217,7 @@ def _codes_page(
 ) -> dict[str, Any]:
     """The facts of the page of the backup codes. `file` is a text file with what they are of and whose."""
     text, language = web.pages.text, request.language
-    site, email = web.pages.brand.name(language), request.signed_in.user.email
+    site, email = web.pages.brand.name(language), web.config.login_id(request.signed_in.user.email)
     head = text(language, "two_step.codes_file_head", site_name=site, email=email)
     return {
         "codes": codes,

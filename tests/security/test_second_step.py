@@ -1,0 +1,613 @@
+"""Rows MF1-MF18 and EF1-EF3: two steps, as an attacker tries them who has the password, or a session."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+import pytest
+import time_machine
+
+from nipo_auth_mw import AuthMiddleware, ConfigError, LockoutPolicy, StoreUnavailable, TwoStepPolicy
+from nipo_auth_mw._credentials import totp
+from nipo_auth_mw._web.routes import ROUTES
+from nipo_auth_mw.models import Client
+from nipo_auth_mw.testing import MemoryMailer, MemoryStore, in_memory, link_in
+from tests.kit import PASSWORD, WRONG, browser, code_of, enrol_app, events, middleware, person, seen, sign_in
+from tests.security.test_cross_site import House
+from tests.security.tools import HTTPS, ask
+
+JSON = {"Accept": "application/json"}
+SECURITY, SECOND = "/-/auth/account/security", "/-/auth/login/second"
+LONG = "midori-no-oka-to-kaze"
+EMAIL, OTHER = "tanaka@example.com", "suzuki@example.com"
+
+
+@pytest.fixture
+def mailer() -> MemoryMailer:
+    return MemoryMailer()
+
+
+@pytest.fixture
+def auth(mailer: MemoryMailer) -> Any:
+    return middleware(mailer=mailer)
+
+
+@pytest.fixture
+def secret(auth: Any) -> bytes:
+    """An account with an app, and another one without."""
+    secret = enrol_app(auth, person(auth))
+    person(auth, OTHER)
+    return secret
+
+
+def cookies(device: Any) -> dict[str, str]:
+    return {one.name: one.value.strip('"') for one in device.cookiejar}
+
+
+def pending(auth: Any, address: str = "192.0.2.1", **fields: str) -> Any:
+    """A browser after the right password."""
+    device = browser(auth, address)
+    assert sign_in(device, **fields).location == SECOND
+    return device
+
+
+def inside(auth: Any, secret: bytes, steps: int = 0, **fields: str) -> Any:
+    """A browser after both steps."""
+    device = pending(auth, **fields)
+    assert send(device, code_of(secret, steps)).status_int == 303
+    return device
+
+
+def send(device: Any, code: str) -> Any:
+    return device.post(SECOND, {"code": code}, expect_errors=True)
+
+
+def wrong(secret: bytes) -> str:
+    return next(code for code in ("000000", "111111", "222222", "333333") if code not in near(secret))
+
+
+def near(secret: bytes) -> set[str]:
+    return {code_of(secret, step) for step in range(-2, 3)}
+
+
+# What the first step opens
+
+
+def test_mf1_the_password_opens_nothing_and_leaves_no_row(auth: Any, secret: bytes) -> None:
+    device = pending(auth)
+    assert auth._services.session_store.sessions_of("1") == []
+    assert set(cookies(device)) == {"nipo_second"}
+    for path in ("/page", "/-/auth/account", SECURITY, f"{SECURITY}/app", "/-/auth/staff", "/-/auth/audit"):
+        assert device.get(path).location.startswith("/-/auth/login?next=")
+    assert device.get("/-/auth/session", status=401)
+    for route in ROUTES:
+        if route.needs_user and "POST" in route.views:
+            path = f"/-/auth/{route.path.replace('<id>', '1')}"
+            assert device.post(path, {}, headers=JSON, expect_errors=True).status_int in {401, 404}, path
+    token = cookies(device)["nipo_second"]
+    assert not any(text in token for text in (PASSWORD, EMAIL, secret.hex(), totp.key_text(secret)))
+
+
+def test_mf1_the_app_never_sees_the_cookie_of_the_second_step(mailer: MemoryMailer) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return [environ.get("HTTP_COOKIE", "-").encode()]
+
+    auth = middleware(app, public_paths=["/*"])
+    enrol_app(auth, person(auth))
+    assert pending(auth).get("/page").text == "-"
+
+
+def test_mf2_an_older_session_ends_at_success_and_not_before(auth: Any, secret: bytes) -> None:
+    device = browser(auth)
+    sign_in(device, OTHER)
+    old = cookies(device)["nipo_auth"]
+    assert sign_in(device).location == SECOND
+    assert (seen(device), cookies(device)["nipo_auth"]) == ("2", old)
+    assert send(device, wrong(secret)).status_int == 401
+    assert seen(device) == "2"
+    assert send(device, code_of(secret)).status_int == 303
+    assert seen(device) == "1"
+    other = browser(auth)
+    other.set_cookie("nipo_auth", old)
+    assert seen(other) == ""
+
+
+CHANGES = {
+    "password": lambda auth: auth.accounts.set_password("1", LONG),
+    "disabled": lambda auth: auth.accounts.set_active("1", False),
+    "address": lambda auth: auth.accounts.change_email("1", "new@example.com"),
+    "counter": lambda auth: auth._services.account_states.raise_revocation_counter("1"),
+    "deleted": lambda auth: auth.accounts.delete("1"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_mf3_the_pending_step_dies_with_the_state_of_the_account(auth: Any, secret: bytes, change: Any) -> None:
+    device = pending(auth)
+    change(auth)
+    assert send(device, code_of(secret)).status_int == 410
+    assert seen(device) == ""
+
+
+def test_mf3_the_pending_step_has_one_purpose_and_ten_minutes(auth: Any, secret: bytes) -> None:
+    device = pending(auth)
+    token = cookies(device)["nipo_second"]
+    for name in ("nipo_auth", "nipo_device"):
+        thief = browser(auth)
+        thief.set_cookie(name, token)
+        assert seen(thief) == ""
+    assert browser(auth).get(f"/-/auth/reset/{token}", status=410)
+    own = cookies(inside(auth, secret))
+    for value in (own["nipo_auth"], own["nipo_device"], token[:-1], token + "=", token.replace(".", "..", 1), ""):
+        thief = browser(auth)
+        thief.set_cookie("nipo_second", value or "x")
+        assert send(thief, code_of(secret, 1)).status_int == 410
+    with time_machine.travel(time.time() + 601, tick=False):
+        assert send(device, code_of(secret)).status_int == 410
+
+
+def test_mf4_no_route_opens_or_renews_a_session_with_one_step() -> None:
+    house = House()
+    store, admin = house.auth._services.session_store, house.auth._services.users.find_by_email("admin@example.com")
+    for number, route in enumerate(route for route in ROUTES if "POST" in route.views):
+        house = House()
+        store = house.auth._services.session_store
+        before = {one.key for one in store.sessions_of(admin.id)}
+        path, fields = list(house.sent.items())[number]
+        if route.path == "login":
+            fields = {"email": "admin@example.com", "password": PASSWORD}
+        ask(house.auth, "POST", f"/-/auth/{path}", form=fields, cookie=house.cookie, HTTP_ORIGIN=HTTPS)
+        for one in store.sessions_of(admin.id):
+            assert one.key in before or (one.means != "password" and one.second_at), route.path
+
+
+def test_mf4_the_change_of_a_password_keeps_what_was_proved(auth: Any, secret: bytes) -> None:
+    device = inside(auth, secret)
+    device.post("/-/auth/account/password", {"current_password": PASSWORD, "password": LONG}, status=303)
+    (session,) = auth._services.session_store.sessions_of("1")
+    assert session.means == "password,app"
+    with time_machine.travel(time.time() + 901, tick=False):
+        assert device.get(f"{SECURITY}/two-step").location.startswith("/-/auth/account/confirm")
+
+
+def test_mf4_two_steps_stay_when_the_extra_is_gone(auth: Any, secret: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nipo_auth_mw._wiring.find_spec", lambda name: None)
+    services = auth._services
+    later = middleware(store=services.session_store, mailer=None)
+    assert sign_in(browser(later)).status_int == 503
+    assert services.session_store.sessions_of("1") == []
+
+
+# What a reset by mail changes
+
+
+def reset(auth: Any, mailer: MemoryMailer) -> Any:
+    """Set a new password by mail; the page of the link."""
+    device = browser(auth)
+    device.post("/-/auth/forgot", {"email": EMAIL})
+    auth.flush_mail()
+    page = device.get(link_in(mailer.outbox[-1]).removeprefix("http://localhost"))
+    form = page.forms["reset"]
+    form["password"] = LONG
+    assert form.submit().status_int == 303
+    auth.flush_mail()
+    return page
+
+
+def test_mf5_mf6_a_reset_by_mail_leaves_the_second_step_and_names_it(
+    auth: Any, secret: bytes, mailer: MemoryMailer
+) -> None:
+    services = auth._services
+    services.factors.make_codes("1")
+    services.factors.add_passkey("1", "passkey:a", name="Work phone", data="{}", counter=0)
+    before = (services.factor_store.factors_of("1"), services.factor_store.backup_codes("1"))
+    device = pending(auth)
+    for _ in range(5):
+        send(device, wrong(secret))
+    page = reset(auth, mailer)
+    told = mailer.outbox[-1]
+    for text in (page.text, told.text, told.html):
+        assert "Work phone" in text
+        assert "Authenticator app" in text
+    assert (services.factor_store.factors_of("1"), services.factor_store.backup_codes("1")) == before
+    assert services.account_states.account_state("1").two_step
+    assert services.session_store.sessions_of("1") == []
+    device = browser(auth)
+    assert sign_in(device, password=LONG).location == SECOND
+    assert send(device, code_of(secret)).status_int == 429
+
+
+def test_mf5_mf10_a_reset_gives_no_count_of_wrong_codes_of_its_own(
+    auth: Any, secret: bytes, mailer: MemoryMailer
+) -> None:
+    """A known device has such a count, and an attacker with the mailbox makes five resets an hour."""
+    for _ in range(5):
+        send(pending(auth), wrong(secret))
+    device = browser(auth)
+    device.post("/-/auth/forgot", {"email": EMAIL})
+    auth.flush_mail()
+    form = device.get(link_in(mailer.outbox[-1]).removeprefix("http://localhost")).forms["reset"]
+    form["password"] = LONG
+    form.submit(status=303)
+    assert sign_in(device, password=LONG).location == SECOND
+    assert send(device, wrong(secret)).status_int == 429
+
+
+def test_mf6_a_reset_without_a_second_step_speaks_of_none(auth: Any, mailer: MemoryMailer) -> None:
+    person(auth)
+    assert "Authenticator" not in reset(auth, mailer).text
+    assert "Two-step" not in mailer.outbox[-1].text
+
+
+# Who changes the proofs
+
+
+SECURITY_ROUTES = [route for route in ROUTES if route.path.startswith("account/security/")]
+
+
+@pytest.mark.parametrize("route", SECURITY_ROUTES, ids=lambda route: route.path)
+def test_mf7_proofs_are_changed_by_a_fresh_session_of_both_steps(auth: Any, secret: bytes, route: Any) -> None:
+    assert route.fresh
+    path = f"/-/auth/{route.path}"
+    assert pending(auth).post(path, {}, headers=JSON, status=401)
+    device = inside(auth, secret)
+    with time_machine.travel(time.time() + 901, tick=False):
+        assert device.post(path, {}, headers=JSON, status=403).json["code"] == "fresh_sign_in_required"
+        assert device.get(path).location.startswith("/-/auth/account/confirm")
+    one_step = browser(auth)
+    account, state = auth._services.users.get("1"), auth._services.account_states.account_state("1")
+    cookie = auth._services.sessions.open(account, state, Client(), persistent=True)[1]
+    one_step.set_cookie("nipo_auth", cookie)
+    assert one_step.post(path, {}, headers=JSON, status=403).json["code"] == "fresh_sign_in_required"
+
+
+def test_mf8_fresh_means_the_password_and_the_second_step_of_this_account(auth: Any, secret: bytes) -> None:
+    other = enrol_app(auth, auth.accounts.find(OTHER))
+    codes = auth._services.factors.make_codes("2")
+    auth.accounts.set_password("2", LONG)
+    device = inside(auth, secret)
+    with time_machine.travel(time.time() + 901, tick=False):
+        tries = [
+            {"password": LONG, "code": code_of(secret)},
+            {"password": PASSWORD, "code": code_of(other)},
+            {"password": PASSWORD, "code": codes[0]},
+            {"password": PASSWORD},
+            {"code": code_of(secret)},
+        ]
+        for fields in tries:
+            refused = device.post("/-/auth/account/confirm", fields, headers=JSON, status=403).json["code"]
+            assert refused == ("invalid_code" if fields.get("password") == PASSWORD else "wrong_password")
+            assert device.get(f"{SECURITY}/two-step").status_int == 303
+        assert len(events(auth, "second_step_failed")) == 3
+        assert len(events(auth, "sign_in_failed")) == 2
+        device.post("/-/auth/account/confirm", {"password": PASSWORD, "code": code_of(secret)}, status=303)
+        assert device.get(f"{SECURITY}/two-step").status_int == 200
+
+
+def test_mf9_other_sessions_end_when_a_proof_comes_or_goes(auth: Any) -> None:
+    person(auth)
+    own, two, three = browser(auth), browser(auth), browser(auth)
+    for device in (own, two, three):
+        sign_in(device)
+    before = cookies(own)["nipo_auth"]
+    setup = own.get(f"{SECURITY}/app", headers=JSON).json
+    secret = auth._services.factors.secret_in(setup["setup"], "1")
+    own.post(f"{SECURITY}/app", {"setup": setup["setup"], "code": code_of(secret)}, status=303)
+    assert (seen(own), seen(two), seen(three)) == ("1", "", "")
+    assert cookies(own)["nipo_auth"] != before
+    assert {one.means for one in auth._services.session_store.sessions_of("1")} == {"password,app"}
+    other = inside(auth, secret, 1)
+    auth._services.factors.add_passkey("1", "passkey:a", name="a", data="{}", counter=0)
+    for path, fields in {
+        "codes": {},
+        "rename": {"factor": "passkey:a", "name": "b"},
+    }.items():
+        assert own.post(f"{SECURITY}/{path}", fields).status_int in {200, 303}
+        assert seen(other) == "1", path
+    own.post(f"{SECURITY}/remove", {"factor": "passkey:a"}, status=303)
+    assert (seen(own), seen(other)) == ("1", "")
+
+
+# Counting
+
+
+def test_mf10_wrong_codes_count_over_all_doors_kinds_and_addresses(auth: Any, secret: bytes) -> None:
+    codes = auth._services.factors.make_codes("1")
+    own = inside(auth, secret, 1)
+    checked = mock.Mock(wraps=auth._services.factors.accept_code)
+    spent = mock.Mock(wraps=auth._services.factors.spend_code)
+    with mock.patch.multiple(type(auth._services.factors), accept_code=checked, spend_code=spent):
+        own.reset()
+        for number in range(4):
+            device = pending(auth, f"192.0.2.{number + 10}", remember="")
+            send(device, wrong(secret) if number % 2 else "xxxx-xxxx-xxxxx")
+        for number in range(20):
+            refused = send(pending(auth, f"198.51.100.{number}"), wrong(secret))
+            assert refused.status_int == (401 if number == 0 else 429)
+            assert refused.headers["Retry-After"]
+        assert checked.call_count + spent.call_count == 5
+        assert send(pending(auth), code_of(secret)).status_int == 429
+        assert send(pending(auth), codes[0]).status_int == 429
+        assert checked.call_count + spent.call_count == 5
+    with time_machine.travel(time.time() + 301, tick=False):
+        assert send(pending(auth), code_of(secret)).status_int == 303
+
+
+def test_mf10_re_authentication_shares_the_count(auth: Any, secret: bytes) -> None:
+    own = inside(auth, secret, remember="")
+    for _ in range(4):
+        own.post("/-/auth/account/confirm", {"password": PASSWORD, "code": wrong(secret)}, status=403)
+    assert send(pending(auth), wrong(secret)).status_int == 401
+    assert send(pending(auth), code_of(secret, 1)).status_int == 429
+    locked = own.post("/-/auth/account/confirm", {"password": PASSWORD, "code": code_of(secret, 1)}, status=429)
+    assert locked.html.find(role="alert")
+    assert seen(own) == "1"
+
+
+def test_mf11_a_right_password_neither_counts_nor_clears(auth: Any, secret: bytes) -> None:
+    for number in range(10):
+        device = pending(auth, f"192.0.2.{number + 10}")
+        expected = 401 if number < 5 else 429
+        assert send(device, wrong(secret)).status_int == expected
+    for _ in range(4):
+        assert sign_in(browser(auth), password=WRONG).status_int == 401
+    pending(auth)
+    assert sign_in(browser(auth), password=WRONG).status_int == 401
+    assert sign_in(browser(auth)).status_int == 429
+
+
+def test_mf11_a_complete_sign_in_clears_both_counts(auth: Any, secret: bytes) -> None:
+    for step in (0, 1):
+        for _ in range(4):
+            sign_in(browser(auth), password=WRONG)
+        device = pending(auth, remember="")
+        for _ in range(4):
+            send(device, wrong(secret))
+        assert send(device, code_of(secret, step)).status_int == 303
+
+
+def test_mf11_a_right_password_alone_is_no_attempt_of_a_hundred(mailer: MemoryMailer) -> None:
+    auth = middleware(mailer=mailer, lockout=LockoutPolicy(permanent_after=10))
+    secret = enrol_app(auth, person(auth))
+    for _ in range(30):
+        pending(auth)
+    assert send(pending(auth), code_of(secret)).status_int == 303
+
+
+def test_mf12_parallel_guesses_are_counted_before_they_are_looked_at(auth: Any, secret: bytes) -> None:
+    token = cookies(pending(auth))["nipo_second"]
+    looked: list[str] = []
+    real = totp.step_of
+
+    def step_of(*given: Any, **more: Any) -> Any:
+        looked.append(given[1])
+        time.sleep(0.001)
+        return real(*given, **more)
+
+    def guess() -> None:
+        device = browser(auth)
+        device.set_cookie("nipo_second", token)
+        send(device, wrong(secret))
+
+    with mock.patch("nipo_auth_mw._credentials.totp.step_of", step_of):
+        threads = [threading.Thread(target=guess) for _ in range(50)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(looked) == 5
+    assert len(events(auth, "second_locked")) == 1
+
+
+def test_mf13_locks_double_up_to_a_day_and_end_after_a_hundred(mailer: MemoryMailer) -> None:
+    auth = middleware(mailer=mailer)
+    secret = enrol_app(auth, person(auth))
+    waits = []
+    with time_machine.travel(time.time(), tick=False) as clock:
+        while len(waits) < 20:
+            device = pending(auth)
+            for _ in range(5):
+                last = send(device, wrong(secret))
+            waits.append(int(last.headers["Retry-After"]))
+            clock.shift(waits[-1] + 1)
+        minutes = [wait // 60 for wait in waits]
+        assert minutes[:9] == [5, 10, 20, 40, 80, 160, 320, 640, 1280]
+        assert set(minutes[9:]) == {24 * 60}
+        clock.shift(timedelta(days=30))
+        device = pending(auth)
+        refused = device.post(SECOND, {"code": code_of(secret)}, headers=JSON, status=429)
+        assert refused.json["code"] == "locked"
+        assert "Retry-After" not in refused.headers
+        assert len(mailer.outbox) >= 1
+        auth.accounts.unlock("1")
+        assert send(pending(auth), code_of(secret)).status_int == 303
+
+
+def test_mf14_strangers_cannot_cause_it_and_a_known_device_goes_on(auth: Any, secret: bytes) -> None:
+    own = inside(auth, secret)
+    device = cookies(own)["nipo_device"]
+    for _ in range(20):
+        sign_in(browser(auth, "203.0.113.9"), password=WRONG)
+    assert auth._services.second_lockout.locked(auth._services.second_lockout.account("1")) is None
+    auth.accounts.unlock("1")
+    thief = pending(auth, "203.0.113.9")
+    for _ in range(5):
+        send(thief, wrong(secret))
+    assert send(thief, code_of(secret, 1)).status_int == 429
+    assert seen(own) == "1"
+    state = auth._services.account_states.account_state("1")
+    known = auth._services.known_devices.remember(None, auth._services.users.get("1"), state)
+    for value, status in ((device[:-1] + "x", 429), ("forged", 429), (known, 303)):
+        back = browser(auth)
+        back.set_cookie("nipo_device", value)
+        assert sign_in(back).location == SECOND
+        assert send(back, code_of(secret, 1)).status_int == status, value
+
+
+def test_mf15_the_owner_hears_once_an_hour_that_the_password_is_known(
+    auth: Any, secret: bytes, mailer: MemoryMailer
+) -> None:
+    with time_machine.travel(time.time(), tick=False) as clock:
+        for number, pause in enumerate((301, 601, 3600, 0)):
+            device = pending(auth)
+            for _ in range(7):
+                send(device, wrong(secret))
+            assert len(events(auth, "second_locked")) == number + 1
+            told = [mail for mail in mailer.outbox if "password" in mail.subject.lower()]
+            assert len(told) == (1 if number < 3 else 2)
+            clock.shift(pause)
+    refused = [row.details["refused"] for row in events(auth, "second_unlocked")]
+    assert refused == [2, 2, 2]
+
+
+# What nobody learns
+
+
+def test_mf16_an_account_with_two_steps_looks_like_any_other_without_its_password(auth: Any, secret: bytes) -> None:
+    def answer(email: str) -> tuple[Any, ...]:
+        device = browser(auth)
+        page = sign_in(device, email, WRONG)
+        names = sorted(name for name, _ in page.headerlist)
+        return page.status, names, page.text.replace(email, "ADDRESS"), sorted(cookies(device))
+
+    def without_ids(answered: tuple[Any, ...]) -> str:
+        return re.sub(r'value="[\w-]{20,}"', "", repr(answered))
+
+    assert without_ids(answer(EMAIL)) == without_ids(answer(OTHER)) == without_ids(answer("nobody@example.com"))
+
+
+def test_mf17_a_disabled_account_gets_in_by_nothing_and_hears_of_it_last(auth: Any, secret: bytes) -> None:
+    own = inside(auth, secret)
+    auth.accounts.set_active("1", False)
+    assert seen(own) == ""
+    device = pending(auth)
+    assert events(auth, "refused_disabled") == []
+    assert send(device, wrong(secret)).status_int == 401
+    refused = device.post(SECOND, {"code": code_of(secret, 1)}, headers=JSON, status=403)
+    assert refused.json["code"] == "account_disabled"
+    assert len(events(auth, "refused_disabled")) == 1
+    assert auth._services.session_store.sessions_of("1") == []
+    assert seen(device) == ""
+
+
+def test_mf18_no_secret_of_the_second_step_leaves(
+    auth: Any, mailer: MemoryMailer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    person(auth)
+    own = browser(auth)
+    sign_in(own)
+    setup = own.get(f"{SECURITY}/app", headers=JSON).json
+    secret = auth._services.factors.secret_in(setup["setup"], "1")
+    own.post(f"{SECURITY}/app", {"setup": setup["setup"], "code": code_of(secret)})
+    codes = own.post_json(f"{SECURITY}/codes", {}).json["codes"]
+    for _ in range(2):
+        device = pending(auth)
+        send(device, wrong(secret))
+        send(device, codes[0])
+    with mock.patch.object(MemoryStore, "update_factor", side_effect=RuntimeError("x")):
+        assert send(pending(auth), code_of(secret, 1)).status_int == 503
+    auth.flush_mail()
+    pages = [own.get(path).text for path in (SECURITY, f"{SECURITY}/codes", "/-/auth/account")]
+    store = auth._services.session_store
+    kept = repr([store.factors_of("1"), store.backup_codes("1")]) + repr([tuple(one) for one in store.factors_of("1")])
+    places = [caplog.text, repr(events(auth)), *pages, *(mail.text + (mail.html or "") for mail in mailer.outbox), kept]
+    places.append(repr([auth, auth._services.factors, auth._services.factors.setup("1")]))
+    key = totp.key_text(secret)
+    for marker in (secret.hex(), repr(secret), key, key.replace(" ", ""), *codes, *(c.replace("-", "") for c in codes)):
+        assert not any(marker in place for place in places), marker
+
+
+# Roles that require two steps
+
+
+def required(**more: Any) -> Any:
+    return middleware(two_step=TwoStepPolicy(required_for=("admin",)), public_paths=["/open"], **more)
+
+
+def test_ef1_a_role_without_its_second_step_sees_nothing_else() -> None:
+    auth = required()
+    user = person(auth)
+    person(auth, "boss@example.com", role="admin")
+    device = browser(auth)
+    sign_in(device)
+    assert (seen(device), seen(device, "/open")) == ("1", "1")
+    auth.accounts.set_role(user.id, "admin")
+    assert seen(device, "/open") == ""
+    for path in ("/page", "/-/auth/account", "/-/auth/staff", "/-/auth/audit", "/-/auth/account/email"):
+        assert device.get(path).location.startswith(f"{SECURITY}?next="), path
+        assert device.get(path, headers=JSON, status=403).json["code"] == "second_step_required"
+    assert device.get("/-/auth/session", status=403).json["code"] == "second_step_required"
+    for route in ROUTES:
+        if route.needs_user and "POST" in route.views and not route.path.startswith("account/security"):
+            path = f"/-/auth/{route.path.replace('<id>', '2')}"
+            refused = device.post(path, {}, headers=JSON, expect_errors=True)
+            assert refused.status_int == 403, path
+            assert route.path == "account/confirm" or refused.json["code"] == "second_step_required", path
+    assert device.get(SECURITY, status=200)
+    enrol_app(auth, user)
+    assert seen(device, "/open") == "1"
+
+
+def test_ef2_no_one_is_half_in() -> None:
+    auth = required()
+    person(auth, EMAIL, role="admin")
+    device = browser(auth)
+    sign_in(device)
+    device.get(f"{SECURITY}/app", status=200)
+    other = browser(auth)
+    assert sign_in(other).location.startswith(SECURITY)
+    assert auth._services.factor_store.factors_of("1") == []
+    setup = device.get(f"{SECURITY}/app", headers=JSON).json["setup"]
+    secret = auth._services.factors.secret_in(setup, "1")
+    device.post(f"{SECURITY}/app", {"setup": setup, "code": code_of(secret)}, status=303)
+    assert seen(device) == "1"
+    key = device.get(SECURITY, headers=JSON).json["app"]["id"]
+    assert device.post(f"{SECURITY}/remove", {"factor": key}, headers=JSON, status=409).json["code"] == "last_factor"
+    off = device.post(f"{SECURITY}/two-step", {"on": "0"}, headers=JSON, status=403)
+    assert off.json["code"] == "second_step_required"
+
+
+class WithoutFactors:
+    """A session store from before the second step."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        if "factor" in name or "backup" in name or name == "confirm_second":
+            raise AttributeError(name)
+        return getattr(self._store, name)
+
+
+def test_ef3_a_required_second_step_that_cannot_be_kept_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = in_memory(two_step=TwoStepPolicy(required_for=("admin",)))
+    store = given.pop("store")
+    with pytest.raises(ConfigError, match="keeps no second step"):
+        AuthMiddleware(lambda *_: [], **given, store=store, sessions=WithoutFactors(store))
+    monkeypatch.setattr("nipo_auth_mw._wiring.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="two-step"):
+        AuthMiddleware(lambda *_: [], **given, store=store)
+
+
+@pytest.mark.parametrize("broken", ["factors_of", "backup_codes"])
+def test_ef3_factors_out_of_reach_let_nobody_in(auth: Any, secret: bytes, broken: str) -> None:
+    device = pending(auth)
+    with mock.patch.object(MemoryStore, broken, side_effect=StoreUnavailable("down")):
+        assert sign_in(browser(auth)).status_int == 503
+        if broken == "factors_of":
+            assert send(device, wrong(secret)).status_int == 503
+    assert auth._services.session_store.sessions_of("1") == []
+
+
+@pytest.mark.parametrize("role", ["boss", "Admin", ""])
+def test_ef3_a_role_that_does_not_exist_is_refused(role: str) -> None:
+    with pytest.raises(ConfigError, match=r"two_step\.required_for"):
+        middleware(two_step=TwoStepPolicy(required_for=(role,)))
