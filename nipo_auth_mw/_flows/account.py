@@ -18,8 +18,8 @@ _RECENT = 20
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The user's sessions, the latest first, and the newest events of the account. `pending` is the change of address
-    that waits for its confirmation."""
+    """The user's sessions, this one first and then the latest, and the newest events of the account. `pending` is the
+    change of address that waits for its confirmation."""
 
     sessions: Sequence[Session]
     events: Sequence[Event]
@@ -42,8 +42,9 @@ def overview(services: Services, session: ActiveSession) -> Overview:
     found = services.audit.events(user_id=session.user.id, limit=_RECENT)
     # A sign-in on a new device is recorded as both.
     new = {event.session for event in found if event.event == NEW_DEVICE.name}
+    sessions = sorted(services.sessions.of(session.user.id), key=lambda stored: stored.key != session.stored.key)
     return Overview(
-        sessions=[Session(stored) for stored in services.sessions.of(session.user.id)],
+        sessions=[Session(stored) for stored in sessions],
         events=[event for event in found if event.event != SIGNED_IN.name or event.session not in new],
         can_change_email=email_change.offered(services),
         pending=email_change.pending(services, session),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,14 +54,7 @@ def pending(services: Services, session: ActiveSession) -> Pending | None:
 
     The same whether another account has the address or not.
     """
-    if services.email_changes is None:
-        return None
-    changes = [
-        change
-        for change in services.email_changes.email_changes_of(session.user.id)
-        if change.confirmed_at is None and change.old_email == session.user.email
-    ]
-    newest = max(changes, key=lambda change: change.requested_at, default=None)
+    newest = max(_waiting(services, session), key=lambda change: change.requested_at, default=None)
     if newest is None or newest.requested_at + EMAIL_LASTS.total_seconds() <= time.time():
         return None
     return Pending(newest.new_email, datetime.fromtimestamp(newest.requested_at, UTC) + EMAIL_LASTS)
@@ -109,6 +103,23 @@ def request_change(
         else:
             services.notifications.email_confirm(account, attempt.state, client, to=new, key=key)
     return None
+
+
+def withdraw(services: Services, session: ActiveSession, *, client: Client) -> bool:
+    """Withdraw the changes of the user's address that wait for their confirmation: their links end. False for none.
+
+    A change that is confirmed meanwhile stays, and so does the link that undoes it. Raises `StoreUnavailable`.
+    """
+    withdrawn = False
+    for change in _waiting(services, session):
+        with suppress(_Spent), services.log.transaction() as record:
+            removed = _stores(services)[1].cancel_email_change(change.key)
+            if removed is None or removed.confirmed_at is not None:
+                # Nothing that was removed stays so.
+                raise _Spent
+            record(EMAIL_CHANGE_CANCELLED, subject=session.user.id, email=change.old_email, client=client)
+            withdrawn = True
+    return withdrawn
 
 
 def find_change(services: Services, token: str, *, client: Client) -> EmailChange | None:
@@ -173,6 +184,17 @@ def cancel_change(services: Services, token: str, *, client: Client) -> EmailCha
         _void(services, change, client)
         return _EXPIRED
     return change
+
+
+def _waiting(services: Services, session: ActiveSession) -> list[EmailChange]:
+    """The changes of the user's present address that are not confirmed."""
+    if services.email_changes is None:
+        return []
+    return [
+        change
+        for change in services.email_changes.email_changes_of(session.user.id)
+        if change.confirmed_at is None and change.old_email == session.user.email
+    ]
 
 
 def _confirmable(services: Services, token: str) -> tuple[Account, AccountState, EmailChange] | None:

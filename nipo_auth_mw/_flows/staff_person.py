@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
 from nipo_auth_mw._flows.staff import account_with, user_in
@@ -16,6 +18,7 @@ _FORM = "staff form"
 @dataclass(frozen=True, slots=True)
 class Person:
     """An account as the staff pages show it. `locked`: wrong passwords lock its address or a known device.
+    `locked_until` is the end of the lock of its address, if that has an end.
 
     `as_of` is a digest of the account as it is now: a form that carries it is refused after a change of the account.
     `security` is None if accounts cannot have a second step.
@@ -29,6 +32,7 @@ class Person:
     has_password: bool = True
     as_of: str = ""
     security: Security | None = None
+    locked_until: datetime | None = None
 
 
 def look_at(services: Services, user_id: str) -> Person:
@@ -36,17 +40,19 @@ def look_at(services: Services, user_id: str) -> Person:
     account = account_with(services, user_id, None)
     state = services.account_states.account_state(user_id)
     address = services.addresses.canonical(account.email)
-    locked = address is not None and services.lockout.locked(services.lockout.address(address)) is not None
-    locked = locked or services.lockout.device_locked(user_id)
+    lock = services.lockout.locked(services.lockout.address(address)) if address else None
+    # Rounded up to the minute: at the time that is shown, the lock has ended.
+    ends = time.time() + lock.retry_after + 59 if lock and lock.retry_after else None
     return Person(
         user_in(account, state),
         state.memo,
         state.password_change_deadline is not None,
-        locked,
+        lock is not None or services.lockout.device_locked(user_id),
         invitation_of(account, state),
         account.password_hash is not None,
         services.reset_links.stamp(account, state, _FORM),
         _shown_security(services, user_id, state),
+        datetime.fromtimestamp(ends, UTC) if ends else None,
     )
 
 

@@ -215,6 +215,14 @@ ROUTES = (
         offered=offers_email_change,
     ),
     Route(
+        "account/email/cancel",
+        {"POST": email_change.submit_withdraw},
+        needs_user=True,
+        leads_to="account",
+        flash="email_change_withdrawn",
+        offered=offers_email_change,
+    ),
+    Route(
         "email/confirm/<token>",
         {"GET": email_change.show_confirm, "POST": email_change.submit_confirm},
         identifies=False,

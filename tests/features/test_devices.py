@@ -51,3 +51,14 @@ def test_this_device_too_can_be_ended_by_its_id(tanaka: TestApp) -> None:
     answer = tanaka.post("/-/auth/account/sessions/end", {"session": own}, status=303)
     assert answer.location.endswith("/-/auth/login")
     assert seen(tanaka) == ""
+
+
+def test_many_devices_are_folded_behind_the_first_five(auth: Any, tanaka: TestApp) -> None:
+    assert not tanaka.get("/-/auth/account").html.select("#devices ~ details")
+    for number in range(6):
+        sign_in(browser(auth, f"192.0.2.{number}"))
+    page = tanaka.get("/-/auth/account").html
+    shown, folded = page.select("#devices ~ ul > li"), page.select("#devices ~ details > ul > li")
+    assert (len(shown), len(folded)) == (5, 2)
+    assert "This device" in shown[0].text
+    assert "Show 2 more" in page.select_one("#devices ~ details > summary").text

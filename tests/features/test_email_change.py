@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
+import time_machine
 from webtest import TestApp
 
-from nipo_auth_mw.testing import MemoryMailer
-from tests.kit import PASSWORD, browser, middleware, person, sign_in
+from nipo_auth_mw.testing import MemoryMailer, link_in
+from tests.kit import PASSWORD, browser, events, middleware, person, sign_in
 
 NEXT = "midori-no-kaze-no-oto"
 JSON = {"Accept": "application/json"}
@@ -38,3 +40,51 @@ def test_a_bad_or_present_address_is_refused_in_words(tanaka: TestApp, typed: st
     assert answer.status_int == 422
     assert answer.forms["account-email"]["email"].value == typed
     assert 'role="alert"' in answer.text
+
+
+def requested(device: TestApp) -> Any:
+    device.post("/-/auth/account/email", {"email": "hanako@example.jp", "password": PASSWORD}, status=303)
+    return device.get("/-/auth/account")
+
+
+def confirm_link(mailer: MemoryMailer) -> str:
+    return next(link_in(mail) for mail in mailer.outbox if mail.to == "hanako@example.jp")
+
+
+def test_a_change_that_waits_can_be_withdrawn(auth: Any, tanaka: TestApp, mailer: MemoryMailer) -> None:
+    page = requested(tanaka)
+    assert "hanako@example.jp" in page.text
+    page = page.forms["account-email-cancel"].submit(status=303).follow()
+    assert "withdrawn" in page.html.select_one(".flash").text
+    assert "hanako@example.jp" not in page.text
+    assert browser(auth).get(confirm_link(mailer), expect_errors=True).status_int == 410
+    assert [row.user_id for row in events(auth, "email_change_cancelled")] == ["1"]
+    assert tanaka.post("/-/auth/account/email/cancel", headers=JSON).json["withdrawn"] is False
+
+
+def test_the_mail_of_a_change_is_sent_again_from_the_filled_form(tanaka: TestApp, mailer: MemoryMailer) -> None:
+    page = requested(tanaka)
+    form = page.click("Send again").forms["account-email"]
+    assert form["email"].value == "hanako@example.jp"
+    form["password"] = PASSWORD
+    with time_machine.travel(time.time() + 61, tick=False):
+        form.submit(status=303)
+    assert [mail.to for mail in mailer.outbox].count("hanako@example.jp") == 2
+
+
+def test_a_change_that_is_confirmed_meanwhile_can_still_be_undone(
+    auth: Any, tanaka: TestApp, mailer: MemoryMailer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = requested(tanaka).forms["account-email-cancel"]
+    store = auth._services.email_changes
+    cancel = store.cancel_email_change
+
+    def overtaken(key: str) -> Any:
+        store.confirm_email_change(key, confirmed_at=time.time(), expires_at=time.time() + 600)
+        return cancel(key)
+
+    monkeypatch.setattr(store, "cancel_email_change", overtaken)
+    form.submit(status=303)
+    assert events(auth, "email_change_cancelled") == []
+    undo = next(link_in(mail) for mail in mailer.outbox if "/email/cancel/" in mail.text)
+    assert browser(auth).get(undo).status_int == 200

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from webtest import TestApp
 
 from nipo_auth_mw.stores import MemoryStore, SQLStore
@@ -522,3 +523,12 @@ def test_the_pages_lead_to_one_another(auth: Any, boss: TestApp) -> None:
     sign_in(tanaka)
     assert [a.text for a in tanaka.get("/-/auth/account").html.select("nav.site a")] == ["Home", "Account"]
     assert tanaka.get("/-/auth/login", expect_errors=True).status_int == 303
+
+
+def test_the_page_of_an_account_says_until_when_it_is_locked(auth: Any, boss: TestApp) -> None:
+    user = person(auth)
+    with time_machine.travel("2026-11-26T04:58:10Z", tick=False):
+        sign_in(boss, "kanri@example.com")
+        for number in range(5):
+            sign_in(browser(auth, f"192.0.2.{number}"), password=WRONG)
+        assert "locked until 05:04" in boss.get(f"/-/auth/staff/{user.id}").text

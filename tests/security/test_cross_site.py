@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
 from nipo_auth_mw._web import routes
 from nipo_auth_mw._web.routes import ROUTES
+from nipo_auth_mw.models import EmailChange
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, link_in
 from nipo_auth_mw.testing.contracts.factors import a_factor
 from tests.each import each
@@ -56,7 +58,8 @@ class House:
         self.auth = middleware(base_url=HTTPS, store=self.store, mailer=mailer)
         person(self.auth, "admin@example.com", role="admin")
         person(self.auth, "suzuki@example.com")
-        suzuki = signed_in(self.auth, "suzuki@example.com")
+        now, suzuki = time.time(), signed_in(self.auth, "suzuki@example.com")
+        self.store.add_email_change(EmailChange("k", "1", "admin@example.com", "mori@example.com", now, now + 3600))
         new = {"email": "yamada@example.com", "password": PASSWORD}
         ask(self.auth, "POST", "/-/auth/account/email", form=new, cookie=suzuki)
         ask(self.auth, "POST", "/-/auth/forgot", form={"email": "suzuki@example.com"})
@@ -82,6 +85,7 @@ class House:
             "account/security/rename": {"factor": "passkey:a", "name": "Work"},
             "account/password": {"current_password": PASSWORD, **chosen},
             "account/email": {"email": "sato@example.com", "password": PASSWORD},
+            "account/email/cancel": {},
             self.mailed("email/confirm"): {},
             self.mailed("email/cancel"): {},
             "account/profile": {"notify_email": "elsewhere@example.com", "language": "ja"},

@@ -158,6 +158,7 @@ ROUTES_THAT_END_NOTHING = {
     "account/security/codes": "codes end nothing",
     "account/security/rename": "a name ends nothing",
     "login/second": "a sign-in ends the session of the browser that it comes from",
+    "account/email/cancel": "the address stays, and the link to another one ends",
     "account/profile": "neither proof, address, state nor role",
     "language": "no account",
     "staff/create": "another account",

@@ -18,8 +18,10 @@ _EXPIRED = Refused("link_expired", detail="email")
 
 
 def show(web: WebContext, request: Request) -> Response:
-    """Show the form."""
-    return web.answers.page(request, "email_change.html", **_form(web, request, ""), problem=None)
+    """Show the form. It holds the address that waits for its confirmation, so the mail can be sent again."""
+    waiting = email_change.pending(web.services, request.signed_in)
+    form = _form(web, request, waiting.email if waiting else "")
+    return web.answers.page(request, "email_change.html", **form, problem=None)
 
 
 @takes("email", "password", gives={"next": str, "requested": bool, "lasts": int})
@@ -38,6 +40,14 @@ def submit(web: WebContext, request: Request) -> Response:
         return web.answers.refuse(request, refused, "email_change.html", **_form(web, request, typed))
     to = web.path(request, "account")
     return web.answers.done(request, to, flash="email_change_requested", requested=True, lasts=_LASTS)
+
+
+@takes(gives={"next": str, "withdrawn": bool})
+def submit_withdraw(web: WebContext, request: Request) -> Response:
+    """Withdraw the change that waits for its confirmation."""
+    withdrawn = email_change.withdraw(web.services, request.signed_in, client=request.client)
+    to = web.path(request, "account")
+    return web.answers.done(request, to, flash="email_change_withdrawn", withdrawn=withdrawn)
 
 
 @takes(gives={"email": str})
