@@ -6,6 +6,7 @@ with its tables empty.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import traceback
@@ -16,14 +17,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from nipo_auth_mw._credentials import totp
+from nipo_auth_mw._credentials.factors import Factors
+from nipo_auth_mw._credentials.hashing import PasswordHashing
 from nipo_auth_mw._mail.addresses import canonical
 from nipo_auth_mw.errors import ConfigError, EmailTaken, StoreUnavailable
 from nipo_auth_mw.models import AccountState, Event, StaffQuery
 from nipo_auth_mw.stores import MemoryStore, SQLStore, _pool
 from nipo_auth_mw.stores import _schema as schema
-from nipo_auth_mw.testing import contracts
+from nipo_auth_mw.testing import contracts, fast_hasher
 from nipo_auth_mw.testing.contracts.audit import START
-from nipo_auth_mw.testing.contracts.factors import a_factor
+from nipo_auth_mw.testing.contracts.base import RACERS, at_once
+from nipo_auth_mw.testing.contracts.factors import PASSKEY, a_factor, digests
 from nipo_auth_mw.testing.contracts.sessions import a_session
 from tests.contract import workers
 from tests.security.corpora import addresses
@@ -37,6 +42,7 @@ __all__ = [
     "TestCountersClock",
     "TestEmailChanges",
     "TestEmails",
+    "TestFactorProcesses",
     "TestFactors",
     "TestJoinedSessions",
     "TestOutages",
@@ -133,6 +139,63 @@ class TestUsage(OnSQL, contracts.UsageStoreContract): ...
 
 
 class TestFactors(OnSQL, contracts.AccountFactorStoreContract): ...
+
+
+def succeeds(answer: object) -> None:
+    """Ends the child of `workers.in_children` with an error if it was refused."""
+    if not answer:
+        raise LookupError
+
+
+class TestFactorProcesses:
+    """Processes share nothing but the database. Each has read the row before one of them writes."""
+
+    @pytest.fixture
+    def factors(self, sql_store: SQLStore) -> Factors:
+        return Factors(sql_store, ["the-servers-key-" * 3], PasswordHashing(fast_hasher()))
+
+    def test_to2_of_four_processes_with_one_code_one_is_let_in(self, sql_store: SQLStore, factors: Factors) -> None:
+        secret = factors.setup("1").secret
+        assert factors.add_app("1", secret, 1)
+        now = time.time()
+        code = totp.code_at(secret, totp.step_at(now))
+        assert workers.in_children(lambda: succeeds(factors.accept_code("1", code, now))) == 1
+        assert factors.accept_code("1", code, now) is None
+
+    def test_rc2_of_four_processes_with_one_backup_code_one_is_let_in(self, factors: Factors) -> None:
+        codes = factors.make_codes("1")
+        assert workers.in_children(lambda: succeeds(factors.spend_code("1", codes[0]))) == 1
+        assert factors.codes_left("1") == 9
+
+    def test_of_four_processes_that_make_a_set_of_codes_one_set_remains(self, factors: Factors) -> None:
+        assert workers.in_children(lambda: succeeds(factors.make_codes("1"))) == workers.PROCESSES
+        assert factors.codes_left("1") == 10
+
+    def test_of_four_processes_that_store_one_passkey_one_succeeds(self, factors: Factors) -> None:
+        def add() -> None:
+            added = factors.add_passkey(str(os.getpid()), PASSKEY, name="", data="{}", counter=0)
+            succeeds(not isinstance(added, str))
+
+        assert workers.in_children(add) == 1
+        assert factors.find(PASSKEY)
+
+    def test_a_reset_and_a_sign_in_at_once_are_no_deadlock(self, sql_store: SQLStore) -> None:
+        """Each locks the account before its codes."""
+        codes = digests("a")
+
+        def use(number: int) -> None:
+            with sql_store.transaction():
+                if number % 2:
+                    sql_store.spend_backup_code("1", codes[number])
+                    sql_store.raise_revocation_counter("1")
+                else:
+                    sql_store.raise_revocation_counter("1")
+                    sql_store.remove_factors("1")
+
+        for _ in range(10):
+            sql_store.replace_backup_codes("1", codes)
+            assert at_once(use) == [None] * RACERS
+            assert list(sql_store.backup_codes("1")) == []
 
 
 class TestSecondStepSessions(OnSQL, contracts.SecondStepSessionsContract): ...
