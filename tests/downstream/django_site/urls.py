@@ -8,6 +8,9 @@ from django.urls import path
 from nipo_auth_mw import current_user, require_role
 from nipo_auth_mw.django import by_email_or_new, fresh_login_required, login_required, role_required
 
+RAN: list[str] = []
+"""The names of the views with a decorator that ran."""
+
 
 def django_user(user):
     found = by_email_or_new(user)
@@ -28,16 +31,19 @@ async def later(request):
 
 @login_required
 def mine(request):
+    RAN.append("mine")
     return HttpResponse(request.user.email)
 
 
 @role_required("admin")
 def admins(request, number):
+    RAN.append("admins")
     return HttpResponse(str(number))
 
 
 @login_required
 async def slow(request):
+    RAN.append("slow")
     return HttpResponse("slow")
 
 
