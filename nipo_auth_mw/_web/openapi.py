@@ -34,6 +34,11 @@ _SEGMENTS = {
     "token": "the secret of a link from a mail",
 }
 _REFUSAL = "A refusal. `code` says which; the documentation lists the codes."
+_CODES_OF = {
+    status: sorted(code for code, kind in PROBLEMS.items() if status in {kind.status, *kind.details.values()})
+    for status in sorted({one for kind in PROBLEMS.values() for one in (kind.status, *kind.details.values())})
+}
+"""The codes that come with each status."""
 
 
 def document(web: WebContext) -> Schema:
@@ -55,7 +60,7 @@ def document(web: WebContext) -> Schema:
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "responses": {"Refused": _refused()},
+            "responses": {"Refused": _refused()} | {f"Refused{one}": _refused(one) for one in _CODES_OF},
             "securitySchemes": {"session": cookie},
         },
     }
@@ -122,19 +127,28 @@ def _responses(route: Route, method: str, gives: Mapping[str, Any] | None, schem
     answers: Schema = {"200": {"description": "Done.", **({"content": content} if content else {})}}
     if route.page or method == "POST":
         answers["303"] = {"description": "The page that a browser goes on to.", "headers": {"Location": _text()}}
-    refused = {"400", "405", "503", "default"}
-    refused |= {"403", "413", "415", "422", "429"} if method == "POST" else set()
-    refused |= {"401", "403"} if route.needs_user else set()
-    return answers | {status: {"$ref": "#/components/responses/Refused"} for status in sorted(refused)}
+    refused = {400, 405, 503}
+    refused |= {403, 409, 413, 415, 422, 429} if method == "POST" else set()
+    refused |= {401, 403} if route.needs_user or route.path == "login" else set()
+    refused |= {404} if "<" in route.path or route.role else set()
+    refused |= {410} if route.mailed else set()
+    answers |= {str(status): {"$ref": f"#/components/responses/Refused{status}"} for status in sorted(refused)}
+    return answers | {"default": {"$ref": "#/components/responses/Refused"}}
 
 
-def _refused() -> Schema:
-    """Every refusal: problem+json for a program, a page for a browser."""
-    return {
-        "description": _REFUSAL,
-        "headers": {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}},
-        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}, HTML: {}},
+def _refused(status: int | None = None) -> Schema:
+    """The refusals with this status, or all: problem+json for a program, a page for a browser."""
+    schema: Schema = {"$ref": "#/components/schemas/Problem"}
+    if status is not None:
+        codes = {"properties": {"status": {"const": status}, "code": {"enum": _CODES_OF[status]}}}
+        schema = {"allOf": [schema, codes]}
+    answer: Schema = {
+        "description": _REFUSAL if status is None else f"Refused: {', '.join(_CODES_OF[status])}.",
+        "content": {PROBLEM: {"schema": schema}, HTML: {}},
     }
+    if status in (None, 429, 503, 401):
+        answer["headers"] = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
+    return answer
 
 
 def _text() -> Schema:
@@ -144,7 +158,6 @@ def _text() -> Schema:
 
 def _problem() -> Schema:
     """A refusal (RFC 9457)."""
-    statuses = sorted({status for kind in PROBLEMS.values() for status in (kind.status, *kind.details.values())})
     return {
         "type": "object",
         "description": "problem details (RFC 9457); a lock has `retry_after`, a refused password `reason` and `advice`",
@@ -152,7 +165,7 @@ def _problem() -> Schema:
         "properties": {
             "type": {"type": "string", "format": "uri"},
             "title": {"type": "string"},
-            "status": {"enum": statuses},
+            "status": {"enum": [*_CODES_OF]},
             "detail": {"type": "string"},
             "code": {"enum": sorted(PROBLEMS)},
             "retry_after": {"type": "integer", "description": "seconds to wait"},

@@ -165,6 +165,43 @@ def test_a_refusal_has_the_shape_of_a_problem(site):
         assert fits(json.loads(answer.body), problem, document), path
 
 
+def test_each_status_of_an_operation_names_its_codes(site):
+    _, _, document = site
+    refusals = document["components"]["responses"]
+    for code, kind in PROBLEMS.items():
+        for status in {kind.status, *kind.details.values()}:
+            _, codes = refusals[f"Refused{status}"]["content"]["application/problem+json"]["schema"]["allOf"]
+            assert code in codes["properties"]["code"]["enum"]
+            assert codes["properties"]["status"] == {"const": status}
+    for (path, _), one in operations(document).items():
+        for status, answer in one["responses"].items():
+            if "$ref" in answer and status != "default":
+                assert answer["$ref"] == f"#/components/responses/Refused{status}", path
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("/login", {"email": "boss@example.com", "password": "wrong"}),
+        ("/staff/create", {"email": "boss@example.com", "password": PASSWORD}),
+        ("/staff/{id}/role", {"role": "staff"}),
+        ("/staff/999/role", {"role": "staff"}),
+        ("/account/confirm", {"password": "wrong"}),
+        ("/reset/nothing", {"password": PASSWORD}),
+    ],
+)
+def test_a_refusal_comes_with_a_status_that_its_operation_names(path, data):
+    auth = middleware()
+    person(auth, email="boss@example.com", role="admin")
+    cookie = signed_in(auth, "boss@example.com")
+    answer = ask(auth, "POST", f"/-/auth{path.replace('{id}', '1')}", data=data, cookie=cookie, HTTP_ACCEPT=JSON)
+    described_as = path.replace("999", "{id}").replace("nothing", "{token}")
+    document = described(auth)
+    found = document["paths"][described_as]["post"]["responses"][str(answer.status)]["$ref"].rpartition("/")[2]
+    _, codes = document["components"]["responses"][found]["content"]["application/problem+json"]["schema"]["allOf"]
+    assert answer.code in codes["properties"]["code"]["enum"]
+
+
 def test_the_document_holds_no_secret_and_no_version(site):
     auth, _, document = site
     text = json.dumps(document)
