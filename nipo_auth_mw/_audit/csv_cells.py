@@ -7,6 +7,7 @@ import re
 # The signs that begin a formula, with the wide and small ones of East Asian keyboards.
 _SIGNS = "=+\\-@＝＋－＠﹦﹢﹣﹫−"
 _FORMULA = re.compile(rf"(?<![\w{_SIGNS}])(?=[{_SIGNS}])|^(?=[\t\r\n])")
+_APOSTROPHE = re.compile(rf"(?<![{_SIGNS}\w])'(?=[{_SIGNS}])")
 
 
 def harmless(cell: str) -> str:
@@ -17,3 +18,8 @@ def harmless(cell: str) -> str:
     digit or another sign: no cell begins there, whatever separates the cells.
     """
     return _FORMULA.sub("'", cell)
+
+
+def plain(cell: str) -> str:
+    """The cell that `harmless` was given, if no blank was at its beginning: without the apostrophes that it sets."""
+    return _APOSTROPHE.sub("", cell)

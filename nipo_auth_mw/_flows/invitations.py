@@ -55,6 +55,7 @@ def create_invited(
     notify_email: str | None = None,
     memo: str = "",
     reading: str = "",
+    language: str | None = None,
 ) -> tuple[User, Invited] | Refused:
     """Create an account without a password and invite its owner, both or neither.
 
@@ -72,7 +73,7 @@ def create_invited(
         role=role,
         active=True,
         notify_email=notify_email,
-        language=None,
+        language=language,
         memo=memo,
         reading=reading,
         actor=actor,

@@ -6,13 +6,19 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
+
+from nipo_auth_mw._web.multipart import MULTIPART, parts_of
 
 MOST_BYTES = 64 * 1024
 MOST_FIELDS = 50
+MOST_UPLOAD = 1024 * 1024
+"""A form with a file, of a sender who may send one."""
 _LENGTH = re.compile(r"[0-9]{1,10}\Z")
 _FLAGS = frozenset({"remember", "active", "all", "must_change", "invite", "reset", "revoke", "on", "file", "replace"})
+_FLAGS |= {"confirm"}
+_DRAINED = 16 * 1024 * 1024
 
 Environ = dict[str, Any]
 
@@ -25,11 +31,37 @@ class BadRequest(Exception):
         self.code = code
 
 
-def fields_of(environ: Environ) -> dict[str, str | bool]:
-    """The fields of a form or of a JSON object. Raises `BadRequest`.
+class Body(NamedTuple):
+    """The fields of a form or of a JSON object, and the files of a form."""
+
+    fields: dict[str, str | bool]
+    files: dict[str, bytes]
+
+
+def body_of(environ: Environ, *, upload: bool = False) -> Body:
+    """The fields of a form or of a JSON object; with `upload` also a form with files. Raises `BadRequest`.
 
     A field given twice is refused, since two readers could choose differently (ASVS 5 15.3.7).
     """
+    if upload and media_type(environ) == MULTIPART:
+        return _uploaded(environ)
+    return Body(_fields_of(environ), {})
+
+
+def _uploaded(environ: Environ) -> Body:
+    """The form with files. Raises `BadRequest`."""
+    body = _read_body(environ, MOST_UPLOAD)
+    try:
+        found = parts_of(str(environ.get("CONTENT_TYPE")), body, MOST_FIELDS)
+    except ValueError:
+        raise BadRequest("bad_request") from None
+    both = _once([*found.fields, *found.files])
+    files = dict(found.files)
+    return Body({name: value for name, value in both.items() if name not in files}, files)
+
+
+def _fields_of(environ: Environ) -> dict[str, str | bool]:
+    """The fields of a form without files, or of a JSON object. Raises `BadRequest`."""
     body = _read_body(environ)
     if not body:
         return {}
@@ -58,15 +90,17 @@ def media_type(environ: Environ) -> str:
     return str(environ.get("CONTENT_TYPE") or "").split(";", 1)[0].strip(" \t").lower()
 
 
-def _read_body(environ: Environ) -> bytes:
-    """The whole body, up to the limit of 64 KiB. Raises `BadRequest`."""
+def _read_body(environ: Environ, most: int = MOST_BYTES) -> bytes:
+    """The whole body, up to the limit of 64 KiB, or of `most` bytes. Raises `BadRequest`."""
     length = environ.get("CONTENT_LENGTH") or ""
     if not length:
-        return _read_to_the_end(environ)
+        return _read_to_the_end(environ, most)
     if not _LENGTH.match(length):
         raise BadRequest("bad_request")
     expected = int(length)
-    if expected > MOST_BYTES:
+    if expected > most:
+        if most > MOST_BYTES:
+            _drain(environ, min(expected, _DRAINED))
         raise BadRequest("too_large")
     body = _read(environ, expected)
     if len(body) < expected:
@@ -74,7 +108,13 @@ def _read_body(environ: Environ) -> bytes:
     return body
 
 
-def _read_to_the_end(environ: Environ) -> bytes:
+def _drain(environ: Environ, length: int) -> None:
+    """Read and forget the body. A browser that is still sending shows no answer. Raises `BadRequest`."""
+    while length > 0 and (read := len(_read(environ, min(length, MOST_BYTES)))):
+        length -= read
+
+
+def _read_to_the_end(environ: Environ, most: int) -> bytes:
     """The body of a request that names no length. Raises `BadRequest`.
 
     Without a Transfer-Encoding there is no body (RFC 9112, section 6.3). A server that decodes a chunked body, and
@@ -82,8 +122,8 @@ def _read_to_the_end(environ: Environ) -> bytes:
     so may hand over the chunks as they came, or never end.
     """
     if environ.get("wsgi.input_terminated"):
-        body = _read(environ, MOST_BYTES + 1)
-        if len(body) > MOST_BYTES:
+        body = _read(environ, most + 1)
+        if len(body) > most:
             raise BadRequest("too_large")
         return body
     if environ.get("HTTP_TRANSFER_ENCODING"):

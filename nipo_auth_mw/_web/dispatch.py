@@ -76,7 +76,7 @@ def _answer(web: WebContext, request: Request) -> Response:
         response = web.answers.refuse(request, Refused("method_not_allowed"))
     else:
         if request.method == "POST":
-            request.receive()
+            request.receive(upload=_may_upload(web, request, route))
         response = one_time_forms.answer(web, request, route, lambda: _seen(web, request, route, view))
     response.headers["Allow"] = allowed
     return response
@@ -87,6 +87,14 @@ def _seen(web: WebContext, request: Request, route: Route, view: View) -> Respon
     if route.identifies:
         web.identify(request)
     return _refused_here(web, request, route) or view(web, request)
+
+
+def _may_upload(web: WebContext, request: Request, route: Route) -> bool:
+    """Whether the sender may send a file: no visitor makes the process hold more than a form."""
+    if not route.upload:
+        return False
+    web.identify(request)
+    return request.session is not None and request.session.user.role == route.role
 
 
 def _refused_here(web: WebContext, request: Request, route: Route) -> Response | None:

@@ -14,6 +14,8 @@ FIELDS = {
     "code": "a code of the authenticator app, in digits of any width, or a backup code",
     "current_password": "the present password",
     "email": "an address; for `audit` also a part of a name or address of the accounts that the events are about",
+    "confirm": "whether to add them now; without it a form shows what would be added",
+    "corrected": "further people as in `emails`, to be looked over and not yet added",
     "emails": "people, one a line, at most 200: an address, or a row of a spreadsheet",
     "event": "the name of an event",
     "factor": "the id of an app or a passkey",
@@ -40,6 +42,7 @@ FIELDS = {
     "setup": "the secret of the page's QR code, sealed by the server",
     "show": "`active`, `disabled`, `admin`, `unused`, `temporary`, `invited`, `two_step`, `one_step`, `locked`",
     "sort": "a column: `name`, `email`, `role`, `last_used` or `active`, with `-` before it in reverse",
+    "upload": "people as in `emails`, as a file: CSV, TSV or xlsx, at most 1 MiB; only in multipart/form-data",
     "to": "the last day, such as 2026-04-30",
 }
 """Every field that a query or a body may have, and its meaning. `_web.body` says which of them are booleans."""

@@ -48,13 +48,13 @@ def _name(web: WebContext, request: Request, route: Route) -> str | None:
     """The name of the form that was sent; None for a request that is none, and for a form that is not noted."""
     if request.method != "POST" or request.sends_json or not route.one_time:
         return None
-    fields = request.receive()
-    if isinstance(fields, BadRequest):
+    body = request.receive()
+    if isinstance(body, BadRequest) or (route.confirmed_by and not request.flag(route.confirmed_by)):
         return None
-    form_id = fields.get("form_id")
+    form_id = body.fields.get("form_id")
     if not isinstance(form_id, str) or not 0 < len(form_id) <= _LONGEST_ID:
         return None
-    return web.services.one_time_forms.name(request.route, fields)
+    return web.services.one_time_forms.name(request.route, body.fields)
 
 
 def _again(web: WebContext, request: Request, route: Route) -> Response:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
+from nipo_auth_mw._flows.staff_rejections import PAGE_REASONS
 from nipo_auth_mw._web.requirements import REQUIREMENTS
 
 
@@ -51,12 +52,15 @@ PROBLEMS: dict[str, Kind] = {
     "last_factor": _kind(409),
     "link_expired": _kind(410, "email", "invitation"),
     "second_expired": _kind(410),
-    "too_large": _kind(413),
+    "too_large": _kind(413, "file"),
     "unsupported_media_type": _kind(415),
     "bad_filter": _kind(422),
+    "broken_row": _kind(422),
     "email_rejected": _kind(422, "no_mailbox", "needs_mailbox"),
     "email_taken": _kind(422, back=409),
+    "email_twice": _kind(422),
     "email_unchanged": _kind(422),
+    "file_rejected": _kind(422, *PAGE_REASONS),
     "no_lines": _kind(422),
     "password_rejected": _kind(422, "too_short", "too_long", "guessable", "not_text", "unchanged"),
     "too_many_lines": _kind(422),

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw._web.body import BadRequest, Query, fields_of, is_json
+from nipo_auth_mw._web.body import BadRequest, Body, Query, body_of, is_json
 from nipo_auth_mw._web.client_address import client_address, is_private
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Client
@@ -42,7 +42,7 @@ class Request:
         # hold up every other request.
         self._query: Query | None = None
         self._wanted: str | None = None
-        self._fields: dict[str, str | bool] | BadRequest | None = None
+        self._body: Body | BadRequest | None = None
 
     @property
     def client(self) -> Client:
@@ -93,22 +93,30 @@ class Request:
     @property
     def fields(self) -> dict[str, str | bool]:
         """The fields of the body, read once. Raises `BadRequest`."""
+        return self._received().fields
+
+    def receive(self, *, upload: bool = False) -> Body | BadRequest:
+        """Read the body, or return why it cannot be read. With `upload` it may be a form with files.
+
+        A sender can hold the body back for hours, so the session and its rights are looked up afterwards.
+        """
+        if self._body is None:
+            try:
+                self._body = body_of(self.environ, upload=upload)
+            except BadRequest as bad:
+                self._body = bad
+        return self._body
+
+    def _received(self) -> Body:
+        """The body. Raises `BadRequest`."""
         found = self.receive()
         if isinstance(found, BadRequest):
             raise found
         return found
 
-    def receive(self) -> dict[str, str | bool] | BadRequest:
-        """Read the body, or return why it cannot be read.
-
-        A sender can hold the body back for hours, so the session and its rights are looked up afterwards.
-        """
-        if self._fields is None:
-            try:
-                self._fields = fields_of(self.environ)
-            except BadRequest as bad:
-                self._fields = bad
-        return self._fields
+    def file(self, name: str) -> bytes:
+        """The content of a file, b"" if none is sent. Raises `BadRequest`."""
+        return self._received().files.get(name, b"")
 
     def text(self, name: str) -> str:
         """The text of a field; "" if it is absent or a boolean. Raises `BadRequest`."""

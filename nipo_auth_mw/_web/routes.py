@@ -56,8 +56,9 @@ class Route:
     then. `identifies`: the view needs the active session, so the store is asked. `mailed`: the path ends in `<token>`,
     a secret from a mail, and in what mail programs add. `page`: a redirect may lead here, since GET shows a page and
     changes nothing. `leads_to` and `flash`: where a success leads, and the message there, if that is not the page above
-    with a message of its own. `offered`: whether the settings and the stores allow the route; otherwise it does not
-    exist.
+    with a message of its own. `upload`: its form may have a file, if its sender has the role. `confirmed_by`: the field
+    without which its form changes nothing. `offered`: whether the settings and the stores allow the route; otherwise it
+    does not exist.
     """
 
     path: str
@@ -71,6 +72,8 @@ class Route:
     page: bool = True
     leads_to: str = ""
     flash: str = ""
+    upload: bool = False
+    confirmed_by: str = ""
     offered: Callable[[Services], bool] = _always
 
     @property
@@ -160,10 +163,22 @@ def _staff(
     *,
     fresh: bool = False,
     leads_to: str = "",
+    upload: bool = False,
+    confirmed_by: str = "",
     offered: Callable[[Services], bool] = _has_directory,
 ) -> Route:
     """A route for administrators."""
-    return Route(path, views, needs_user=True, role=ADMIN, fresh=fresh, leads_to=leads_to, offered=offered)
+    return Route(
+        path,
+        views,
+        needs_user=True,
+        role=ADMIN,
+        fresh=fresh,
+        leads_to=leads_to,
+        upload=upload,
+        confirmed_by=confirmed_by,
+        offered=offered,
+    )
 
 
 ROUTES = (
@@ -244,7 +259,13 @@ ROUTES = (
     Route("account/sessions/end", {"POST": devices.submit}, needs_user=True),
     _staff("staff", {"GET": staff_list.show_list}),
     _staff("staff/create", {"GET": staff_handover.show_create, "POST": staff_handover.submit_create}, fresh=True),
-    _staff("staff/bulk", {"GET": staff_bulk.show, "POST": staff_bulk.submit}, fresh=True),
+    _staff(
+        "staff/bulk",
+        {"GET": staff_bulk.show, "POST": staff_bulk.submit},
+        fresh=True,
+        upload=True,
+        confirmed_by="confirm",
+    ),
     _staff("staff/<id>", {"GET": staff_person.show}),
     _staff("staff/<id>/active", {"GET": staff_person.ask_active, "POST": staff_person.submit_active}),
     _staff("staff/<id>/sessions", {"POST": staff_person.submit_sessions}),

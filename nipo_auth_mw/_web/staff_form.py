@@ -13,7 +13,7 @@ def facts(web: WebContext, request: Request) -> dict[str, Any]:
 
     A password that was refused stays as it was typed. No page holds a password that the server has made and not set.
     """
-    names = ("email", "name", "reading", "notify_email", "memo", "password", "emails")
+    names = ("email", "name", "reading", "notify_email", "memo", "password")
     sent = request.method == "POST"
     return {
         "typed": {name: request.text(name)[:20_000] if sent else "" for name in names},

@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from nipo_auth_mw import _wiring
+from nipo_auth_mw._flows.invitations import Invited
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.accounts import Accounts
@@ -214,6 +216,13 @@ def show_one(row: dict[str, Any], as_json: bool, text: str = "") -> None:
 def user_row(user: User) -> dict[str, Any]:
     """The user as a dictionary for JSON."""
     return asdict(user) | {"state": "active" if user.active else "disabled"}
+
+
+def invited_row(services: Services, invited: Invited) -> dict[str, Any]:
+    """The end of an invitation, and its link unless a mail brings that, for the one who runs the command."""
+    link = f"{services.config.base_url}{services.config.prefix}/{invited.route}" if invited.route else None
+    ends = datetime.fromtimestamp(invited.until, UTC).isoformat(timespec="seconds")
+    return {"invited_until": ends, "link": link}
 
 
 def _cell(value: Any) -> str:

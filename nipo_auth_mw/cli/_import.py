@@ -1,22 +1,26 @@
-"""`nipo-auth user import`: accounts from a file, with the passwords that their users have."""
+"""`nipo-auth user import`: accounts from a file, with the passwords that their users have, or with invitations."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nipo_auth_mw._flows.account_rows import AccountRow, RowsRejected, read_accounts
-from nipo_auth_mw._flows.staff import check_new_account
-from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._flows.staff_actor import Actor
+from nipo_auth_mw._flows.staff_bulk import Line, code_of, create
+from nipo_auth_mw._flows.staff_json import is_json, rows_of_json, unknown_column
+from nipo_auth_mw._flows.staff_rejections import FileRejected
+from nipo_auth_mw._flows.staff_rows import AccountRow, read_rows
+from nipo_auth_mw._flows.staff_words import ALL_COLUMNS, words_read
+from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.accounts import Accounts
-from nipo_auth_mw.cli._context import ACTOR, Context, json_option, show_one
-from nipo_auth_mw.errors import AccountError, HashRejected
+from nipo_auth_mw.cli._context import ACTOR, Context, invited_row, json_option, show_one
+from nipo_auth_mw.config import AuthConfig
+from nipo_auth_mw.errors import HashRejected
 
 _SHOWN = 20
 
@@ -24,68 +28,89 @@ _SHOWN = 20
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--role", default="staff", show_default=True, help="The role of rows that name none.")
+@click.option("--invite", is_flag=True, help="Invite everybody without a hash: by mail, or by a link in the report.")
 @click.option("--dry-run", is_flag=True, help="Check every row, and write nothing.")
 @json_option
 @click.pass_obj
-def import_(context: Context, file: Path, role: str, dry_run: bool, as_json: bool) -> None:
-    """Create the accounts of a CSV or JSON file, or of a Firebase export. Mails nobody.
+def import_(context: Context, file: Path, role: str, invite: bool, dry_run: bool, as_json: bool) -> None:
+    """Create the accounts of a CSV, TSV, xlsx or JSON file, or of a Firebase export.
 
-    Columns: email, name, role, password_hash, active, notify_email, language, must_change. Each row is created wholly
-    or not at all; one whose address has an account is refused. So an interrupted run can be run again. Exit code 1 if a
-    row was refused.
+    Columns: name, reading, email, role, active, notify_email, memo, language, must_change, password_hash; the first
+    seven also by their Japanese headings, as the staff list exports them. Each row is created wholly or not at all; one
+    whose address has an account is refused. So an interrupted run can be run again. Without --invite nobody gets a
+    mail. Exit code 1 if a row was refused.
     """
     with context.services(writes=not dry_run) as services:
-        rows = list(_read(file))
+        rows = _read(file, services.config)
         with click.progressbar(rows, label="accounts", file=sys.stderr) as shown:
-            outcomes = _import(services, shown, role, dry_run)
-    refused = [one for one in outcomes if one["code"]]
+            outcomes = _import(services, shown, role, invite, dry_run)
+    refused = [_chosen(one, "line", "email", "code", "hash") for one in outcomes if one["code"]]
+    invited = [_chosen(one, "email", "invited_until", "link") for one in outcomes if one["invited_until"]]
     kinds = sorted({one["hash"] for one in outcomes if one["hash"]})
-    facts = {"created": len(outcomes) - len(refused), "refused": refused, "hashes": kinds, "dry_run": dry_run}
-    show_one(facts, as_json, _report(outcomes, dry_run))
+    facts = {"created": len(outcomes) - len(refused), "refused": refused, "invited": invited}
+    show_one(facts | {"hashes": kinds, "dry_run": dry_run}, as_json, _report(outcomes, dry_run))
     if refused:
         sys.exit(1)
 
 
-def _read(file: Path) -> Iterable[AccountRow]:
-    """The rows of the file. Raises click's `BadParameter` for another file."""
+def _read(file: Path, config: AuthConfig) -> Sequence[AccountRow]:
+    """The rows of the file. Raises click's `BadParameter` for another file, and for a column that would be lost."""
+    content, words = file.read_bytes(), words_read(Renderer(config).catalogues, config)
     try:
-        yield from read_accounts(file.read_bytes())
-    except RowsRejected as problem:
+        if is_json(content):
+            return rows_of_json(content, words)
+        listed = read_rows(content, words, columns=ALL_COLUMNS)
+        if listed.ignored:
+            raise unknown_column(listed.ignored[0])
+        if not listed.rows:
+            raise FileRejected("email_column")
+    except FileRejected as problem:
         raise click.BadParameter(str(problem), param_hint="FILE") from None
+    return listed.rows
 
 
-def _import(services: Services, rows: Iterable[AccountRow], role: str, dry_run: bool) -> list[dict[str, Any]]:
+def _import(
+    services: Services, rows: Iterable[AccountRow], role: str, invite: bool, dry_run: bool
+) -> list[dict[str, Any]]:
     """Create each account, or only check whether it could be created. One outcome a row."""
-    accounts, seen, outcomes = Accounts(services, actor=ACTOR), set[str](), []
+    seen, outcomes = set[str](), []
     for row in rows:
-        facts: dict[str, Any] = {"role": role, **row.facts, "email": row.email}
-        code = row.problem or ("unknown_role" if facts["role"] not in services.config.roles else "")
-        system = ""
+        code, system = code_of(services, row, role, seen), ""
         try:
-            if not code:
-                hashed = check_new_account(services, facts["email"], facts.get("password_hash"))
-                system = services.hashing.check(hashed) if hashed else ""
-                code = "email_taken" if addresses.accepted(row.email) in seen else ""
-            if not code and not dry_run:
-                accounts.create(**facts)
-            seen.add(addresses.accepted(row.email))
+            hashed = None if code else services.hashing.accepted(row.text("password_hash") or None)
+            system = services.hashing.check(hashed) if hashed else ""
         except HashRejected as problem:
             code = f"hash_rejected: {problem.kind}, {problem.reason}"
-        except AccountError as problem:
-            code = problem.code
-        except ValueError:
+        if not code and row.text("language") not in {"", *services.config.languages}:
             code = "unknown_language"
-        outcomes.append({"line": row.line, "email": row.email, "code": code, "hash": "" if code else system})
+        line = Line(row, code)
+        if not code and not dry_run:
+            line = create(services, row, role=role, invite=invite, actor=Actor(ACTOR))
+        outcomes.append(_outcome(services, line, "" if line.code else system))
     return outcomes
 
 
+def _outcome(services: Services, line: Line, system: str) -> dict[str, Any]:
+    """The outcome of a row. An invitation without a mail has its link here alone."""
+    invited = {"invited_until": None, "link": None} if line.invited is None else invited_row(services, line.invited)
+    return {"line": line.row.line, "email": line.row.email, "code": line.code, "hash": system, **invited}
+
+
+def _chosen(outcome: dict[str, Any], *names: str) -> dict[str, Any]:
+    """These facts of an outcome."""
+    return {name: outcome[name] for name in names}
+
+
 def _report(outcomes: list[dict[str, Any]], dry_run: bool) -> str:
-    """The report for people: the refused rows, then the sums."""
+    """The report for people: the refused rows, the links to hand over, then the sums."""
     refused = [one for one in outcomes if one["code"]]
     lines = [f"line {one['line']}: {one['email'] or 'no address'}: {one['code']}" for one in refused[:_SHOWN]]
     lines += [f"... and {len(refused) - _SHOWN} more"] if len(refused) > _SHOWN else []
+    lines += [f"{one['email']} {one['link']}" for one in outcomes if one["link"]]
     done = "could be created; nothing was written" if dry_run else "created"
     lines.append(f"{len(outcomes) - len(refused)} accounts {done}, {len(refused)} rows refused")
+    if mailed := sum(1 for one in outcomes if one["invited_until"] and not one["link"]):
+        lines.append(f"{mailed} invitations are on their way by mail")
     for system, number in sorted(Counter(one["hash"] for one in outcomes if one["hash"]).items()):
         lines.append(f"{number} have a hash of {system}: the app has to name it in legacy_hashers")
     return "\n".join("".join(c for c in line if c.isprintable()) for line in lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
@@ -17,6 +17,7 @@ from nipo_auth_mw.cli._context import (
     ACTOR,
     Context,
     find,
+    invited_row,
     json_option,
     read_password,
     show,
@@ -93,10 +94,8 @@ def _show_invited(services: Services, outcome: Invited | Refused, as_json: bool)
     """Print the outcome of an invitation: the link, unless a mail brings it."""
     if isinstance(outcome, Refused):
         raise click.ClickException(f"{outcome.code}: {_REASONS.get(outcome.code, 'not invited')}")
-    url = f"{services.config.base_url}{services.config.prefix}/{outcome.route}" if outcome.route else None
-    ends = datetime.fromtimestamp(outcome.until, UTC).isoformat(timespec="seconds")
-    row = {"id": outcome.account.id, "email": outcome.account.email, "invited_until": ends, "link": url}
-    show_one(row, as_json, url or f"mailed to {outcome.account.email}")
+    row = {"id": outcome.account.id, "email": outcome.account.email, **invited_row(services, outcome)}
+    show_one(row, as_json, row["link"] or f"mailed to {outcome.account.email}")
 
 
 @user.command("list")

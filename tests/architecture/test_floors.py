@@ -48,6 +48,7 @@ DOORS = {
     "cryptography": {"_credentials/sealing.py", "_credentials/passkeys.py", "legacy.py", "testing/_soft_passkey.py"},
     "fido2": {"_credentials/passkeys.py"},
     "webauthn": set(),
+    "openpyxl": {"_flows/staff_xlsx.py"},
 }
 LATE = {
     ("mailers/__init__.py", "nipo_auth_mw.mailers._smtp"),
@@ -64,6 +65,7 @@ LATE = {
     ("_credentials/passkeys.py", "fido2.cose"),
     ("_credentials/passkeys.py", "fido2.server"),
     ("_credentials/passkeys.py", "fido2.webauthn"),
+    ("_flows/staff_xlsx.py", "openpyxl"),
     ("stores/__init__.py", "nipo_auth_mw.stores._sql"),
     ("stores/_statements.py", "sqlalchemy.dialects.mysql"),
     ("stores/_statements.py", "sqlalchemy.dialects.postgresql"),

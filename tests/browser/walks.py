@@ -145,8 +145,16 @@ def at_the_staff(demo, page):
     page.locator("#emails").fill("a@example.org\n" * 201)
     page.locator("#staff-bulk button[type=submit]").click()
     yield "staff, bulk, refused"
-    page.locator("#emails").fill(f"a@example.org\n{MEMBER[0]}\nno address\n")
+    listed = f"氏名,ふりがな,メール\n佐藤 花子,さとう はなこ,a@example.org\n,,{MEMBER[0]}\n,,no address\n"
+    page.locator("#emails").fill("")
+    page.locator("#upload").set_input_files(
+        {"name": "一覧.csv", "mimeType": "text/csv", "buffer": listed.encode("cp932")}
+    )
     page.locator("#staff-bulk button[type=submit]").click()
+    page.locator("#staff-preview").wait_for()
+    yield "staff, bulk, preview"
+    page.locator("#staff-preview [name=confirm]").click()
+    page.locator(".slips").wait_for()
     yield "staff, report"
     who = demo.auth.accounts.find("yamada@dummy.invalid").id
     page.goto(f"{demo.url}/-/auth/staff/{who}")

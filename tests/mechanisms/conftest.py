@@ -19,7 +19,6 @@ from nipo_auth_mw._flows.email_change import Pending
 from nipo_auth_mw._flows.invitations_state import Invitation
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
-from nipo_auth_mw._flows.staff_bulk import Line
 from nipo_auth_mw._flows.staff_list import FILTERS, Listing
 from nipo_auth_mw._flows.staff_person import Person
 from nipo_auth_mw._flows.staff_security import Security, ShownFactor
@@ -60,7 +59,13 @@ EVENTS = tuple(EventType.declared)
 FRAMES = {"base.html", "brand.html", "message.mail.html", "message.mail.txt", "staff-password.html"}
 PAGES = tuple(sorted(path.name for path in TEMPLATES.iterdir() if path.name[0] != "_" and path.name not in FRAMES))
 REFUSALS = tuple(
-    Refused(code, 250, detail, {"email": "{text}", "most": 50, "lasts": timedelta(minutes=5)}, ("Avoid sequences.",))
+    Refused(
+        code,
+        250,
+        detail,
+        {"email": "{text}", "most": 50, "about": 100, "lasts": timedelta(minutes=5)},
+        ("Avoid sequences.",),
+    )
     for code, kind in PROBLEMS.items()
     for detail in ("", *kind.details)
     if code != "password_rejected" or detail
@@ -166,7 +171,13 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         ],
         "zone": "Asia/Tokyo",
         "person": Person(replace(user, id="18"), text, True, True, Invitation(NOW), False, "0" * 64, security(text)),
-        "refused": [Line(text, code="email_taken")],
+        "refused": [(text, "email_taken"), (text, "")],
+        "corrected": text,
+        "in_columns": ["name", "email"],
+        "fit": [[text, text]],
+        "ignored": [text, text],
+        "made": 3,
+        "disabled": [user],
         "shown": [Slip(user, password=text)],
         "most": 50,
         "role": "staff",
@@ -260,7 +271,7 @@ def pages() -> Renderer:
 
 
 def problem_of(pages: Renderer, language: str, refused: Refused, text: str = "") -> Problem:
-    given = {"email": text, "most": 50, "min_length": 8, "max_length": 128, "address": text}
+    given = {"email": text, "most": 50, "about": text, "min_length": 8, "max_length": 128, "address": text}
     given |= {"lasts": timedelta(minutes=5), "ask": text}
     name = text_of(refused.code, refused.detail)
     return pages.problem(language, refused.code, name, retry_after=refused.retry_after, **given)

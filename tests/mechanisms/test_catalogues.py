@@ -22,9 +22,10 @@ from .conftest import LANGUAGES, config, values
 PACKAGE = Path(nipo_auth_mw.__file__).parent
 # Names of things, and the label of the language switch, which is for people who cannot read the page.
 NAMES = {"Caps", "Lock", "UTC", "IP", "ID", "base_url", "Language", "InPrivate", "Edge", "Cookie", "CSV", "QR", "Excel"}
+NAMES |= {"TSV", "UTF", "Shift_JIS", "MB", "xlsx"}
 # What people are told to look for by its shape.
 SHAPES = {"aaa", "abc", "abcabcabc", "yamada", "dummy", "invalid", "example", "jp"}
-SHAPES |= {"nipo", "auth", "user", "password"}
+SHAPES |= {"nipo", "auth", "user", "password", "import"}
 
 
 def catalogue(language: str) -> dict[str, str]:
@@ -99,6 +100,7 @@ def test_every_key_that_is_used_exists_and_every_key_is_used() -> None:
     built = ("problem.", "event.", "role.", "duration.", "mail.", "help.", "advice.", "flash.", "requirement.")
     built += ("why.", "limit.", "actor.", "nav.", "audit.", "event_group.", "event_by_another.", "usage.")
     built += ("ending.", "means.", "ask.", "zone.", "time.", "staff.show.", "staff.column.", "staff.mark.")
+    built += ("staff.csv.", "staff.preview_gets.")
     assert {key for key in keys - used if not key.startswith(built)} <= set(re.findall(r'"([a-z_.]+)"', text))
 
 

@@ -194,7 +194,7 @@ def test_a_file_is_imported_row_by_row(ready: Any, tmp_path: Path, encoding: str
     told = json.loads(out)
     assert told["refused"] == dry["refused"]
     assert {one["line"]: one["code"] for one in told["refused"]} == {
-        4: "email_taken",
+        4: "email_twice",
         5: "email_rejected",
         6: "unknown_role",
         7: "hash_rejected: an unknown system, unknown_kind",
@@ -241,6 +241,8 @@ def test_json_and_an_export_of_firebase_are_imported(ready: Any, tmp_path: Path)
         b"{]",
         b'{"users": 1}',
         b'["x"]',
+        b"PK\x03\x04",
+        b"\xd0\xcf\x11\xe0",
         b'[{"email": "a@example.com", "passwort": "x"}]',
         b"\xff\xfe\x00",
         b"[" * 100_000,
@@ -254,6 +256,37 @@ def test_a_file_that_is_no_list_is_refused_and_nothing_is_written(ready: Any, tm
     assert code == 2
     assert "Traceback" not in err
     assert len(ready("user", "list")[1].splitlines()) == 1
+
+
+def test_a_list_of_an_office_is_imported_and_everybody_without_a_password_invited(ready: Any, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    listed = f"""氏名,フリガナ,メール,権限,状態,メモ,password_hash
+山田,ヤマダ,a@example.com,管理者,有効,朝番,
+鈴木,スズキ,b@nippo.invalid,,,,
+佐藤,サトウ,c@example.com,,無効,,
+高橋,タカハシ,d@example.com,,,,{WERKZEUG}
+"""
+    file.write_bytes(listed.encode("cp932"))
+    assert ready("user", "import", str(file), "--invite", "--dry-run", "--json")[0] == 0
+    assert len(ready("user", "list")[1].splitlines()) == 1
+    code, out, _ = ready("user", "import", str(file), "--invite", "--json")
+    told = json.loads(out)
+    assert (code, told["created"]) == (0, 4)
+    # No mailer: each link is in the report alone.
+    assert [one["email"] for one in told["invited"]] == ["a@example.com", "b@nippo.invalid"]
+    assert all("/invite/" in one["link"] for one in told["invited"])
+    listed = {one["email"]: one for one in json.loads(ready("user", "list", "--json")[1])}
+    assert (listed["a@example.com"]["role"], listed["c@example.com"]["active"]) == ("admin", False)
+    file.write_text("email\ne@example.com\n")
+    text = ready("user", "import", str(file), "--invite")[1]
+    assert "e@example.com http" in text
+
+
+def test_a_column_that_would_be_lost_is_refused(ready: Any, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("メール,社員番号\na@example.com,17\n")
+    code, _, err = ready("user", "import", str(file))
+    assert (code, "社員番号" in err) == (2, True)
 
 
 def test_a_cell_cannot_steer_the_terminal(ready: Any, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class House:
             "account/profile": {"notify_email": "elsewhere@example.com", "language": "ja"},
             "account/sessions/end": {"all": "1"},
             "staff/create": {"email": "sato@example.com", "role": "admin", **chosen},
-            "staff/bulk": {"emails": "sato@example.com", "role": "admin", **chosen},
+            "staff/bulk": {"emails": "sato@example.com", "role": "admin", "confirm": "1", **chosen},
             "staff/2/active": {"active": "0"},
             "staff/2/password": chosen,
             f"staff/{guest.id}/invite": {},

@@ -1,22 +1,30 @@
-"""The staff page that creates many accounts from a pasted list."""
+"""The staff page that creates many accounts: from a pasted list or a file, looked over before anything is stored."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from werkzeug.wrappers import Response
 
+from nipo_auth_mw._flows import staff_words
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._flows.staff_bulk import MOST, Line, create_many
+from nipo_auth_mw._flows.staff_bulk import MOST, Line, create_many, look_over
+from nipo_auth_mw._flows.staff_rejections import FileRejected
+from nipo_auth_mw._flows.staff_rows import AccountRow, Listed, cells_of, columns_of, read_rows, text_of
 from nipo_auth_mw._web import staff_form
+from nipo_auth_mw._web.body import BadRequest
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.views import staff, staff_handover
 
+_TEMPLATE = "staff-bulk.html"
+
 
 class LineData(TypedDict):
-    """The outcome of one line. The password or the link is in this answer alone."""
+    """The outcome of one line. `id` is null and `code` empty if it could be added and was not yet. The password or the
+    link is in this answer alone."""
 
     email: str
     id: str | None
@@ -27,68 +35,139 @@ class LineData(TypedDict):
 
 def show(web: WebContext, request: Request) -> Response:
     """Show the form."""
-    return web.answers.page(request, "staff-bulk.html", **_form(web, request), problem=None)
+    return web.answers.page(request, _TEMPLATE, **_form(web, request, ""), problem=None)
 
 
-@takes("emails", "role", "invite", "must_change", gives={"lines": list[LineData]})
+@takes("emails", "corrected", "upload", "role", "invite", "must_change", "confirm", gives={"lines": list[LineData]})
 def submit(web: WebContext, request: Request) -> Response:
-    """Create an account for each line. The answer shows once what each user gets, and first the lines to correct."""
-    must_change = request.flag("must_change")
-    outcome = create_many(
-        web.services,
-        request.text("emails"),
-        role=request.text("role") or "staff",
-        roles=_roles(web),
-        invite=request.given_flag("invite"),
-        must_change=must_change,
-        actor=staff.actor(request),
-    )
+    """Create an account for each line. A form is first looked over; sent again with `confirm`, its lines are created.
+
+    The page shows first the lines to correct. The answer that creates accounts shows once what each user gets.
+    """
+    try:
+        emails, corrected = request.text("emails"), request.text("corrected")
+    except BadRequest as bad:
+        if bad.code != "too_large":
+            raise
+        return web.answers.refuse(request, Refused("too_large", detail="file"), _TEMPLATE, **_empty(web, request))
+    typed = "\n".join(filter(None, [emails, corrected]))
+    confirmed = request.flag("confirm")
+    try:
+        given = [_read(web, source) for source in (request.file("upload"), emails)]
+        later = _read(web, corrected)
+    except FileRejected as rejected:
+        refused = Refused("file_rejected", detail=rejected.reason, values={"about": rejected.about})
+        return web.answers.refuse(request, refused, _TEMPLATE, **_form(web, request, typed))
+    rows = [row for listed in given for row in listed.rows]
+    role = request.text("role") or "staff"
+    if confirmed:
+        outcome = create_many(
+            web.services,
+            rows,
+            role=role,
+            invite=request.given_flag("invite"),
+            must_change=request.flag("must_change"),
+            actor=staff.actor(request),
+        )
+    else:
+        outcome = look_over(web.services, [*rows, *later.rows], role=role)
     if isinstance(outcome, Refused):
-        return web.answers.refuse(request, outcome, "staff-bulk.html", **_form(web, request))
+        return web.answers.refuse(request, outcome, _TEMPLATE, **_form(web, request, typed))
     if request.wants_json:
         return web.answers.data({"lines": [_data(web, one) for one in outcome]})
-    refused = [one for one in outcome if one.user is None]
+    if confirmed:
+        left = look_over(web.services, later.rows, role=role)
+        return _report(web, request, outcome, [Line(row) for row in later.rows] if isinstance(left, Refused) else left)
+    return _preview(web, request, outcome, role, [heading for listed in (*given, later) for heading in listed.ignored])
+
+
+def _preview(web: WebContext, request: Request, lines: Sequence[Line], role: str, ignored: Iterable[str]) -> Response:
+    """The page before anything is stored. Its rows are sent again, and read and judged anew."""
+    fit, unfit = [one.row for one in lines if not one.code], [one for one in lines if one.code]
+    columns = columns_of(one.row for one in lines)
+    shown = staff_words.words_shown(web.pages.catalogues, web.config, request.language)
+    return web.answers.page(
+        request,
+        "staff-preview.html",
+        **_form(web, request, _text(web, request, fit, columns)),
+        problem=None,
+        refused=[(_label(one.row), one.code) for one in unfit],
+        corrected=_text(web, request, [one.row for one in unfit], columns),
+        in_columns=columns,
+        fit=[[_shown({"role": role, **row.facts}, column, shown) for column in columns] for row in fit],
+        ignored=list(dict.fromkeys(ignored)),
+    )
+
+
+def _report(web: WebContext, request: Request, lines: Sequence[Line], later: Sequence[Line]) -> Response:
+    """The page with what each user gets, after the lines that were not added, and those `later` ones that were not
+    to be added yet."""
+    must_change = request.flag("must_change")
+    refused = [one for one in lines if one.user is None]
+    made = [one for one in lines if one.user is not None]
     slips = [
         staff_handover.slip_of(web, one.user, password=one.password, temporary=must_change, invited=one.invited)
-        for one in outcome
-        if one.user is not None
+        for one in made
+        if one.user is not None and one.user.active
     ]
-    form, headings = _form(web, request), {one.heading for one in refused if one.heading}
-    form["typed"] = {**form["typed"], "emails": "\n".join([*headings, *(one.text for one in refused)])}
+    left = [*refused, *later]
     return web.answers.page(
         request,
         "staff-report.html",
-        **form,
+        **_form(web, request, _text(web, request, [one.row for one in left], columns_of(one.row for one in left))),
         problem=None,
-        refused=refused,
+        refused=[(_label(one.row), one.code) for one in left],
+        made=len(made),
         slips=slips,
+        disabled=[one.user for one in made if one.user is not None and not one.user.active],
         shown=[slip for slip in slips if slip.password or slip.link],
         login_url=web.url("login"),
     )
 
 
-def _form(web: WebContext, request: Request) -> dict[str, Any]:
-    """The facts of the form."""
-    return {**staff_form.facts(web, request), "most": MOST}
+def _form(web: WebContext, request: Request, emails: str) -> dict[str, Any]:
+    """The facts of the form, with these people in it."""
+    form = staff_form.facts(web, request)
+    return {**form, "typed": {**form["typed"], "emails": emails}, "most": MOST}
 
 
-def _roles(web: WebContext) -> dict[str, str]:
-    """The roles by their codes and by their names in every language."""
-    named = {
-        web.pages.catalogues.name(language, "role", role).casefold().replace(" ", ""): role
-        for language in web.config.languages
-        for role in web.config.roles
-    }
-    return named | {role.casefold(): role for role in web.config.roles}
+def _empty(web: WebContext, request: Request) -> dict[str, Any]:
+    """The facts of the form after a body that was not read."""
+    fresh = web.request({**request.environ, "REQUEST_METHOD": "GET"})
+    return _form(web, fresh, "")
+
+
+def _read(web: WebContext, source: bytes | str) -> Listed:
+    """The rows of a file or of a text. Raises `FileRejected`."""
+    return read_rows(source, staff_words.words_read(web.pages.catalogues, web.config), most=MOST)
+
+
+def _text(web: WebContext, request: Request, rows: Sequence[AccountRow], columns: Sequence[str]) -> str:
+    """The rows as text for a form. Addresses alone need no headings."""
+    shown = staff_words.words_shown(web.pages.catalogues, web.config, request.language)
+    headings = staff_words.headings_in(web.pages.catalogues, request.language)
+    lines = [cells_of(row, columns, shown) for row in rows]
+    with_headings = lines and columns != ["email"]
+    return text_of([[headings[column] for column in columns], *lines] if with_headings else lines)
+
+
+def _shown(facts: Mapping[str, Any], column: str, shown: Mapping[str, Mapping[Any, str]]) -> str:
+    """One cell of the preview."""
+    value = facts.get(column, "")
+    return str(shown.get(column, {}).get(value, value))
+
+
+def _label(row: AccountRow) -> str:
+    """What tells the row from the others."""
+    return " ".join(filter(None, [row.text("name"), row.email])) or f"{row.line}"
 
 
 def _data(web: WebContext, line: Line) -> LineData:
     """A line as JSON."""
-    handed = staff_handover.invited_data(web, line.invited)
     return {
-        "email": line.user.email if line.user else line.text[:254],
+        "email": line.user.email if line.user else line.row.email[:254],
         "id": line.user.id if line.user else None,
         "code": line.code,
         "password": line.password or None,
-        "link": handed["link"],
+        "link": staff_handover.invited_data(web, line.invited)["link"],
     }
