@@ -143,6 +143,7 @@ def build(
     lockout = Lockout(config.lockout, counters, names)
     endings = Endings(counters, keyed("session ending"), worker, in_store=lockout.in_store)
     hashing = PasswordHashing(hasher, users, legacy_hashers)
+    factors = _factors(config, session_store, hashing)
     return Services(
         config=config,
         addresses=Addresses(config.login_domain),
@@ -154,12 +155,13 @@ def build(
         email_changes=email_changes,
         usage=session_store if offers(session_store, UsageStore) else None,
         factor_store=session_store if offers(session_store, AccountFactorStore) else None,
-        factors=_factors(config, session_store, hashing),
+        factors=factors,
         session_store=session_store,
         account_states=account_states,
         audit=audit_log,
         sessions=Sessions(
-            config.session, session_store, users, signed("session"), stamps, log, worker, endings, config.zone
+            *(config.session, session_store, users, signed("session"), stamps, log, worker, endings, config.zone),
+            renew_factors=factors.renew if factors else None,
         ),
         known_devices=KnownDevices(signed("device"), SecurityStamps(keyed("device stamp")), keyed("device mark")),
         counters=counters,

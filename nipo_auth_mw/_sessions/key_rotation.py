@@ -27,13 +27,24 @@ LookUp = Callable[[str], Found | None]
 
 
 class KeyRotation:
-    """Renews cookies and stamps of older keys. `store` may lack `RestampableSessions`; then stamps stay as they are."""
+    """Renews cookies and stamps of older keys. `store` may lack `RestampableSessions`; then stamps stay as they are.
 
-    def __init__(self, store: object, signed: SignedTokens, stamps: SecurityStamps, worker: Worker) -> None:
+    `renew_factors` renews the app and the passkeys of an account, by its id.
+    """
+
+    def __init__(
+        self,
+        store: object,
+        signed: SignedTokens,
+        stamps: SecurityStamps,
+        worker: Worker,
+        renew_factors: Callable[[str], None] | None,
+    ) -> None:
         self._rows = store if offers(store, RestampableSessions) else None
         self._signed = signed
         self._stamps = stamps
         self._worker = worker
+        self._renew_factors = renew_factors
         self.is_on: bool = signed.has_older_keys
 
     def use(self, cookie: str, stored: StoredSession, account: Account, state: AccountState) -> bool:
@@ -46,9 +57,14 @@ class KeyRotation:
             return time.time() - stored.sent_at >= _SEND_AGAIN
         rows = self._rows
         if rows is not None and self._stamps.key_of(stored.stamp, account, state) != 0:
-            new = self._stamps.of(account, state)
-            self._worker.submit(lambda: rows.restamp_session(stored.key, new, expected=stored.stamp))
+            self._worker.submit(lambda: self._renew(rows, stored, account, state))
         return False
+
+    def _renew(self, rows: RestampableSessions, stored: StoredSession, account: Account, state: AccountState) -> None:
+        """Renew the stamp, after the proofs of the second step: a renewed stamp says that they are renewed, too."""
+        if self._renew_factors is not None and (state.two_step is not None or state.passkey_handle):
+            self._renew_factors(account.id)
+        rows.restamp_session(stored.key, self._stamps.of(account, state), expected=stored.stamp)
 
     def left(self, look_up: LookUp) -> int | None:
         """How many sessions would end without the older keys; None if the store cannot list its sessions."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -77,6 +77,7 @@ class Sessions:
         worker: Worker,
         endings: Endings,
         zone: ZoneInfo,
+        renew_factors: Callable[[str], None] | None = None,
     ) -> None:
         self._store = store
         self._users = users
@@ -96,7 +97,7 @@ class Sessions:
         self._confirms_second = store if offers(store, SecondStepSessions) else None
         self._finds_surplus = store if offers(store, SurplusSessions) else None
         self._touched: dict[str, float] = {}
-        self._rotation = KeyRotation(store, signed, stamps, worker)
+        self._rotation = KeyRotation(store, signed, stamps, worker, renew_factors)
         # If one store keeps the sessions and the accounts, one round trip returns both.
         same: object = users
         self._look_up: LookUp = self._look_up_apart

@@ -17,7 +17,7 @@ from nipo_auth_mw._services import Services
 from nipo_auth_mw._throttle.counters import server_time
 from nipo_auth_mw._validation import is_loopback
 from nipo_auth_mw.cli import _live
-from nipo_auth_mw.cli._check_accounts import account_findings
+from nipo_auth_mw.cli._check_accounts import account_findings, proofs_of_older_keys
 from nipo_auth_mw.cli._context import ACTOR, Context, json_option, show
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import StoreUnavailable
@@ -137,7 +137,10 @@ def _older_keys(services: Services) -> Iterator[Finding]:
         yield "warning", "older_keys", text
     elif left:
         yield "warning", "older_keys", f"{left} sessions have not been used since the first key came and would end"
-    else:
+    if proofs := proofs_of_older_keys(services):
+        text = f"{proofs} accounts have an app, a passkey or backup codes of before, which would end"
+        yield "warning", "older_keys", text
+    elif left == 0:
         yield "ok", "older_keys", "no session needs them; drop them when links that were mailed before are over"
 
 

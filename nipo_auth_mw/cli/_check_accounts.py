@@ -25,6 +25,14 @@ def account_findings(services: Services, *, of_app: bool) -> Iterator[Finding]:
         yield from _hashes(services, of_app)
 
 
+def proofs_of_older_keys(services: Services) -> int:
+    """How many accounts have an app, a passkey or backup codes that would end without the older secret keys."""
+    factors, users = services.factors, services.users
+    if factors is None or not offers(users, AccountSearch):
+        return 0
+    return sum(factors.need_older_keys(account.id) for account in _all(users))
+
+
 def _addresses(services: Services, users: AccountSearch) -> Iterator[Finding]:
     """Whether sign-in finds each account by its own address."""
     lost = [account.email for account in _all(users) if not _is_found(services, account)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -15,7 +16,7 @@ import trustme
 from nipo_auth_mw import AuthConfig, AuthMiddleware, LockoutPolicy
 from nipo_auth_mw.cli import _live, main
 from nipo_auth_mw.stores import SQLStore
-from nipo_auth_mw.testing import fast_hasher
+from nipo_auth_mw.testing import code_of, enrol_app, fast_hasher
 from tests._services import database
 from tests.kit import PASSWORD, echo
 from tests.security.tools import ask, login
@@ -130,6 +131,20 @@ def test_the_sessions_that_need_an_older_key_are_told(store, check):
     assert code == 0
     auth.accounts.set_active("1", False)
     store.create(email="boss@example.com", password_hash=None, name="", role="admin", active=True)
+    assert ("ok", "older_keys") in check(secret=f"{newer},{SECRET}")[0]
+
+
+def test_the_proofs_that_need_an_older_key_are_told(store, check):
+    auth = server_of(store)
+    secret = enrol_app(auth, "1")
+    auth._services.factors.make_codes("1")
+    newer = "another secret for the tests of the command line"
+    told = {("warning", "older_keys"): ["1 accounts have an app, a passkey or backup codes of before, which would end"]}
+    assert check(secret=f"{newer},{SECRET}")[0].items() >= told.items()
+    both = server_of(store, secret=[newer, SECRET])
+    assert both._services.factors.accept_code("1", code_of(secret), time.time())
+    assert check(secret=f"{newer},{SECRET}")[0].items() >= told.items(), "the codes are left"
+    both._services.factors.make_codes("1")
     assert ("ok", "older_keys") in check(secret=f"{newer},{SECRET}")[0]
 
 

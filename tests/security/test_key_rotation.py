@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from nipo_auth_mw.stores import SQLStore
-from nipo_auth_mw.testing import MemoryMailer, MemoryStore, fast_hasher
+from nipo_auth_mw.testing import MemoryMailer, MemoryStore, code_of, enrol_app, fast_hasher, sign_in
 from tests.kit import WRONG, Elapsing, elapsing, events, middleware, person
+from tests.kit import browser as browser_of
 from tests.security.tools import Answer, ask, login, session_pair, signed_in, who
 
 OLD = "the old secret of this set-up, 0123456789"
@@ -218,6 +219,22 @@ def test_ky7_a_value_signed_by_no_key_is_never_renewed(store: Any, clock: Elapsi
     clock.shift(A_MINUTE)
     for forged in (cookie[:-2] + "AA", cookie.rpartition(".")[0], cookie.rpartition(".")[0] + "." + "A" * 43):
         assert not session_pair(use(with_keys(store, NEW, OLD), forged))
+
+
+def test_ky6_the_app_of_a_user_who_came_outlives_the_older_key(store: Any, clock: Elapsing) -> None:
+    before = with_the_old(store)
+    secrets = [enrol_app(before, user) for user in ("1", person(before, email="suzuki@example.com").id)]
+    browser = browser_of(before)
+    sign_in(before, browser, "1")
+    clock.shift(A_MINUTE)
+    both = with_keys(store, NEW, OLD)
+    browser.app = both
+    for _ in range(2):
+        assert browser.get("/page").status_int == 200
+        both._services.worker.flush(10)
+    new = with_keys(store, NEW)._services.factors
+    assert new.accept_code("1", code_of(secrets[0]), START + A_MINUTE)
+    assert new.accept_code("2", code_of(secrets[1]), START + A_MINUTE) is None, "its user did not come"
 
 
 def test_ky8_the_sessions_that_need_an_older_key_are_counted(store: Any, clock: Elapsing) -> None:
