@@ -57,14 +57,16 @@ class KeyRotation:
             return time.time() - stored.sent_at >= _SEND_AGAIN
         rows = self._rows
         if rows is not None and self._stamps.key_of(stored.stamp, account, state) != 0:
-            self._worker.submit(lambda: self._renew(rows, stored, account, state))
+            new = self._stamps.of(account, state)
+            has_factors = state.two_step is not None or bool(state.passkey_handle)
+            self._worker.submit(lambda: self._renew(rows, stored, new, has_factors))
         return False
 
-    def _renew(self, rows: RestampableSessions, stored: StoredSession, account: Account, state: AccountState) -> None:
-        """Renew the stamp, after the proofs of the second step: a renewed stamp says that they are renewed, too."""
-        if self._renew_factors is not None and (state.two_step is not None or state.passkey_handle):
-            self._renew_factors(account.id)
-        rows.restamp_session(stored.key, self._stamps.of(account, state), expected=stored.stamp)
+    def _renew(self, rows: RestampableSessions, stored: StoredSession, new: str, has_factors: bool) -> None:
+        """Renew the stamp, after the factors: a renewed stamp says that they are renewed, too."""
+        if has_factors and self._renew_factors is not None:
+            self._renew_factors(stored.user_id)
+        rows.restamp_session(stored.key, new, expected=stored.stamp)
 
     def left(self, look_up: LookUp) -> int | None:
         """How many sessions would end without the older keys; None if the store cannot list its sessions."""
