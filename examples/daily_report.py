@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import secrets
 import sqlite3
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from flask import Flask, redirect, render_template_string, request, url_for
+from flask import Flask, Response, redirect, render_template_string, request, url_for
 
-from nipo_auth_mw import AuthConfig, AuthMiddleware, auth_url, current_user, sign_out_form
+from nipo_auth_mw import AuthConfig, AuthMiddleware, account_menu, auth_url, current_user
 from nipo_auth_mw.mailers import ConsoleMailer
 from nipo_auth_mw.models import Message
 from nipo_auth_mw.stores import SQLStore
@@ -26,67 +27,80 @@ ACCOUNTS = (
     ("kyushoku@example.com", "yasumi-no-aida-dake", "休職 中", "staff", False),
 )
 
+ZONE = ZoneInfo("Asia/Tokyo")
+STYLE = Path(__file__).with_suffix(".css")
 TEXTS = {
     "ja": {
         "title": "日報",
+        "menu": "メニュー",
         "new": "日報を書く",
         "done": "今日やったこと",
         "send": "提出する",
+        "sent": "提出しました。",
         "none": "まだ日報はありません。",
+        "home": "ホーム",
         "account": "アカウント",
-        "settings": "組織設定",
         "staff": "スタッフ管理",
         "audit": "ログ",
-        "who": "さん",
+        "who": "{}さん、お疲れさまです。",
+        "day": "{0:%Y/%m/%d}（{1}）",
+        "days": "月火水木金土日",
+        "reports": "最近の日報",
     },
     "en": {
         "title": "Daily reports",
+        "menu": "Menu",
         "new": "Write a report",
         "done": "What I did today",
         "send": "Send",
+        "sent": "Your report is sent.",
         "none": "No reports yet.",
+        "home": "Home",
         "account": "Account",
-        "settings": "Settings",
         "staff": "Staff",
         "audit": "History",
-        "who": "",
+        "who": "Hello, {}.",
+        "day": "{1} {0:%d %b %Y}",
+        "days": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
+        "reports": "Latest reports",
     },
 }
 
-PAGE = """<!doctype html>
+HEAD = """<!doctype html>
 <html lang="{{ lang }}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,"><title>{{ t.title }}</title><style>
-:root{color-scheme:light dark}
-body{background:Canvas;color:CanvasText;
- font:16px/1.7 system-ui,"Hiragino Sans","Noto Sans CJK JP",sans-serif;max-width:40rem;margin:0 auto;padding:1rem}
-header{display:flex;flex-wrap:wrap;gap:1rem;align-items:center;border-bottom:1px solid #8886}
-header h1{font-size:1.3rem;margin-right:auto} textarea{width:100%;min-height:8rem;font:inherit;box-sizing:border-box}
-button{font:inherit;padding:.5rem 1rem;min-height:2.75rem}
-nav{display:flex;flex-wrap:wrap;gap:.5rem 1rem;padding:.75rem 0;border-bottom:1px solid #8886}
-nav a,header a{padding:.5rem 0}
-a{color:#165a7c} @media (prefers-color-scheme:dark){a{color:#85c2e3}}
- article{border-bottom:1px solid #8886;white-space:pre-wrap}
-</style></head><body>
-<header><h1>{{ t.title }}</h1><span id="who">{{ user.name or user.email }}{{ t.who }}</span>
-<a href="{{ account }}">{{ t.account }}</a>{{ sign_out }}</header>
-{% if user.role == "admin" %}<nav aria-label="{{ t.settings }}">{{ t.settings }} ›
-<a href="{{ staff }}">{{ t.staff }}</a> <a href="{{ audit }}">{{ t.audit }}</a></nav>{% endif %}
-<main><h2>{{ t.new }}</h2>
+<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><link rel="stylesheet" href="/app.css">
+"""
+
+PAGE = (
+    HEAD
+    + """<title>{{ t.title }}</title></head><body>
+<header><div class="bar"><a class="brand" href="/"><span class="mark" aria-hidden="true">日</span>日報</a>{{ menu }}
+</div>
+<nav aria-label="{{ t.menu }}"><a href="/" aria-current="page">{{ t.home }}</a>
+{% for route in ("account", "staff", "audit") if route == "account" or user.role == "admin" %}
+<a href="{{ url(route) }}">{{ t[route] }}</a>{% endfor %}</nav></header>
+<main>{% if request.args.sent %}<p class="flash" role="status">{{ t.sent }}</p>{% endif %}
+<h1>{{ t.title }}</h1><p id="who">{{ t.who.format(user.name or user.email) }}</p>
+<section class="card"><h2>{{ t.new }}</h2><p class="advice">{{ today }}</p>
 <form method="post" id="report"><label for="body">{{ t.done }}</label>
-<textarea id="body" name="body" required maxlength="4000"></textarea><p><button>{{ t.send }}</button></p></form>
-{% for day, author, body in reports %}<article><strong>{{ day }} {{ author }}</strong>
-{{ body }}</article>{% else %}<p>{{ t.none }}</p>{% endfor %}</main>
-</body></html>"""
+<textarea id="body" name="body" required maxlength="4000"></textarea><button class="main">{{ t.send }}</button></form>
+</section><h2>{{ t.reports }}</h2>
+{% for day, author, body in reports %}<article><h2>{{ author }} <time>{{ day }}</time></h2>{{ body }}</article>
+{% else %}<p>{{ t.none }}</p>{% endfor %}</main></body></html>"""
+)
 
-
-MAILS = """<!doctype html>
-<html lang="ja"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,"><title>Mails / メール</title><style>:root{color-scheme:light dark}
-body{font:16px/1.7 system-ui,"Hiragino Sans","Noto Sans CJK JP",sans-serif;max-width:40rem;margin:0 auto;padding:1rem}
-pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit;border-bottom:1px solid #8886;padding-bottom:1rem}
-</style></head><body><main><h1>Mails / メール</h1>
-{% for mail in mails %}<h2>{{ mail.subject }}</h2><p>To: {{ mail.to }}</p><pre>{{ mail.text | urlize }}</pre>
+MAILS = (
+    HEAD
+    + """<title>Mails / メール</title></head><body><main><h1>Mails / メール</h1>
+{% for mail in mails %}<section class="card"><h2>{{ mail.subject }}</h2><p class="advice">To: {{ mail.to }}</p>
+<pre>{{ mail.text | urlize }}</pre></section>
 {% else %}<p>No mails yet. / メールはまだありません。</p>{% endfor %}</main></body></html>"""
+)
+
+
+def shown(day: date, t: dict[str, Any]) -> str:
+    """The day with its weekday, as people in this language write it."""
+    return str(t["day"]).format(day, t["days"][day.weekday()])
 
 
 class DemoMailer(ConsoleMailer):
@@ -117,16 +131,18 @@ def daily_report(database: Path) -> Flask:
     @app.get("/")
     def reports() -> str:
         lang = request.cookies.get("nipo_lang") or request.accept_languages.best_match(list(TEXTS)) or "en"
+        lang = lang if lang in TEXTS else "en"
+        t = TEXTS[lang]
+        found = run("SELECT day, author, body FROM report ORDER BY id DESC LIMIT 50")
         return render_template_string(
             PAGE,
-            lang=lang if lang in TEXTS else "en",
-            t=TEXTS.get(lang, TEXTS["en"]),
+            lang=lang,
+            t=t,
+            today=shown(datetime.now(ZONE).date(), t),
             user=current_user(request.environ),
-            account=auth_url(request.environ, "account"),
-            staff=auth_url(request.environ, "staff"),
-            audit=auth_url(request.environ, "audit"),
-            sign_out=sign_out_form(request.environ),
-            reports=run("SELECT day, author, body FROM report ORDER BY id DESC LIMIT 50"),
+            url=lambda route: auth_url(request.environ, route),
+            menu=account_menu(request.environ),
+            reports=[(shown(date.fromisoformat(day), t), author, body) for day, author, body in found],
         )
 
     @app.post("/")
@@ -135,11 +151,11 @@ def daily_report(database: Path) -> Flask:
         author = (user.name or user.email) if user else ""
         run(
             "INSERT INTO report (day, author, body) VALUES (?, ?, ?)",
-            date.today().isoformat(),
+            datetime.now(ZONE).date().isoformat(),
             author,
             request.form["body"],
         )
-        return redirect(url_for("reports"), 303)
+        return redirect(url_for("reports", sent=1), 303)
 
     return app
 
@@ -157,14 +173,15 @@ def protected(folder: Path, base_url: str, mailer: Any = None, **settings: Any) 
             secret_key=secret(folder),
             base_url=base_url,
             site_name="日報",
-            public_paths=["/mails"],
-            timezone="Asia/Tokyo",
+            public_paths=["/mails", "/app.css"],
+            timezone=ZONE.key,
             **settings,
         ),
         store=store,
         mailer=mailer,
     )
-    app.add_url_rule("/mails", "mails", lambda: render_template_string(MAILS, mails=mailer.kept))
+    app.add_url_rule("/mails", "mails", lambda: render_template_string(MAILS, lang="ja", mails=mailer.kept))
+    app.add_url_rule("/app.css", "style", lambda: Response(STYLE.read_text("utf-8"), mimetype="text/css"))
     app.extensions["nipo_auth_mw"] = auth
     app.extensions["demo_mailer"] = mailer
     for email, password, name, role, active in ACCOUNTS:

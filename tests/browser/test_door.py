@@ -79,6 +79,7 @@ def test_signing_out_here_leaves_the_other_device_in(demo, new_browser):
     for page in (here, there):
         sign_in(page)
         expect(page.locator("#who")).to_be_visible()
+    here.locator(".nipo-menu summary").click()
     here.get_by_role("button", name="ログアウト").click()
     expect(here.locator("#login")).to_be_visible()
     there.reload()
@@ -118,6 +119,7 @@ def test_a_strangers_guesses_keep_the_owner_out_on_no_device_of_theirs(demo, new
     for _ in range(6):
         sign_in(stranger, MEMBER[0], "machigai-password")
     expect(stranger.get_by_role("alert")).to_contain_text("ロック")
+    owner.locator(".nipo-menu summary").click()
     owner.get_by_role("button", name="ログアウト").click()
     sign_in(owner)
     expect(owner.locator("#who")).to_be_visible()
@@ -149,6 +151,7 @@ def test_a_report_typed_while_the_session_ended_is_not_lost(demo, new_browser):
     sign_in(page)
     page.locator("#body").fill("午前：定例会議\n午後：現場の確認")
     elsewhere = opened(context, demo)
+    elsewhere.locator(".nipo-menu summary").click()
     elsewhere.get_by_role("button", name="ログアウト").click()
     expect(elsewhere.locator("#login")).to_be_visible()
     elsewhere.close()
