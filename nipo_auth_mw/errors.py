@@ -40,7 +40,7 @@ class HashingFailed(AuthError):
 
 
 class DatabaseUnavailable(StoreUnavailable):
-    """The database of an `SQLStore` cannot be used.
+    """The database of an `SQLStore`, or the server of the attempt counters, cannot be used.
 
     The message names the database, the code of the error and a hint, and quotes neither a row nor a password: logs may
     show it. The messages of other stores are not shown.

@@ -10,20 +10,31 @@ import ipaddress
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 from nipo_auth_mw._credentials.tokens import KeyedDigests
 from nipo_auth_mw._validation import offers
 from nipo_auth_mw.config import LockoutPolicy
-from nipo_auth_mw.errors import ConfigError, StoreUnavailable
+from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable, StoreUnavailable
 from nipo_auth_mw.protocols import BatchCounters, Counters
 
 _SOCKET_TIMEOUT = 3
 """Seconds for each step of an exchange with Redis. A Redis that never answers must not hold up a sign-in for longer."""
 
 _REMOVAL_SECONDS = 10
+_HINTS = {
+    "AuthenticationError": "the password is wrong or missing",
+    "AuthenticationWrongNumberOfArgsError": "the user or the password is missing",
+    "NoPermissionError": "the user lacks a permission",
+    "BusyLoadingError": "the server is starting",
+    "ConnectionError": "nothing answers at this host and port, or the connection was lost",
+    "MaxConnectionsError": "the server has no connection left",
+    "OutOfMemoryError": "the server has no memory left (maxmemory)",
+    "ReadOnlyError": "the server only reads: it is a replica or was demoted",
+    "TimeoutError": "the server did not answer in time",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +94,15 @@ def outages() -> Iterator[None]:
         yield
     except StoreUnavailable:
         raise
-    except _storage_error():
-        raise StoreUnavailable("the counters cannot be reached") from None
+    except _storage_error() as problem:
+        raise _unavailable(problem) from None
+
+
+def _unavailable(problem: Exception) -> StoreUnavailable:
+    """The exception for logs, with the class of the error and a hint."""
+    name = type(getattr(problem, "storage_error", problem)).__name__
+    hint = _HINTS.get(name, "")
+    return DatabaseUnavailable(f"the server of the counters cannot be used ({name}{hint and ': '}{hint})")
 
 
 def _storage_error() -> type[Exception]:
@@ -116,8 +134,8 @@ class OneByOne:
             with self._lock:
                 try:
                     self._opened = self._opened or self._open()
-                except Exception:
-                    raise StoreUnavailable("the counters cannot be reached") from None
+                except Exception as problem:
+                    raise _unavailable(problem) from None
         return self._opened
 
     @property
@@ -127,23 +145,45 @@ class OneByOne:
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """See `Counters.incr`."""
-        return self.storage.incr(key, expiry, amount)
+        with self._reaching() as storage:
+            return storage.incr(key, expiry, amount)
 
     def get(self, key: str) -> int:
         """See `Counters.get`."""
-        return self.storage.get(key)
+        with self._reaching() as storage:
+            return storage.get(key)
 
     def get_expiry(self, key: str) -> float:
         """See `Counters.get_expiry`."""
-        return self.storage.get_expiry(key)
+        with self._reaching() as storage:
+            return storage.get_expiry(key)
 
     def clear(self, key: str) -> None:
         """See `Counters.clear`."""
-        self.storage.clear(key)
+        with self._reaching() as storage:
+            storage.clear(key)
 
     def check(self) -> bool:
         """See `Counters.check`."""
         return self.storage.check()
+
+    @contextmanager
+    def _reaching(self) -> Iterator[Counters]:
+        """The storage, for one exchange.
+
+        After an error, the next exchange opens a new connection: an open one may lead to a former primary, which only
+        reads from now on.
+        """
+        try:
+            yield self.storage
+        except StoreUnavailable:
+            raise
+        except _storage_error() as problem:
+            pool = getattr(self.server, "connection_pool", None)
+            if pool is not None:
+                with suppress(Exception):
+                    pool.disconnect(inuse_connections=False)
+            raise _unavailable(problem) from None
 
     def read(self, lifetimes: Mapping[str, int]) -> Mapping[str, tuple[int, float]]:
         """See `BatchCounters.read`. Redis itself ends a counter, by its own clock."""

@@ -77,25 +77,33 @@ class Setup:
         driver.wait = lambda steps, *given, **named: wait(_bounded(steps, outage), *given, **named)
         cursor = driver.cursor()
         cursor.execute("SELECT pg_backend_pid()")
+        # What an administrator sets for the role or the database is meant for other programs: without its own settings,
+        # the store would answer 503 for no reason, or keep texts in another encoding.
         limits = {
             "statement_timeout": str(ANSWER_SECONDS * 1000),
+            "lock_timeout": "0",
+            # A process that stands still in a transaction must not hold up the others for longer.
+            "idle_in_transaction_session_timeout": str(round(_SILENCE_SECONDS * 1000)),
             "synchronous_commit": "on" if self._durable else "off",
         }
+        session = {"default_transaction_isolation": "'read committed'", "client_encoding": "'UTF8'"}
         begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
         if self.behind_pooler or cursor.fetchone()[0] != driver.info.backend_pid:
             driver.prepare_threshold = None
             return "; ".join([begin, *(f"SET LOCAL {name} = {value}" for name, value in limits.items())])
-        cursor.execute("; ".join(f"SET {name} = {value}" for name, value in limits.items()))
+        cursor.execute("; ".join(f"SET {name} = {value}" for name, value in (limits | session).items()))
         return begin
 
     def _mariadb(self, connection: sa.Connection) -> str:
         connection.exec_driver_sql(
             f"SET SESSION innodb_lock_wait_timeout = {ANSWER_SECONDS}, max_statement_time = {ANSWER_SECONDS},"
-            # A server without strict mode cuts a long address, which may then be another user's.
-            " SESSION sql_mode = CONCAT_WS(',', @@sql_mode, 'STRICT_ALL_TABLES')"
+            # A server without strict mode cuts a long address, which may then be another user's. Other modes, which an
+            # administrator sets for other programs, change what a statement means. SQLAlchemy has noticed ANSI_QUOTES.
+            " SESSION sql_mode = CONCAT(IF(FIND_IN_SET('ANSI_QUOTES', @@sql_mode), 'ANSI_QUOTES,', ''),"
+            " 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION')"
         )
         connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        return "BEGIN"
+        return "START TRANSACTION"
 
 
 def _bounded(steps: Generator[Any, Any, T], outage: type[Exception]) -> Generator[Any, Any, T]:

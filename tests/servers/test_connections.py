@@ -272,3 +272,37 @@ def test_ru3_a_pooled_connection_keeps_no_setting_that_another_client_would_get(
         shown = {connection.exec_driver_sql("SHOW statement_timeout").scalar() for _ in range(5)}
         assert shown == {"0"}
     store.close()
+
+
+HOSTILE = {
+    "postgres": (
+        "SET lock_timeout = '1ms'; SET default_transaction_isolation = 'serializable'; SET client_encoding = 'LATIN1'"
+    ),
+    "mariadb": "SET SESSION sql_mode = 'ORACLE,NO_BACKSLASH_ESCAPES', autocommit = 0, tx_isolation = 'SERIALIZABLE'",
+}
+
+
+def test_ru1_settings_that_an_administrator_made_for_other_programs_refuse_nobody(server):
+    """For the role, the database or the whole server; here each new connection has them."""
+    kind, url = server
+    host = sa.create_engine(url)
+    sa.event.listen(host, "connect", lambda connection, _: connection.cursor().execute(HOSTILE[kind]))
+    if kind == "postgres":
+        sa.event.listen(host, "connect", lambda connection, _: connection.commit())
+    store = SQLStore(host)
+    store.create_schema()
+    auth = middleware(store=store)
+    people = [person(auth, f"o'p{number}@example.com", name="山田 \\' 太郎").email for number in range(4)]
+    for _ in range(5):
+        assert all_sign_in(auth, people) == [(303, 200)] * 4
+    assert store.find_by_email(people[0]).name == "山田 \\' 太郎"
+    store.close()
+
+
+def test_ru1_a_process_that_stands_still_in_a_transaction_holds_up_the_others_for_seconds():
+    """Such as one that was stopped. The server ends its transaction, also where an administrator allows any length."""
+    with database("postgres", "still") as url:
+        store = SQLStore(make_url(url).update_query_dict({"options": "-c idle_in_transaction_session_timeout=0"}))
+        with store.transaction():
+            assert store._db.fetch("SHOW idle_in_transaction_session_timeout", ())[0][0] == "5s"
+        store.close()

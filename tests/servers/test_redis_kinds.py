@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+import socket
 import subprocess
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -95,3 +99,68 @@ def test_an_app_starts_while_its_cluster_is_down(servers):
     auth = middleware(lockout=LockoutPolicy(storage=f"redis+cluster://127.0.0.1:{free_port()}"))
     person(auth)
     assert sign_in(browser(auth)).status_int == 503
+
+
+class Name:
+    """A name that leads to one server, and later to another; connections that are open stay where they are."""
+
+    def __init__(self, port):
+        self.leads_to = port
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=self._link, args=(self.socket.accept()[0],), daemon=True).start()
+
+    def _link(self, near):
+        with near, socket.create_connection(("127.0.0.1", self.leads_to)) as far:
+            back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
+            back.start()
+            self._pump(near, far)
+            back.join()
+
+    def _pump(self, one, other):
+        with suppress(OSError):
+            while data := one.recv(4096):
+                other.sendall(data)
+        for end in (one, other):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def test_ru1_after_a_switch_over_no_connection_stays_on_the_redis_that_only_reads(servers, caplog):
+    former, primary = (servers.start("--save", "", "--appendonly", "no") for _ in range(2))
+    name = Name(former)
+    auth = middleware(lockout=LockoutPolicy(storage=f"redis://127.0.0.1:{name.port}/0"))
+    person(auth)
+    assert sign_in(browser(auth)).status_int == 303
+    servers.ask(former, "REPLICAOF", "127.0.0.1", str(primary))
+    with caplog.at_level(logging.ERROR, "nipo_auth_mw"):
+        assert sign_in(browser(auth)).status_int == 503
+    assert "ReadOnlyError: the server only reads" in caplog.text
+    name.leads_to = primary
+    assert sign_in(browser(auth)).status_int in {303, 503}
+    assert sign_in(browser(auth)).status_int == 303
+    name.socket.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "reason"),
+    [
+        ("maxmemory", "1", "OutOfMemoryError: the server has no memory left (maxmemory)"),
+        ("requirepass", "secret-of-redis", "AuthenticationError: the password is wrong or missing"),
+        ("min-replicas-to-write", "1", "ResponseError"),
+    ],
+)
+def test_ru4_counters_that_cannot_be_used_are_told_with_the_reason(servers, setting, value, reason, caplog):
+    port = servers.start("--save", "", "--appendonly", "no")
+    auth = middleware(lockout=LockoutPolicy(storage=f"redis://127.0.0.1:{port}/0"))
+    person(auth)
+    servers.ask(port, "CONFIG", "SET", setting, value)
+    with caplog.at_level(logging.ERROR, "nipo_auth_mw"):
+        assert sign_in(browser(auth)).status_int == 503
+    assert f"the server of the counters cannot be used ({reason}" in caplog.text
+    assert "secret-of-redis" not in caplog.text
