@@ -107,10 +107,10 @@ def proven(wsgi: Any, cookie: str, user: str) -> None:
 class Ours:
     """nipo_auth_mw on an empty database with durable writes, one account, and a way to sign in."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, hasher: Any = None) -> None:
         self.store = SQLStore(url)
         self.store.create_schema()
-        self.hasher = fast_hasher()
+        self.hasher = hasher or fast_hasher()
         config = AuthConfig(secret_key=secrets.token_urlsafe(48), base_url="http://localhost", public_paths=["/public"])
         self.auth = AuthMiddleware(app, config, store=self.store, hasher=self.hasher)
         self.user = self.auth.accounts.create(email=EMAIL, password=PASSWORD)

@@ -22,6 +22,8 @@ from nipo_auth_mw.models import Message
 # The mailboxes that are safe in an SMTP command: no character ends the command or separates a second mailbox.
 _MAILBOX = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~.][a-z0-9!#$%&'*+/=?^_`{|}~.-]*@[a-z0-9.-]+\Z", re.IGNORECASE)
 _DEFAULT_PORTS = {"smtp": 25, "smtps": 465}
+# RFC 4954, section 6: the server wants a login or TLS. An administrator can mend that, and the mails wait.
+_ABOUT_THE_LOGIN = frozenset({530, 534, 535, 538})
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
 
@@ -224,7 +226,8 @@ def _expect(what: str, hundreds: int, answer: tuple[int, bytes]) -> None:
     """Raise `MailerError` for an answer of another kind."""
     code = answer[0]
     if code // 100 != hundreds:
-        raise MailerError(f"the server refused the {what} ({code})", permanent=code // 100 == 5)
+        permanent = code // 100 == 5 and code not in _ABOUT_THE_LOGIN
+        raise MailerError(f"the server refused the {what} ({code})", permanent=permanent)
 
 
 def _address(mailbox: str, name: str = "") -> Address:
