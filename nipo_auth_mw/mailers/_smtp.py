@@ -22,7 +22,7 @@ from nipo_auth_mw.models import Message
 # The mailboxes that are safe in an SMTP command: no character ends the command or separates a second mailbox.
 _MAILBOX = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~.][a-z0-9!#$%&'*+/=?^_`{|}~.-]*@[a-z0-9.-]+\Z", re.IGNORECASE)
 _DEFAULT_PORTS = {"smtp": 25, "smtps": 465}
-# RFC 4954, section 6: the server wants a login or TLS. An administrator can mend that, and the mails wait.
+# RFC 4954, section 6: the server wants a login or TLS. An administrator can set that right, and the mails wait.
 _ABOUT_THE_LOGIN = frozenset({530, 534, 535, 538})
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 

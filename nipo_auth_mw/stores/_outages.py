@@ -54,9 +54,11 @@ _HINTS = {
     "2003": "nothing answers at this host and port",
     "2005": "the host name is unknown",
     "2006": "the connection was lost",
+    "2026": "the TLS connection failed: check the certificate, its date and its names",
     "2013": "the connection was lost, or the server did not answer in time",
 }
-# libpq has no code for a connection that failed, and its text names the user: it selects a hint and is never shown.
+# libpq has no code for a connection that failed, and PyMySQL one for all reasons. The text names the user: it selects a
+# hint and is never shown.
 _PHRASES = {
     "refused": "2003",
     "could not translate": "2005",
@@ -64,6 +66,10 @@ _PHRASES = {
     "password authentication failed": "28P01",
     "no password supplied": "28P01",
     "no pg_hba.conf entry": "28000",
+    "certificate": "2026",
+    "not support ssl": "2026",
+    "name or service not known": "2005",
+    "name resolution": "2005",
     "does not exist": "3D000",
     "too many": "53300",
     "remaining connection slots": "53300",
@@ -97,12 +103,15 @@ class Outages:
         Never with the driver's text, which can quote a row or a password.
         """
         name, code = type(_cause(problem)).__name__, code_of(problem)
-        hint = _HINTS.get(code) or _HINTS.get(code.rpartition("_")[0]) or ("" if code else _hint_without_code(problem))
+        if code in {"", "2003"}:
+            hint = _hint_by_text(problem)
+        else:
+            hint = _HINTS.get(code) or _HINTS.get(code.rpartition("_")[0]) or ""
         reason = f"{name} {code}".rstrip()
         return DatabaseUnavailable(f"the database {self.where} cannot be used ({reason}{hint and ': '}{hint})")
 
 
-def _hint_without_code(problem: BaseException) -> str:
+def _hint_by_text(problem: BaseException) -> str:
     text = str(_cause(problem)).lower()
     return next((_HINTS[code] for phrase, code in _PHRASES.items() if phrase in text), _UNANSWERED)
 

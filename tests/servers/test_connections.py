@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
+import trustme
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
@@ -158,13 +159,18 @@ def _short(kind):
     return {"read_timeout": "1"} if kind == "mariadb" else {}
 
 
-def test_ru4_what_cannot_be_reached_is_named_with_its_reason(server):
-    _, url = server
-    there = make_url(url)
+def test_ru4_what_cannot_be_reached_is_named_with_its_reason(server, tmp_path):
+    kind, url = server
+    there, authority = make_url(url), str(tmp_path / "authority.pem")
+    # An authority that vouches for neither server; one without TLS fails likewise.
+    trustme.CA().cert_pem.write_to_path(authority)
+    tls = {"sslmode": "verify-full", "sslrootcert": authority} if kind == "postgres" else {"ssl_ca": authority}
     for changed, reason in (
         (there.set(port=1), ":1/"),
         (there.set(database="no_such"), "does not exist"),
         (there.set(username="no_such_user", password="hush hush"), "cannot be used"),
+        (there.set(host="no-such-host.invalid"), "the host name is unknown"),
+        (there.update_query_dict(tls), "the TLS connection failed"),
     ):
         store = SQLStore(changed)
         with pytest.raises(StoreUnavailable) as caught:
