@@ -18,7 +18,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from webtest import TestApp  # type: ignore[import-untyped]
+
+try:
+    from webtest import TestApp  # type: ignore[import-untyped]
+except ImportError:
+    raise ImportError("the fixtures of nipo_auth_mw need WebTest: pip install WebTest") from None
 
 from nipo_auth_mw import environment
 from nipo_auth_mw.middleware import AuthMiddleware

@@ -47,6 +47,7 @@ __all__ = [
     "TestJoinedSessions",
     "TestOutages",
     "TestOutbox",
+    "TestRestampableSessions",
     "TestSchema",
     "TestSeals",
     "TestSecondStepSessions",
