@@ -141,22 +141,21 @@ def texts(value: object) -> tuple[str, ...] | None:
 
 
 def secret_keys(value: object) -> tuple[str, ...]:
-    """The secret keys, newest first: each at least 32 bytes and not taken from an example."""
+    """The secret keys, newest first: each at least 32 bytes, not taken from an example, and no few letters repeated."""
     name = "secret_key"
     keys = (value,) if isinstance(value, str) else texts(value)
     if not keys:
         raise ConfigError(name, "is missing or not text", _HOW_TO_MAKE_A_KEY)
     for key in keys:
-        require(len(key.encode("utf-8", "replace")) >= 32, name, "is shorter than 32 bytes", _HOW_TO_MAKE_A_KEY)
         letters = re.sub(r"[^a-z]", "", key.lower())
         words = ("changeme", "changethis", "yoursecret", "secretkeyhere", "djangoinsecure", "replaceme", "placeholder")
         known = any(word in letters for word in words)
-        require(
-            not known,
-            name,
-            "is an example from published documentation, so an attacker could sign cookies with it",
-            _HOW_TO_MAKE_A_KEY,
-        )
+        guess = "so an attacker could sign cookies with it"
+        require(len(key.encode("utf-8", "replace")) >= 32, name, "is shorter than 32 bytes", _HOW_TO_MAKE_A_KEY)
+        require(not known, name, f"is an example from published documentation, {guess}", _HOW_TO_MAKE_A_KEY)
+        # A text that begins again after its first eight characters or fewer.
+        repeats = any(key[n:] == key[:-n] for n in range(1, 9))
+        require(not repeats, name, f"is a few characters over and over, {guess}", _HOW_TO_MAKE_A_KEY)
     require(len(set(keys)) == len(keys), name, "contains the same key twice", "List each key once, newest first.")
     return keys
 

@@ -47,8 +47,8 @@ class Accounts:
         `legacy_hashers` read. "" or a text that begins with "!" or "*" means no password, as elsewhere. It is not
         checked for guessable passwords. Raises `HashRejected` for a text that no password could be compared with.
 
-        `role` may be any name, since the host app decides what its roles mean. Raises `EmailRejected`, `EmailTaken`,
-        `PasswordRejected`, or `ValueError` for another language.
+        `role` is a name of the setting `roles`. Raises `EmailRejected`, `EmailTaken`, `PasswordRejected`,
+        `UnknownRole`, or `ValueError` for another language.
         """
         return staff.create_account(
             self._services,
@@ -92,7 +92,10 @@ class Accounts:
         staff.change_email(self._services, user_id, email, actor=Actor(self._actor))
 
     def set_role(self, user_id: str, role: str) -> None:
-        """Set the role, from the next request on. `admin` opens the staff pages; any other name is the host app's."""
+        """Set the role, from the next request on. `admin` opens the staff pages; any other name is the host app's.
+
+        Raises `UnknownRole` for a name that the setting `roles` does not list.
+        """
         staff.set_role(self._services, user_id, role, actor=Actor(self._actor))
 
     def set_name(self, user_id: str, name: str) -> None:

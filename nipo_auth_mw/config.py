@@ -197,6 +197,12 @@ class AuthConfig:
             f"{self.home!r} is not a path",
             'Start it with one "/", such as "/reports".',
         )
+        _validation.require(
+            f"{self.prefix}/" not in f"{self.mount}/",
+            "base_url",
+            f"names a page below {self.prefix}, not the app",
+            f"Leave out {self.prefix} and what follows.",
+        )
         put(self, "public_paths", _validation.path_rules("public_paths", self.public_paths))
         put(self, "protected_paths", _validation.path_rules("protected_paths", self.protected_paths))
         _validation.check_path_rules(tuple(self.public_paths), tuple(self.protected_paths), self.prefix)

@@ -6,6 +6,18 @@ A developer sees `ConfigError` at start. A script that calls `auth.accounts` see
 
 from __future__ import annotations
 
+_ADDRESSES = {
+    "no_address": ", write one such as name@example.com",
+    "not_ascii": ", letters before the @ have to be of ASCII",
+    "bad_domain": ", no mail server can have this domain",
+    "bad_character": ", a character in it is no part of an address",
+}
+_PASSWORDS = {
+    "guessable": ", a program would guess it soon: take some words more",
+    "unchanged": ", it is the present one",
+    "not_text": ", it has characters that cannot be written",
+}
+
 
 class AuthError(Exception):
     """The base class of every exception that this package raises on purpose."""
@@ -84,7 +96,7 @@ class EmailRejected(AccountError):
     code = "email_rejected"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"not an acceptable e-mail address ({reason})")
+        super().__init__(f"not an acceptable e-mail address ({reason}{_ADDRESSES.get(reason, '')})")
         self.reason = reason
 
 
@@ -92,15 +104,17 @@ class PasswordRejected(AccountError):
     """The password may not be set.
 
     `reason` is `too_short`, `too_long`, `guessable`, `unchanged` or `not_text`. `advice` says how to choose a better
-    one.
+    one. `limit` is the number of characters that a password of another length is measured by.
     """
 
     code = "password_rejected"
 
-    def __init__(self, reason: str, advice: tuple[str, ...] = ()) -> None:
-        super().__init__(f"not an acceptable password ({reason})")
+    def __init__(self, reason: str, advice: tuple[str, ...] = (), *, limit: int | None = None) -> None:
+        measure = "" if limit is None else f", the limit is {limit} characters"
+        super().__init__(f"not an acceptable password ({reason}{measure}{_PASSWORDS.get(reason, '')})")
         self.reason = reason
         self.advice = advice
+        self.limit = limit
 
 
 class HashRejected(AuthError):

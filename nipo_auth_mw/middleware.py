@@ -116,6 +116,7 @@ class AuthMiddleware:
         self._config = config
         self._prefix = config.prefix
         self._below_prefix = config.prefix + "/"
+        self._passed_on = f"{config.mount}{config.prefix}/" if config.mount else ""
         self._guard = Guard(config.public_paths, config.protected_paths)
         self._passive = PathRules(config.session.passive_paths) if config.session.passive_paths else None
         self._change_password = change_password_path(config.public_paths)
@@ -189,6 +190,8 @@ class AuthMiddleware:
             self._web.warnings(environ)
             self._services.outbox.trigger()
             return dispatch.answer(self._web, environ)(environ, start_response)
+        if self._passed_on and path.startswith(self._passed_on) and not environ.get("SCRIPT_NAME"):
+            return dispatch.mount_passed_on(self._web, environ)(environ, start_response)
         if path == self._change_password and environ.get("REQUEST_METHOD") in {"GET", "HEAD"}:
             return dispatch.change_password(self._web, environ)(environ, start_response)
         if environ.get("REQUEST_METHOD") == "OPTIONS" and is_preflight(environ):

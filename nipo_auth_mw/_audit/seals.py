@@ -62,6 +62,7 @@ class Seals:
         # The last seal that was seen to verify, and the finds that were logged. Both only save work.
         self._good: Seal | None = None
         self._told: set[tuple[str, int]] = set()
+        self._began = time.time()
 
     @property
     def possible(self) -> bool:
@@ -232,6 +233,11 @@ class Seals:
                 forged.append(seal.number)
         self._good = good
         self._tell("seal", forged)
+        if last.made_at > self._began and self._digests.why(last) == "unknown_key":
+            # Once. The users of such processes are signed in now and then.
+            self._began = float("inf")
+            text = "a seal was just made with a secret key that this process lacks: give all processes one secret_key"
+            _log.error(text)
         return good or foreign
 
     def _known_good(self) -> Seal | None:

@@ -48,9 +48,9 @@ class PasswordRules:
         Lengths count code points before normalisation.
         """
         if len(password) < self._policy.min_length:
-            raise PasswordRejected("too_short")
+            raise PasswordRejected("too_short", limit=self._policy.min_length)
         if len(password) > self._policy.max_length:
-            raise PasswordRejected("too_long")
+            raise PasswordRejected("too_long", limit=self._policy.max_length)
         if not _is_text(password):
             raise PasswordRejected("not_text")
         if self._policy.refuse_guessable:

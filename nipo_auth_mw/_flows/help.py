@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nipo_auth_mw._credentials.email_links import RESET_LASTS
@@ -15,6 +16,10 @@ TOPICS = (
     "disabled",
     "unknown",
     "phone",
+    "second_code",
+    "second_phone",
+    "second_lost",
+    "second_shared",
     "address",
     "identifier",
     "shared",
@@ -24,12 +29,14 @@ ADMIN_TOPICS = (
     "admin_password",
     "admin_locked",
     "admin_lost",
+    "admin_second",
     "admin_leaver",
     "admin_disabled",
     "admin_audit",
     "admin_only",
 )
 """The questions of administrators."""
+_OF_TWO_STEPS = ("second_", "admin_second")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,11 @@ class Facts:
     lock_lasts: int
     idle_days: int
     sender: str
+
+
+def offered(topics: Sequence[str], *, two_steps: bool) -> list[str]:
+    """The questions that users can have; those about two steps only where the pages of them are."""
+    return [topic for topic in topics if two_steps or not topic.startswith(_OF_TWO_STEPS)]
 
 
 def facts(config: AuthConfig, sender: str) -> Facts:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._credentials.security_stamp import equivalent_hashes_with
 from nipo_auth_mw._flows.advance import Proofs, SecondDue, SignedIn, advance
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_check import check_password, release
+from nipo_auth_mw._flows.second_check import PASSWORD
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import HashingFailed, StoreUnavailable
@@ -43,10 +46,20 @@ def sign_in(
         raise
 
 
-def admit(services: Services, account: Account, *, client: Client, persistent: bool = True) -> str:
-    """Open a session without a password, for test kits. Returns the value of the cookie."""
+def admit(
+    services: Services,
+    account: Account,
+    *,
+    client: Client,
+    persistent: bool = True,
+    means: tuple[str, ...] = (PASSWORD,),
+) -> str:
+    """Open a session that has proved `means`, without asking for them, for test kits. Returns the cookie's value."""
     state = services.account_states.account_state(account.id)
-    cookie = services.sessions.open(account, state, client, persistent=persistent)[1]
+    second_at = 0.0 if means == (PASSWORD,) else time.time()
+    _, cookie = services.sessions.open(
+        account, state, client, persistent=persistent, means=",".join(means), second_at=second_at
+    )
     services.sessions.end_surplus(account.id, record=services.log.record)
     return cookie
 

@@ -60,7 +60,7 @@ def create_account(
     directory = directory_of(services)
     address = services.addresses.accepted(email)
     notify = services.addresses.receiving(notify_email) if notify_email else None
-    _check_role(services, role, actor)
+    _check_role(services, role)
     if language is not None and language not in services.config.languages:
         raise ValueError(f"language: {language!r} is not among {tuple(services.config.languages)}")
     hashed = services.hashing.accepted(password_hash)
@@ -183,7 +183,7 @@ def set_role(services: Services, user_id: str, role: str, *, actor: Actor) -> No
 
     Raises `UnknownRole`, `NoSuchAccount`, `NotOneself`, `LastAdmin`, `NotSupported`.
     """
-    _check_role(services, role, actor)
+    _check_role(services, role)
     account = account_with(services, user_id, actor)
     with services.log.transaction() as record:
         still_allowed(services, actor)
@@ -308,10 +308,10 @@ def account_with(services: Services, user_id: str, actor: Actor | None) -> Accou
     return account
 
 
-def _check_role(services: Services, role: str, actor: Actor) -> None:
-    """Raise `UnknownRole` for a role that is not configured. Only administrators in a browser are held to it."""
-    if actor.client is not None and role not in services.config.roles:
-        raise UnknownRole(f"{role!r} is not among {tuple(services.config.roles)}")
+def _check_role(services: Services, role: str) -> None:
+    """Raise `UnknownRole` for a role that is not configured: the host app would refuse its user everything."""
+    if role not in services.config.roles:
+        raise UnknownRole(f"{role!r} is not in the setting `roles`: {', '.join(services.config.roles)}")
 
 
 def _end(services: Services, account: Account, *, why: str, record: Record, actor: Actor) -> None:

@@ -92,10 +92,21 @@ class Outbox:
 
     def send_now(self, message: Message) -> None:
         """Hand one mail to the mailer, past the queue. Raises `MailerError`, also for another failure of the mailer."""
+        self._with_mailer(lambda mailer: mailer.send(message))
+
+    def check_mailer(self) -> bool:
+        """Let the mailer reach its server without a mail; False if it has no method `check`. Raises `MailerError`."""
+        can = callable(getattr(self._mailer, "check", None))
+        if can:
+            self._with_mailer(lambda mailer: mailer.check())
+        return can
+
+    def _with_mailer(self, work: Callable[[Any], object]) -> None:
+        """Call the mailer. Raises `MailerError`, also for another failure of the mailer."""
         if self._mailer is None:
             raise MailerError("there is no mailer", permanent=True)
         try:
-            self._mailer.send(message)
+            work(self._mailer)
         except MailerError:
             raise
         except Exception as problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from jinja2 import (
     StrictUndefined,
     Template,
     TemplateNotFound,
+    TemplateSyntaxError,
     pass_context,
     select_autoescape,
 )
@@ -31,6 +32,7 @@ from markupsafe import Markup
 from nipo_auth_mw._pages.assets import Assets
 from nipo_auth_mw._pages.brand import Brand, initial_of
 from nipo_auth_mw._pages.catalogues import Catalogues, blocks
+from nipo_auth_mw._pages.host_templates import warn_of_blocks, warn_of_names
 from nipo_auth_mw._pages.qr_code import qr_code, qr_code_of_page
 from nipo_auth_mw._pages.user_agents import describe
 from nipo_auth_mw.config import AuthConfig
@@ -39,6 +41,8 @@ from nipo_auth_mw.models import Message
 
 _PACKAGE = Path(__file__).parent.parent
 _TEMPLATES = _PACKAGE / "templates"
+_PAGES = (".html", ".mail.txt")
+_TEXTS = (*_PAGES, ".css", ".js", ".svg")
 
 
 class Problem(NamedTuple):
@@ -108,6 +112,27 @@ class Renderer:
         self._env.filters.update(
             when=self._when, duration=self._duration, moment=self._moment, login_id=config.login_id
         )
+        if host is not None:
+            self._check(host, [*files, *shipped.list_templates()])
+
+    def _check(self, host: BaseLoader, shipped: list[str]) -> None:
+        """Compile the host app's templates, and warn of names that have no effect. Raises `ConfigError`."""
+        try:
+            names = host.list_templates()
+        except TypeError:
+            # This loader cannot list its templates.
+            return
+        own = {name: _source(self._env, host, name) or "" for name in names if name.endswith(_TEXTS)}
+        pages = {name: text for name, text in own.items() if name.endswith(_PAGES)}
+        warn_of_names(own, shipped)
+        try:
+            warn_of_blocks(pages, [name for name in shipped if name.endswith(_PAGES)], self._blocks)
+        except TemplateSyntaxError as problem:
+            where = f"{problem.name}, line {problem.lineno}"
+            raise ConfigError("templates", f"{where}: {problem.message}", "Correct that line.") from None
+
+    def _blocks(self, name: str) -> Iterable[str]:
+        return self._env.get_template(name).blocks
 
     def render(self, template: str, language: str, **context: object) -> str:
         """The page as text. `root` in the context is the path where the server mounts the app, "" at the top."""

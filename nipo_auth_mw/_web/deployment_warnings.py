@@ -23,7 +23,7 @@ class DeploymentWarnings:
 
     def __init__(self, config: AuthConfig) -> None:
         self._config = config
-        self._open = {"mount", "proxy", "null", "front end"}
+        self._open = {"passed on", "mount", "proxy", "null", "front end"}
         self._accounts: dict[str, set[int]] = {}
 
     def __call__(self, environ: Environ) -> None:
@@ -59,6 +59,11 @@ class DeploymentWarnings:
                 "send the address of its user in X-Forwarded-For, and count it in trusted_proxies",
                 address,
             )
+
+    def tell_mount_passed_on(self) -> None:
+        """Tell that a proxy does not cut the mount off."""
+        text = "the proxy passes the mount %r on; let the proxy cut it off, or set SCRIPT_NAME to it"
+        self._warn("passed on", text, self._config.mount)
 
     def _warn(self, about: str, text: str, *values: object) -> None:
         """Log a warning, once."""

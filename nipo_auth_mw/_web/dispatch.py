@@ -129,6 +129,16 @@ def change_password(web: WebContext, environ: Environ) -> Response:
     return response
 
 
+def mount_passed_on(web: WebContext, environ: Environ) -> Response:
+    """The refusal of an own page whose path still begins with the mount.
+
+    Without it a proxy that passes the mount on would lead the browser from the sign-in page to itself without end.
+    """
+    web.warnings.tell_mount_passed_on()
+    refused = Refused("mount_passed_on", values={"mount": web.config.mount})
+    return web.answers.refuse(web.request(environ), refused)
+
+
 def unavailable(web: WebContext, environ: Environ, problem: Exception) -> Response:
     """Fail closed with 503.
 

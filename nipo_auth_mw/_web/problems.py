@@ -38,6 +38,7 @@ PROBLEMS: dict[str, Kind] = {
     **{requirement.code: _kind(403) for requirement in (REAUTHENTICATION, *REQUIREMENTS)},
     "second_step_required": _kind(403, "role", "passkey"),
     "mail_unavailable": _kind(404),
+    "mount_passed_on": _kind(404),
     "no_such_account": _kind(404),
     "no_such_factor": _kind(404),
     "no_such_session": _kind(404),

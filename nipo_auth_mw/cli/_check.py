@@ -20,7 +20,7 @@ from nipo_auth_mw.cli import _live
 from nipo_auth_mw.cli._check_accounts import account_findings, proofs_of_older_keys
 from nipo_auth_mw.cli._context import ACTOR, Context, json_option, show
 from nipo_auth_mw.config import AuthConfig
-from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.errors import MailerError, StoreUnavailable
 from nipo_auth_mw.models import Client
 
 _SHORT_SECRET = 43
@@ -51,6 +51,7 @@ def check(context: Context, live: bool, as_json: bool) -> None:
             _history(services),
             _clocks(services),
             _mails(services),
+            _mailer(services) if context.app else (),
         ]
         if live:
             looks.append(_live.findings(services))
@@ -196,6 +197,22 @@ def _mails(services: Services) -> Iterator[Finding]:
         yield "warning", "mail", f"mails are late: {late[0].reason or 'no answer yet'}"
     elif not failed:
         yield "ok", "mail", "no mail is late, and none was given up"
+
+
+def _mailer(services: Services) -> Iterator[Finding]:
+    """Whether the app's mailer reaches its server. The mails of a request for a new password go there."""
+    if not services.outbox.sends:
+        yield "warning", "mailer", "the app has none, so users get no mails and cannot set a new password themselves"
+        return
+    try:
+        asked = services.outbox.check_mailer()
+    except MailerError as problem:
+        yield "error", "mailer", f"the mail server takes no mails: {problem}"
+        return
+    if asked:
+        yield "ok", "mailer", "the mail server answers; `nipo-auth mail test ADDRESS` sends a mail"
+    else:
+        yield "ok", "mailer", "not checked, since it has no method check; `nipo-auth mail test ADDRESS` sends a mail"
 
 
 def _file_of(context: Context) -> str | None:

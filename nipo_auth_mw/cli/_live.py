@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from nipo_auth_mw._services import Services
@@ -26,29 +27,46 @@ _FORGED = "203.0.113.77"
 Finding = tuple[str, str, str]
 
 
+class _Reply(NamedTuple):
+    """An answer with its body, the seconds until the server's certificate expires, and the address of this machine."""
+
+    answer: http.client.HTTPResponse
+    body: bytes
+    left: float | None
+    own_address: str
+
+
 def findings(services: Services) -> Iterator[Finding]:
     """Send two requests to `base_url`: one for the session, and one sign-in without an address.
 
     The row of the sign-in in the audit log shows which client address the server saw. It counts as one failure of this
     machine's address.
     """
-    config = services.config
+    config, tls = services.config, ssl.create_default_context()
     try:
-        answer, left, _ = _ask(config, "GET", "session", {})
-    except ssl.SSLCertVerificationError as problem:
-        yield "error", "tls", f"the certificate of {config.base_url} is not valid: {problem.verify_message}"
-        return
+        try:
+            reply = _ask(config, tls, "GET", "session", {})
+        except ssl.SSLCertVerificationError as problem:
+            yield "error", "tls", f"the certificate of {config.base_url} is not valid: {problem.verify_message}"
+            # The rest is looked at all the same: no request of this check holds a secret.
+            tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+            reply = _ask(config, tls, "GET", "session", {})
     except (OSError, http.client.HTTPException) as problem:
         yield "error", "live", f"{config.base_url} does not answer from here ({type(problem).__name__})"
         return
-    yield from _tls(answer, left)
+    answer = reply.answer
+    yield from _tls(answer, reply.left)
+    if b"mount_passed_on" in reply.body:
+        text = f"the proxy passes {config.mount} on to the app; let the proxy cut it off, or set SCRIPT_NAME to it"
+        yield "error", "mount", text
+        return
     if answer.status != 401 or answer.headers.get_content_type() != "application/problem+json":
         yield "error", "live", f"{_url(config, 'session')} is not answered by nipo_auth_mw (status {answer.status})"
         return
     yield "ok", "live", f"{_url(config, 'session')} answers"
     yield from _clock(answer)
     yield from _referrers(answer)
-    yield from _proxies(services)
+    yield from _proxies(services, tls)
 
 
 def _url(config: AuthConfig, route: str) -> str:
@@ -57,23 +75,31 @@ def _url(config: AuthConfig, route: str) -> str:
 
 
 def _ask(
-    config: AuthConfig, method: str, route: str, headers: dict[str, str], body: str | None = None
-) -> tuple[http.client.HTTPResponse, float | None, str]:
-    """The answer, the seconds until the server's certificate expires, and the address of this machine."""
+    config: AuthConfig,
+    tls: ssl.SSLContext,
+    method: str,
+    route: str,
+    headers: dict[str, str],
+    body: str | None = None,
+) -> _Reply:
+    """The reply of the running server."""
     url = urlsplit(_url(config, route))
-    kind = http.client.HTTPSConnection if config.secure else http.client.HTTPConnection
-    connection = kind(url.hostname or "", url.port, timeout=_SECONDS)
+    host, port = url.hostname or "", url.port
+    if config.secure:
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=tls)
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
     try:
         connection.connect()
         own_address = str(connection.sock.getsockname()[0])
         certificate = connection.sock.getpeercert() if isinstance(connection.sock, ssl.SSLSocket) else None
         connection.request(method, url.path, body, {"Accept": "application/json", **headers})
         answer = connection.getresponse()
-        answer.read()
+        content = answer.read()
     finally:
         connection.close()
     ends = ssl.cert_time_to_seconds(str(certificate["notAfter"])) if certificate else None
-    return answer, ends - time.time() if ends else None, own_address
+    return _Reply(answer, content, ends - time.time() if ends else None, own_address)
 
 
 def _tls(answer: http.client.HTTPResponse, left: float | None) -> Iterator[Finding]:
@@ -110,18 +136,18 @@ def _referrers(answer: http.client.HTTPResponse) -> Iterator[Finding]:
         yield "warning", "referrer_policy", f"{text}; let the proxy leave that header alone"
 
 
-def _proxies(services: Services) -> Iterator[Finding]:
+def _proxies(services: Services, tls: ssl.SSLContext) -> Iterator[Finding]:
     """Findings about `trusted_proxies`, by the client address that the server recorded."""
     config, word = services.config, f"nipo-auth check {secrets.token_hex(8)}"
     headers = {"Content-Type": "application/json", "X-Forwarded-For": _FORGED, "User-Agent": word}
     try:
-        answer, _, own_address = _ask(config, "POST", "login", headers, "{}")
+        reply = _ask(config, tls, "POST", "login", headers, "{}")
         newest = services.audit.events(event="sign_in_failed", limit=50)
     except (OSError, http.client.HTTPException, StoreUnavailable) as problem:
         yield "error", "trusted_proxies", f"could not be checked ({type(problem).__name__})"
         return
     seen = next((one.client_address for one in newest if one.user_agent == word), None)
-    if answer.status == 429:
+    if reply.answer.status == 429:
         yield (
             "warning",
             "trusted_proxies",
@@ -140,7 +166,7 @@ def _proxies(services: Services) -> Iterator[Finding]:
             "trusted_proxies",
             "the server sees no client address; set trusted_proxies to the number of proxies",
         )
-    elif _is_a_proxys(seen) and seen != own_address and not _is_here(config):
+    elif _is_a_proxys(seen) and seen != reply.own_address and not _is_here(config):
         text = f"the server sees the address {seen} of its proxy; set trusted_proxies to the number of proxies"
         yield "error", "trusted_proxies", text
     else:

@@ -26,7 +26,7 @@ from nipo_auth_mw.cli._context import (
     user_row,
 )
 from nipo_auth_mw.cli._import import import_
-from nipo_auth_mw.errors import NotSupported, UnknownRole
+from nipo_auth_mw.errors import NotSupported
 from nipo_auth_mw.models import User
 
 _COLUMNS = ("id", "email", "role", "state", "name")
@@ -189,10 +189,7 @@ def unlock(context: Context, who: str, as_json: bool) -> None:
 @click.pass_obj
 def role(context: Context, who: str, role: str, as_json: bool) -> None:
     """Give the account another ROLE, one of the setting `roles`."""
-    with context.services() as services:
-        if role not in services.config.roles:
-            raise UnknownRole(f"{role!r} is not among {', '.join(services.config.roles)}")
-        accounts = Accounts(services, actor=ACTOR)
+    with context.accounts() as accounts:
         found = find(accounts, who)
         accounts.set_role(found.id, role)
         show_one({"id": found.id, "role": role}, as_json)

@@ -106,9 +106,20 @@ class SMTPMailer:
             # Checked here, not by the standard library (CVE-2015-5144, CVE-2024-6923, CVE-2026-1299).
             raise MailerError("malformed recipient or subject", permanent=True)
         data = self._composed(message).as_bytes()
+        with self._reached() as server:
+            self._hand_over(server, message.to, data)
+
+    def check(self) -> None:
+        """Connect and sign in to the server as for a mail, and send none. Raises `MailerError`."""
+        with self._reached():
+            pass
+
+    @contextmanager
+    def _reached(self) -> Iterator[smtplib.SMTP]:
+        """A connection that is ready for a mail. Raises `MailerError` in place of what the library raises."""
         try:
             with self._connected() as server:
-                self._hand_over(server, message.to, data)
+                yield server
         except smtplib.SMTPResponseException as problem:
             # A refusal before MAIL is about the server or the settings, and not about this mail.
             raise MailerError(f"{type(problem).__name__} ({problem.smtp_code})") from None

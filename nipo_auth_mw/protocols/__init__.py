@@ -324,7 +324,8 @@ class Transactional(Protocol):
 class Mailer(Protocol):
     """The delivery of mails. A background thread calls it, so it may block.
 
-    The pages show an attribute `sender` (an address), if there is one: users allow it in their mail filters.
+    The pages show an attribute `sender` (an address), if there is one: users allow it in their mail filters. `nipo-auth
+    check` calls a method `check`, if there is one: it reaches the mail server without a mail, or raises `MailerError`.
     """
 
     def send(self, message: Message) -> None:

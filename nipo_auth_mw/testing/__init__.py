@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nipo_auth_mw._credentials.hashing import FastHasher
 from nipo_auth_mw._flows.login import admit
@@ -25,6 +25,7 @@ from nipo_auth_mw.models import Client, Message, User
 from nipo_auth_mw.protocols import PasswordHasher
 from nipo_auth_mw.stores._memory import MemoryStore
 from nipo_auth_mw.testing._browsers import middleware_of, put_cookie, take_cookies
+from nipo_auth_mw.testing._two_steps import account_of, all_steps, code_of, enrol_app
 
 if TYPE_CHECKING:
     from nipo_auth_mw.testing._soft_passkey import SoftPasskey
@@ -34,6 +35,8 @@ __all__ = [
     "MemoryStore",
     "SoftPasskey",
     "auth_of",
+    "code_of",
+    "enrol_app",
     "fast_hasher",
     "in_memory",
     "in_memory_from",
@@ -118,23 +121,24 @@ def sign_in_as(auth: AuthMiddleware, test_app: Any, email: str = "", *, name: st
     return auth.accounts.get(user.id) or user
 
 
-def sign_in(auth: AuthMiddleware, test_app: Any, user: Any) -> None:
+def sign_in(auth: AuthMiddleware, test_app: Any, user: Any, *, means: Literal["password", "all"] = "all") -> None:
     """Open a session of `user` and put its cookie into a test client, without hashing a password.
 
     `test_app` is WebTest's `TestApp`, or the test client of Flask, werkzeug or Django. `user` is a `User`, an account
-    or an id. The client holds one session cookie from then on, whatever the middleware sends later. Raises
-    `LookupError` if no account has the id, or another account than that of the `User` has it, `ValueError` for a
+    or an id. The client holds one session cookie from then on, whatever the middleware sends later.
+
+    The session has proved both steps if the account has two, and also if its role requires two: then the account gets
+    an authenticator app first. With `means="password"` it has proved the password alone.
+
+    Raises `LookupError` if no account has the id, or another account than that of the `User` has it, `ValueError` for a
     disabled account, which could not sign in, and `TypeError` for another client.
     """
     services = auth._services
-    account = services.users.get(user if isinstance(user, str) else user.id)
-    if account is None:
-        raise LookupError("no account has this id")
+    account = account_of(auth, user)
     if not account.active:
         raise ValueError("this account is disabled, so it could not sign in")
-    if account.email != getattr(user, "email", account.email):
-        raise LookupError("the account with this id has another address; is it a user of another middleware?")
-    value = admit(services, account, client=Client("127.0.0.1", "WebTest"))
+    proved = all_steps(auth, account) if means == "all" else ("password",)
+    value = admit(services, account, client=Client("127.0.0.1", "WebTest"), means=proved)
     cookie = auth._web.session_cookie
     put_cookie(test_app, cookie.name, value, cookie.set(value))
 

@@ -113,6 +113,17 @@ def test_administrators_see_their_own_questions_and_each_question_has_an_address
     assert ids == {*TOPICS, *ADMIN_TOPICS}
 
 
+def test_questions_about_two_steps_are_answered_where_there_are_two_steps(auth):
+    person(auth, "kanri@example.com", role="admin")
+    page = browser(auth)
+    sign_in(page, "kanri@example.com")
+    about = {topic for topic in (*TOPICS, *ADMIN_TOPICS) if "second" in topic}
+    assert {"second_phone", "second_lost", "second_shared", "admin_second"} <= about
+    assert about <= {tag["id"] for tag in page.get("/-/auth/help").html.select(".more[id]")}
+    object.__setattr__(auth._services, "factors", None)
+    assert {tag["id"] for tag in page.get("/-/auth/help").html.select(".more[id]")} == {*TOPICS, *ADMIN_TOPICS} - about
+
+
 def test_a_refused_sign_in_leads_to_its_answer(auth):
     answer = sign_in(browser(auth), password=WRONG)
     link = answer.html.select_one(".notice a")["href"]

@@ -272,7 +272,7 @@ def pages() -> Renderer:
 
 def problem_of(pages: Renderer, language: str, refused: Refused, text: str = "") -> Problem:
     given = {"email": text, "most": 50, "about": text, "min_length": 8, "max_length": 128, "address": text}
-    given |= {"lasts": timedelta(minutes=5), "ask": text}
+    given |= {"lasts": timedelta(minutes=5), "ask": text, "mount": text}
     name = text_of(refused.code, refused.detail)
     return pages.problem(language, refused.code, name, retry_after=refused.retry_after, **given)
 

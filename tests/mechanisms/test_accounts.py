@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nipo_auth_mw import EmailRejected, EmailTaken, NoSuchAccount, NotSupported, PasswordRejected
+from nipo_auth_mw.errors import UnknownRole
 from nipo_auth_mw.stores import MemoryStore
 from nipo_auth_mw.testing.contracts.factors import a_factor, digests
 from tests.downstream.suite.reports_users import DictUsers
@@ -165,3 +166,15 @@ def test_a_user_store_alone_cannot_create_and_says_so():
             act()
     auth.accounts.set_password(user_id, PASSWORD)
     assert sign_in(browser(auth), "own@example.com").status_int == 303
+
+
+def test_a_role_is_one_of_the_setting(auth):
+    person(auth, "leader@example.com")
+    for call in (
+        lambda: person(auth, "other@example.com", role="amdin"),
+        lambda: auth.accounts.set_role("1", "amdin"),
+    ):
+        with pytest.raises(UnknownRole, match="admin, staff"):
+            call()
+    assert auth.accounts.find("other@example.com") is None
+    assert auth.accounts.get("1").role == "staff"

@@ -264,3 +264,18 @@ def test_a_refused_request_from_elsewhere_is_in_the_audit_log_once_a_minute():
         )
     assert seen(test_app) == "1"
     assert len(events(auth, "cross_site_refused")) == 1
+
+
+def test_a_mount_that_a_proxy_passes_on_is_told_and_makes_no_loop(caplog):
+    auth = middleware(base_url="http://localhost/reports")
+    person(auth)
+    visitor = browser(auth)
+    for _ in range(2):
+        answer = visitor.get("/reports/-/auth/login", status=404)
+        assert "let it cut /reports off the path" in answer.text
+    assert [one.getMessage() for one in caplog.records].count(
+        "the proxy passes the mount '/reports' on; let the proxy cut it off, or set SCRIPT_NAME to it"
+    ) == 1
+    assert visitor.get("/-/auth/login").status_int == 200, "a proxy that cuts it off"
+    assert ask(auth, path="/-/auth/login", SCRIPT_NAME="/reports").status == 200
+    assert ask(auth, path="/reports/-/auth/login", SCRIPT_NAME="/reports").status == 303, "a path of the app's own"

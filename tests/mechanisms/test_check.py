@@ -316,6 +316,8 @@ def test_live_the_certificate_is_checked(store, check, serve, monkeypatch, tmp_p
     found, code = check("--live", base_url=base_url)
     assert (level, "tls") in found
     assert (code == 1) == (level == "error")
+    assert ("ok", "live") in found, "what is behind a certificate that is not valid is looked at, too"
+    assert ("ok", "trusted_proxies") in found
     if trusted:
         assert any("Strict-Transport-Security" in text for text in found["warning", "tls"])
         assert ask(app.app, path="/-/auth/session").status == 401
@@ -329,3 +331,44 @@ def test_live_a_limited_address_is_no_verdict(store, check, serve):
     for _ in range(25):
         ask(app.app, "POST", "/-/auth/login", data={}, REMOTE_ADDR="127.0.0.1")
     assert any("client limit" in text for text in check("--live", base_url=base_url)[0]["warning", "trusted_proxies"])
+
+
+def test_live_a_proxy_that_passes_the_mount_on_is_named(store, check, serve):
+    app = Later()
+    base_url = f"http://localhost:{serve(app)}/reports"
+    app.app = server_of(store, base_url)
+    found, code = check("--live", base_url=base_url)
+    assert "let the proxy cut it off, or set SCRIPT_NAME" in found["error", "mount"][0]
+    assert ("ok", "live") not in found
+    assert code == 1
+
+
+MAILING = """
+from nipo_auth_mw import AuthConfig, AuthMiddleware
+from nipo_auth_mw.mailers import SMTPMailer
+from nipo_auth_mw.stores import SQLStore
+
+config = AuthConfig(secret_key="{secret}", base_url="http://localhost")
+mailer = {mailer}
+app = AuthMiddleware(lambda environ, start: [], config, store=SQLStore("{url}"), mailer=mailer)
+"""
+
+
+@pytest.mark.parametrize(
+    ("mailer", "level", "text"),
+    [
+        ("None", "warning", "the app has none"),
+        ("SMTPMailer('smtp://localhost:1', sender='a@example.com')", "error", "localhost:1: ConnectionRefusedError"),
+        ("type('Own', (), {'send': lambda self, message: None})()", "ok", "not checked"),
+    ],
+)
+def test_the_apps_mailer_is_looked_at(store, url, tmp_path, monkeypatch, capsys, mailer, level, text):
+    server_of(store)
+    name = f"mailing_{level}"
+    (tmp_path / f"{name}.py").write_text(MAILING.format(secret=SECRET, mailer=mailer, url=url))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(SystemExit) as end:
+        main(["--app", f"{name}:app", "check", "--json"])
+    found = {(one["level"], one["about"]): one["text"] for one in json.loads(capsys.readouterr().out)}
+    assert text in found[level, "mailer"]
+    assert bool(end.value.code) == any(one == "error" for one, _ in found)

@@ -468,3 +468,26 @@ def test_an_invitation_prints_its_link_and_ends(shell):
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "cannot_invite" in refused.stderr
     assert shell("user", "add", "a@example.com", "--invite", "--no-password").returncode == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [("user", "add", "a@example.com", "--no-password"), ("user", "add", "a@example.com", "--invite")]
+)
+def test_a_role_that_is_not_configured_is_refused_with_those_that_are(ready, arguments):
+    refused = ready(*arguments, "--role", "amdin")
+    assert refused.returncode == 1
+    assert "unknown_role: 'amdin' is not in the setting `roles`: admin, staff" in refused.stderr
+    assert "a@example.com" not in ready("user", "list").stdout
+    assert ready(*arguments, "--role", "leader", NIPO_AUTH_ROLES="admin,staff,leader").returncode == 0
+    again = ready("user", "role", "admin@example.com", "amdin")
+    assert (again.returncode, "unknown_role" in again.stderr) == (1, True)
+
+
+def test_a_refusal_says_what_would_be_taken(ready):
+    short = ready("user", "add", "a@example.com", "--password-stdin", stdin="short\n")
+    assert "too_short, the limit is 8 characters" in short.stderr
+    assert "name@example.com" in ready("user", "add", "a", "--no-password").stderr
+    assert (
+        "a program would guess it"
+        in ready("user", "add", "a@b.example", "--password-stdin", stdin="password1\n").stderr
+    )

@@ -356,3 +356,10 @@ def test_a_setting_in_small_letters_is_not_ignored():
 def test_a_listener_alone_is_not_a_list_of_them():
     with pytest.raises(ConfigError, match=r"listeners=\["):
         middleware(listeners=print)
+
+
+@pytest.mark.parametrize("base_url", ["https://x.example/-/auth", "https://x.example/reports/-/auth/login"])
+def test_a_base_url_that_names_a_page_is_refused(base_url):
+    with pytest.raises(ConfigError, match="names a page below /-/auth"):
+        AuthConfig(secret_key="k" * 40 + "q", base_url=base_url)
+    assert AuthConfig(secret_key="k" * 40 + "q", base_url=base_url, prefix="/-/signin").mount

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 from webtest import TestApp
 
-from nipo_auth_mw import AuthMiddleware
+from nipo_auth_mw import AuthMiddleware, TwoStepPolicy
+from nipo_auth_mw._credentials import totp
 from nipo_auth_mw.mailers import MemoryMailer
 from nipo_auth_mw.models import Message
-from nipo_auth_mw.testing import in_memory, link_in, sign_in, sign_out
+from nipo_auth_mw.testing import code_of, enrol_app, in_memory, link_in, sign_in, sign_out
 from tests.kit import echo, person, seen
 
 
@@ -47,6 +51,63 @@ def test_two_people_do_not_mix(auth):
 def test_nobody_cannot_be_signed_in(auth):
     with pytest.raises(LookupError):
         sign_in(auth, TestApp(auth), "99")
+
+
+def session_of(test_app):
+    """What this browser's session has proved, and whether it has two steps."""
+    found = test_app.get("/-/auth/session").json["session"]
+    return found["means"], found["second_at"] is not None
+
+
+def test_an_app_is_enrolled_as_its_page_does_it(auth):
+    user, test_app = person(auth), TestApp(auth)
+    sign_in(auth, test_app, user)
+    secret = enrol_app(auth, user)
+    assert seen(test_app) == "", "the sessions with one step are over"
+    (factor,) = auth._services.factors.of(user.id)
+    assert factor.kind == "app"
+    for steps in (-1, 0, 1):
+        assert auth._services.factors.accept_code(user.id, code_of(secret, steps), time.time())
+    assert auth._services.account_states.account_state(user.id).two_step is not None
+    assert enrol_app(auth, user.id) != secret
+    assert len(auth._services.factors.of(user.id)) == 1
+
+
+def test_the_key_is_read_with_blanks_and_without():
+    secret = b"12345678901234567890"
+    code = totp.code_at(secret, totp.step_at(time.time()))
+    assert code_of(totp.key_text(secret)) == code_of(totp.key_text(secret).replace(" ", "")) == code
+    assert re.fullmatch(r"\d{6}", code)
+
+
+def test_an_app_needs_an_account_and_a_store_that_keeps_it(auth):
+    with pytest.raises(LookupError):
+        enrol_app(auth, "99")
+    user = person(auth)
+    object.__setattr__(auth._services, "factors", None)
+    with pytest.raises(LookupError, match="two-step"):
+        enrol_app(auth, user)
+
+
+def test_all_steps_are_proved_that_the_account_needs(auth):
+    user, test_app = person(auth), TestApp(auth)
+    sign_in(auth, test_app, user)
+    assert session_of(test_app) == (["password"], False)
+    enrol_app(auth, user)
+    sign_in(auth, test_app, user)
+    assert session_of(test_app) == (["password", "app"], True)
+    sign_in(auth, test_app, user, means="password")
+    assert session_of(test_app) == (["password"], False)
+
+
+def test_a_role_that_requires_two_steps_gets_an_app():
+    auth = AuthMiddleware(echo, **in_memory(two_step=TwoStepPolicy(required_for=("admin",))))
+    admin, first, second = person(auth, role="admin"), TestApp(auth), TestApp(auth)
+    sign_in(auth, first, admin, means="password")
+    assert seen(first) == "", "with one step, the requirement is not met"
+    sign_in(auth, first, admin)
+    sign_in(auth, second, admin)
+    assert (seen(first), seen(second)) == (admin.id, admin.id)
 
 
 def test_the_link_in_a_mail_is_found():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from flask import Flask, render_template_string, request
 
-from nipo_auth_mw import account_menu, auth_url, current_user, last_sign_in, sign_out_form
+from nipo_auth_mw import ConfigError, account_menu, auth_url, current_user, last_sign_in, sign_out_form
 from nipo_auth_mw.testing import MemoryMailer
 from tests.kit import browser, middleware, person, seen, sign_in
 
@@ -84,3 +85,37 @@ def test_a_hosts_page_shows_whose_account_it_is_and_when_it_was_used_before():
     assert second.get("/").forms["sign-out"].submit().status_int == 303
     assert account_menu({}) == ""
     assert last_sign_in({}) is None
+
+
+def logged(caplog, tmp_path, **files):
+    for name, text in files.items():
+        (tmp_path / name.replace("_html", ".html").replace("_css", ".css")).write_text(text)
+    with caplog.at_level("WARNING", "nipo_auth_mw"):
+        middleware(templates=tmp_path)
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_a_misspelt_template_is_named_at_start(tmp_path, caplog):
+    assert logged(caplog, tmp_path, lgin_html="Hello", teme_css=":root {}") == [
+        "no page uses the template 'lgin.html'; a shipped one is called 'login.html'",
+        "no page uses the template 'teme.css'; a shipped one is called 'theme.css'",
+    ]
+
+
+def test_a_template_of_the_hosts_own_that_another_one_names_is_none(tmp_path, caplog):
+    page = "{% extends 'nipo_auth_mw/login.html' %}{% block extra %}{% include 'login2.html' %}{% endblock %}"
+    base = "{% block title %}{% endblock %}{% block extra %}{% endblock %}"
+    assert logged(caplog, tmp_path, login_html=page, login2_html="Welcome", layout_html=base) == []
+
+
+def test_a_block_that_no_template_has_is_named_at_start(tmp_path, caplog):
+    page = "{% extends 'nipo_auth_mw/login.html' %}{% block titel %}Hello{% endblock %}"
+    assert logged(caplog, tmp_path, login_html=page) == [
+        "the template 'login.html' has a block 'titel' that no template above it has"
+    ]
+
+
+def test_a_broken_template_stops_the_start(tmp_path):
+    (tmp_path / "login.html").write_text("Hello\n{% block %}")
+    with pytest.raises(ConfigError, match=r"login\.html, line 2"):
+        middleware(templates=tmp_path)

@@ -513,3 +513,22 @@ def test_finding_two_of_one_device(store: SQLStore) -> None:
     for _ in range(2):
         sign_in(unkept, password="midori-no-kaze-no-oto", remember=None)
     assert [row.client_address for row in events(auth, "new_device")] == ["198.51.100.8", "198.51.100.7"][::-1]
+
+
+def test_two_processes_with_different_secrets_are_told(store: SQLStore, caplog: pytest.LogCaptureFixture) -> None:
+    ones = [
+        middleware(store=store, hasher=fast_hasher(), secret_key=f"a secret that each process makes at its start {n}")
+        for n in range(2)
+    ]
+    person(ones[0])
+    told = "a secret key that this process lacks: give all processes one secret_key"
+    for _ in range(3):
+        for auth in ones:
+            sign_in(browser(auth))
+            auth._services.seals.seal()
+    assert [told in record.getMessage() for record in caplog.records].count(True) == 2, "once for each process"
+    caplog.clear()
+    later = middleware(store=store, hasher=fast_hasher(), secret_key="a secret that has just replaced an older one 3")
+    sign_in(browser(later))
+    later._services.seals.seal()
+    assert not any(told in record.getMessage() for record in caplog.records), "the older seals are no fault"

@@ -180,6 +180,11 @@ BAD = [
     "django-insecure-" + "x" * 50,
     "your-secret-key-here-your-secret-key",
     "あ" * 10,
+    "a" * 32,
+    "あ" * 32,
+    "abcd" * 8,
+    "12345678" * 4 + "123",
+    [OLD, "k" * 48],
 ]
 
 

@@ -42,7 +42,7 @@ SERVER = """
             with open(sent, "a") as file:
                 file.write(f"{message.to} {message.subject}\\n")
 
-    config = AuthConfig(secret_key="k" * 40, base_url="http://localhost")
+    config = AuthConfig(secret_key="k" * 40 + "q", base_url="http://localhost")
     auth = AuthMiddleware(echo, config, store=SQLStore(url), mailer=Mailer(), hasher=fast_hasher())
 """
 

@@ -457,7 +457,7 @@ DEFAULTS = [
 
 def test_ad9_the_first_administrator_is_made_on_the_command_line(store: Any) -> None:
     auth = middleware(store=store, hasher=fast_hasher())
-    settings = {"NIPO_AUTH_STORE": str(store._db.engine.url), "NIPO_AUTH_SECRET_KEY": "k" * 40}
+    settings = {"NIPO_AUTH_STORE": str(store._db.engine.url), "NIPO_AUTH_SECRET_KEY": "k" * 40 + "q"}
     command = [sys.executable, "-m", "nipo_auth_mw.cli", "init", "--email", ADMIN, "--password-stdin"]
     subprocess.run(command, input=PASSWORD, text=True, check=True, env=os.environ | settings, capture_output=True)
     assert [user.email for user in auth.accounts.search()] == [ADMIN]

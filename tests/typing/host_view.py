@@ -84,7 +84,7 @@ row: Account = Row("1", "tanaka@example.com", None)
 users: UserStore = Users()
 mailers: list[Mailer] = [ConsoleMailer(), SMTPMailer("smtp://localhost", sender="noreply@example.com")]
 config = AuthConfig(
-    secret_key="k" * 48,
+    secret_key="k" * 40 + "q",
     base_url="https://reports.example",
     public_paths=["/healthz", "/static/*"],
     session=SessionPolicy(passive_paths=["/poll"]),

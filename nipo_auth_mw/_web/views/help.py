@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from werkzeug.wrappers import Response
 
-from nipo_auth_mw._flows.help import ADMIN_TOPICS, TOPICS, Facts, facts
+from nipo_auth_mw._flows.help import ADMIN_TOPICS, TOPICS, Facts, facts, offered
 from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw._pages.catalogues import Catalogues, blocks
 from nipo_auth_mw._web.context import WebContext
@@ -29,9 +29,12 @@ def show(web: WebContext, request: Request) -> Response:
     given = facts(web.config, web.services.outbox.sender)
     ask = web.pages.ask(request.language, user.role if user else "")
     catalogues = web.pages.catalogues
-    told = topics(catalogues, request.language, given, ask)
-    admins = topics(catalogues, request.language, given, ask, ADMIN_TOPICS) if user and user.role == ADMIN else []
-    return web.answers.page(request, "help.html", topics=told, admin_topics=admins)
+    wanted = (TOPICS, ADMIN_TOPICS if user and user.role == ADMIN else ())
+    two_steps = web.services.factors is not None
+    users, admins = (
+        topics(catalogues, request.language, given, ask, offered(one, two_steps=two_steps)) for one in wanted
+    )
+    return web.answers.page(request, "help.html", topics=users, admin_topics=admins)
 
 
 def topics(
