@@ -23,6 +23,7 @@ from nipo_auth_mw.testing.contracts.audit import START
 from nipo_auth_mw.testing.contracts.base import at_once
 from nipo_auth_mw.testing.contracts.sessions import a_session
 from tests._services import needed
+from tests.contract import sql_suites
 from tests.contract.races import TestRaces  # noqa: F401
 from tests.contract.sql_suites import *  # noqa: F403
 from tests.contract.sql_suites import without_tables  # noqa: F401
@@ -308,3 +309,7 @@ def test_ru4_an_outage_names_its_reason_the_file_and_a_hint(tmp_path: Path) -> N
             caught.value
         ).replace("DatabaseError", "OperationalError")
         store.close()
+
+
+def test_every_suite_of_a_database_is_run() -> None:
+    assert sorted(name for name in vars(sql_suites) if name.startswith("Test")) == sorted(sql_suites.__all__)
