@@ -13,7 +13,6 @@ from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.staff import check_new_account, create_account
 from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._flows.staff_rows import AccountRow
-from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import AccountError, HashingFailed, NotAllowed
 from nipo_auth_mw.models import User
@@ -75,12 +74,12 @@ def code_of(services: Services, row: AccountRow, role: str, seen: set[str]) -> s
     if row.problem:
         return row.problem
     try:
-        address = addresses.accepted(row.email)
+        address = services.addresses.accepted(row.email)
         if address in seen:
             return "email_twice"
         seen.add(address)
         if notify := row.text("notify_email"):
-            addresses.accepted(notify)
+            services.addresses.receiving(notify)
         check_new_account(services, address, None)
     except AccountError as refused:
         return refused.code

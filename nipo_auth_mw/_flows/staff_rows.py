@@ -92,7 +92,7 @@ def row_of(line: int, given: Mapping[str, Any], words: Words) -> AccountRow:
 def cells_of(row: AccountRow, columns: Iterable[str], shown: Mapping[str, Mapping[Any, str]]) -> list[str]:
     """The cells of a row in these columns. `shown` has, by column, the words for values such as roles."""
     values = {column: row.facts.get(column, "") for column in columns}
-    return [harmless(str(shown.get(column, {}).get(value, value))) for column, value in values.items()]
+    return [str(shown.get(column, {}).get(value, value)) for column, value in values.items()]
 
 
 def columns_of(rows: Iterable[AccountRow]) -> list[str]:
@@ -104,7 +104,7 @@ def columns_of(rows: Iterable[AccountRow]) -> list[str]:
 def text_of(lines: Iterable[Sequence[str]]) -> str:
     """These cells as a text that `read_rows` reads."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(lines)
+    csv.writer(out, lineterminator="\n").writerows([harmless(cell) for cell in line] for line in lines)
     return out.getvalue().removesuffix("\n")
 
 

@@ -162,6 +162,7 @@ def _staff(
     views: dict[str, View],
     *,
     fresh: bool = False,
+    page: bool = True,
     leads_to: str = "",
     upload: bool = False,
     confirmed_by: str = "",
@@ -174,6 +175,7 @@ def _staff(
         needs_user=True,
         role=ADMIN,
         fresh=fresh,
+        page=page,
         leads_to=leads_to,
         upload=upload,
         confirmed_by=confirmed_by,
@@ -258,6 +260,7 @@ ROUTES = (
     Route("account/profile", {"POST": profile.submit}, needs_user=True),
     Route("account/sessions/end", {"POST": devices.submit}, needs_user=True),
     _staff("staff", {"GET": staff_list.show_list}),
+    _staff("staff.csv", {"GET": staff_list.download}, page=False),
     _staff("staff/create", {"GET": staff_handover.show_create, "POST": staff_handover.submit_create}, fresh=True),
     _staff(
         "staff/bulk",

@@ -25,6 +25,7 @@ from nipo_auth_mw.cli._context import (
     stdin_option,
     user_row,
 )
+from nipo_auth_mw.cli._export import export_
 from nipo_auth_mw.cli._import import import_
 from nipo_auth_mw.errors import NotSupported
 from nipo_auth_mw.models import User
@@ -262,3 +263,4 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 user.add_command(import_)
+user.add_command(export_)

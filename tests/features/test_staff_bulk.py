@@ -19,7 +19,7 @@ from nipo_auth_mw._flows import staff_xlsx
 from nipo_auth_mw._flows.staff_rejections import PAGE_REASONS
 from nipo_auth_mw._web.body import MOST_UPLOAD
 from nipo_auth_mw.testing import MemoryMailer
-from tests.kit import browser, middleware, person, sign_in
+from tests.kit import browser, events, middleware, person, sign_in
 
 BULK = "/-/auth/staff/bulk"
 TABLE = [
@@ -203,6 +203,15 @@ def test_a_disabled_account_of_a_list_gets_neither_password_nor_invitation(auth:
     assert auth.accounts.find("a@example.net").active is False
 
 
+def test_short_ids_of_a_login_domain_are_addresses_in_a_list_too() -> None:
+    auth = middleware(login_domain="nippo.local")
+    person(auth, "kanri@example.com", role="admin")
+    device = browser(auth)
+    sign_in(device, "kanri@example.com")
+    lines = device.post_json(BULK, {"emails": "名前,ID\n佐藤,sato01\n鈴木,SATO01"}).json["lines"]
+    assert [(line["email"], line["code"]) for line in lines] == [("sato01@nippo.local", ""), ("SATO01", "email_taken")]
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -277,6 +286,38 @@ def test_without_the_extra_a_sheet_is_refused_with_what_to_do(boss: TestApp, mon
     monkeypatch.setattr(staff_xlsx, "_LIBRARIES", ("no_such_library",))
     page = sent(boss, xlsx(TABLE))
     assert (page.status_int, "This site cannot read Excel files" in page.text) == (422, True)
+
+
+# An export
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_an_export_can_be_imported_again(auth: Any, boss: TestApp, language: str) -> None:
+    cells = "メール,氏名,ふりがな,権限,状態,お知らせメールの宛先,メモ\n"
+    cells += 'a@example.net,"=佐藤, 花子",さとう,管理者,無効,home@example.net,"- 朝\n番"\n'
+    boss.post(BULK, {"emails": cells, "confirm": "1"}, status=200)
+    before = columns(auth, "a@example.net")
+    boss.set_cookie("nipo_lang", language)
+    answer = boss.get("/-/auth/staff").click(href="staff.csv")
+    assert answer.body.startswith(b"\xef\xbb\xbf")
+    assert "'=佐藤" in answer.text, "no cell begins a formula"
+    assert "argon2" not in answer.text
+    assert [event.actor for event in events(auth, "staff_exported")] == [auth.accounts.find("kanri@example.com").id]
+    auth.accounts.delete(auth.accounts.find("a@example.net").id)
+    boss.set_cookie("nipo_lang", "en")
+    page = sent(boss, answer.body)
+    assert "Can be added: 1. To correct: 1." in page.text
+    page.forms["staff-preview"].submit("confirm", status=200)
+    user = auth.accounts.find("a@example.net")
+    assert (columns(auth, "a@example.net"), user.active, user.notify_email) == (before, False, "home@example.net")
+
+
+def test_an_export_is_for_administrators(auth: Any) -> None:
+    person(auth)
+    device = browser(auth)
+    sign_in(device)
+    assert device.get("/-/auth/staff.csv", expect_errors=True).status_int == 403
+    assert not events(auth, "staff_exported")
 
 
 # What is no list

@@ -282,6 +282,15 @@ def test_a_list_of_an_office_is_imported_and_everybody_without_a_password_invite
     assert "e@example.com http" in text
 
 
+def test_what_is_exported_can_be_imported(ready: Any, tmp_path: Path) -> None:
+    file = tmp_path / "staff.csv"
+    assert ready("user", "export", str(file))[0] == 0
+    assert file.stat().st_mode & 0o077 == 0
+    out = ready("user", "import", str(file), "--dry-run", "--json")[1]
+    assert [one["code"] for one in json.loads(out)["refused"]] == ["email_taken"]
+    assert ready("user", "export", str(file))[0] == 2, "no file is overwritten"
+
+
 def test_a_column_that_would_be_lost_is_refused(ready: Any, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
     file.write_text("メール,社員番号\na@example.com,17\n")

@@ -27,6 +27,7 @@ ARGUMENTS: dict[str, list[str]] = {
     **{f"user {verb}": ["1"] for verb in ("disable", "enable", "unlock")},
     "session list": ["1"],
     "user import": [__file__],
+    "user export": ["/nowhere/at/all.csv"],
     "user invite": ["1"],
     "user role": ["1", "staff"],
     "user email": ["1", "second@example.com"],

@@ -197,6 +197,7 @@ VERBS_THAT_END_NOTHING = {
     "user add",
     "user enable",
     "user import",
+    "user export",
     "user invite",
     "user name",
     "user role",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from werkzeug.wrappers import Response
 
-from nipo_auth_mw._flows import staff_list, staff_undo
+from nipo_auth_mw._flows import staff_export, staff_list, staff_undo, staff_words
 from nipo_auth_mw._flows.staff_actor import administrators
 from nipo_auth_mw._flows.staff_list import FILTERS, Listing, ListRequest
+from nipo_auth_mw._flows.staff_rows import cells_of
+from nipo_auth_mw._web.audit_csv import csv_file
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
@@ -49,6 +53,18 @@ def show_list(web: WebContext, request: Request) -> Response:
         only_admin=administrators(web.services) == [actor.name],
         self_id=actor.name,
     )
+
+
+def download(web: WebContext, request: Request) -> Response:
+    """Send every account as CSV for a spreadsheet, with the columns that an import reads."""
+    catalogues, language = web.pages.catalogues, request.language
+    headings = staff_words.headings_in(catalogues, language)
+    shown = staff_words.words_shown(catalogues, web.config, language)
+    rows = staff_export.export(web.services, actor=staff.actor(request))
+    lines = (cells_of(row, staff_words.COLUMNS, shown) for row in rows)
+    what, day = web.pages.text(language, "staff.csv_name"), datetime.now(web.config.zone).date()
+    name = f"{what}_{day.isoformat()}.csv"
+    return web.answers.download(csv_file(list(headings.values()), lines), "text/csv; charset=utf-8", name)
 
 
 def _known(show: str) -> str:

@@ -1,0 +1,33 @@
+"""`nipo-auth user export`: the accounts as a CSV file that `user import` and the staff pages read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from nipo_auth_mw._flows.staff_actor import Actor
+from nipo_auth_mw._flows.staff_export import export
+from nipo_auth_mw._flows.staff_rows import cells_of, text_of
+from nipo_auth_mw._flows.staff_words import COLUMNS, headings_in, words_shown
+from nipo_auth_mw._pages.renderer import Renderer
+from nipo_auth_mw.cli._context import ACTOR, Context
+
+
+@click.command("export")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_obj
+def export_(context: Context, file: Path) -> None:
+    """Write every account to a new CSV file, without passwords, for a spreadsheet or for `user import`."""
+    if file.exists():
+        raise click.BadParameter("the file exists", param_hint="FILE")
+    with context.services() as services:
+        config = services.config
+        catalogues, language = Renderer(config).catalogues, config.default_language
+        shown = words_shown(catalogues, config, language)
+        rows = [cells_of(row, COLUMNS, shown) for row in export(services, actor=Actor(ACTOR))]
+        headings = list(headings_in(catalogues, language).values())
+        file.touch(mode=0o600)
+        file.write_text(text_of([headings, *rows]) + "\n", "utf-8-sig")
+    click.echo(f"{len(rows)} accounts written", file=sys.stderr)
