@@ -287,6 +287,83 @@ def test_cl1_a_clock_set_back_tells_nobody_to_wait_longer_than_a_window(clock):
     assert attempt(auth, PASSWORD) == Refused("too_many_attempts", 900)
 
 
+@pytest.fixture
+def checks(clock):
+    """A client that may have ten failures, and checks of passwords of as many addresses as are asked for."""
+    services = door(client_failures=10)._services
+    client = services.client_limit.of(HERE)
+
+    def begin(number, deadline=0.0):
+        return services.lockout.reserve(services.lockout.address(f"n{number}@example.com"), deadline, None, client)
+
+    return services, begin
+
+
+def test_lk17_checks_in_progress_count_as_failures_until_they_end(clock, checks):
+    services, begin = checks
+    slots = [begin(number) for number in range(10)]
+    with pytest.raises(NoSlot):
+        begin(10)
+    assert services.client_limit.limited(HERE) is None, "none of them has failed yet"
+    assert services.client_limit.limited(HERE, full=True) == 900
+    services.lockout.release(slots[0])
+    services.lockout.succeed(slots[1])
+    slots[:2] = begin(10), begin(11)
+    with pytest.raises(NoSlot):
+        begin(12)
+    for slot in slots:
+        services.lockout.fail(slot)
+    assert [slot.limited for slot in slots] == [False] * 9 + [True]
+    assert services.client_limit.limited(HERE) == 900
+    clock.shift(900 * SECOND)
+    assert services.client_limit.limited(HERE, full=True) is None
+
+
+def test_lk17_of_two_checks_that_read_before_the_last_failure_one_begins(checks):
+    services, begin = checks
+    client, lockout = services.client_limit.of(HERE), services.lockout
+    for number in range(9):
+        lockout.fail(begin(number))
+    subjects = [lockout.address(f"late{number}@example.com") for number in range(2)]
+    seen = [lockout.look(subject, client.names) for subject in subjects]
+    lockout.fail(lockout.reserve(subjects[0], 0, seen[0], client))
+    assert lockout._reserve_one(subjects[1], seen[1], client) is None
+    assert client.wait(services.counters.read(client.names)) == 900
+    assert services.counters.get(client.key) % 10 == 0, "nothing of the checks is left"
+
+
+def test_lk17_a_client_without_failures_left_waits_for_nothing(checks):
+    services, begin = checks
+    for number in range(10):
+        services.lockout.fail(begin(number))
+    started = time.monotonic()
+    with pytest.raises(NoSlot):
+        begin(10, started + 30)
+    assert time.monotonic() - started < 5
+
+
+def test_lk17_a_check_that_met_another_in_its_slot_is_taken_back(checks):
+    services, begin = checks
+    client, subject = services.client_limit.of(HERE), services.lockout.address("n0@example.com")
+    seen = services.lockout.look(subject, client.names)
+    assert begin(0).number == 0
+    assert services.lockout.reserve(subject, 0, seen, client).number == 1
+    assert services.counters.get(client.key) == 2
+
+
+def test_lk17_no_check_is_taken_back_from_a_counter_that_is_about_to_end(clock, checks):
+    """The next counter would begin below 0, and let an attacker have one more guess."""
+    services, begin = checks
+    client = services.client_limit.of(HERE)
+    slot = begin(0)
+    ended = replace(slot, client_ends=time.monotonic() + 9)
+    assert ended.given_back == {}
+    clock.shift(900 * SECOND)
+    services.lockout.release(ended)
+    assert services.counters.get(client.key) == 0
+    assert slot.given_back == {client.key: 900}
+
+
 @pytest.mark.parametrize(("address", "other"), [("192.0.2.1", "192.0.2.2"), ("", "192.0.2.2")])
 def test_what_anybody_can_cause_is_written_once_a_minute_for_a_client_address(clock, address, other):
     once_a_minute = door()._services.quotas.once_a_minute
