@@ -40,6 +40,7 @@ from benchmarks.request import Answer, app, environ
 from benchmarks.spies import Done, Spies
 from nipo_auth_mw import AuthConfig, AuthMiddleware
 from nipo_auth_mw._credentials import totp
+from nipo_auth_mw._credentials.passkeys import Passkey
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.login import admit
 from nipo_auth_mw.mailers import SMTPMailer
@@ -51,6 +52,8 @@ PASSWORD, WRONG = "aoi-umi-to-shiroi-kumo", "akai-yama-to-kuroi-kawa"
 _SPIED = 3
 _ADDRESS = re.compile(r"by\w+@example\.com")
 """The address of the user who requests the change, which the page shows."""
+_CHALLENGE = re.compile(r"&#34;challenge&#34;: &#34;[^&]+")
+"""Of a passkey: another on each page of sign-in."""
 _EXPIRES = re.compile(r"Expires=[^;]+")
 
 
@@ -105,6 +108,15 @@ class House:
                     assert services.factors is not None
                     services.factors.add_app(made.id, totp.new_secret(), 0)
                     change_account_state(services, made.id, two_step=time.time())
+                if kind == "passkey":
+                    self._add_passkey(made.id)
+
+    def _add_passkey(self, user_id: str) -> None:
+        """Give the account a passkey, and switch its two steps on."""
+        services, data = self.auth._services, Passkey(secrets.token_bytes(16), b"key", True, ()).packed()
+        assert services.factors is not None
+        services.factors.add_passkey(user_id, f"passkey:{user_id}", name="", data=data, counter=0)
+        change_account_state(services, user_id, two_step=time.time(), passkey_handle=secrets.token_hex(32))
 
     def cookie_of(self, email: str) -> str:
         """Open a session of this account; the value of its cookie."""
@@ -178,7 +190,7 @@ def change_of_address(password: str) -> Callable[[House, str, int], tuple[dict[s
     return ready
 
 
-EVERYBODY = ("known", "unknown", "disabled", "invited", "twosteps")
+EVERYBODY = ("known", "unknown", "disabled", "invited", "twosteps", "passkey")
 IMPORTED = ("imported", "known", "unknown")
 DOORS = (
     Door("sign-in, wrong password", EVERYBODY, wrong_password, hashes=True),
@@ -226,7 +238,8 @@ def shown(house: House, request: dict[str, Any], typed: str) -> Shown:
     house.auth.flush_mail()
     cookies = [value.partition("=")[0] for name, value in answer.headers if name == "Set-Cookie"]
     headers = sorted((name, _EXPIRES.sub("", value)) for name, value in answer.headers if name != "Date")
-    return Shown(answer.status, headers, cookies, _ADDRESS.sub("*", body.replace(typed, "*")), done)
+    body = _CHALLENGE.sub("*", _ADDRESS.sub("*", body.replace(typed, "*")))
+    return Shown(answer.status, headers, cookies, body, done)
 
 
 def differences(door: Door, folder: Path) -> Iterator[str]:

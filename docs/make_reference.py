@@ -45,6 +45,7 @@ REQUIRED = ("secret_key", "base_url")
 FOLLOWS = {"lockout.max_duration": "duration"}
 # Modules of views that belong to a feature of another name, or to none.
 FEATURE_OF = {
+    "passkeys_login": "passkeys",
     "staff_bulk": "staff",
     "staff_handover": "staff",
     "staff_list": "staff",

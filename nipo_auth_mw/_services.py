@@ -10,6 +10,7 @@ from nipo_auth_mw._credentials.cancel_links import CancelLinks
 from nipo_auth_mw._credentials.email_links import EmailLinks
 from nipo_auth_mw._credentials.factors import Factors
 from nipo_auth_mw._credentials.hashing import PasswordHashing
+from nipo_auth_mw._credentials.passkeys import Passkeys
 from nipo_auth_mw._credentials.policy import PasswordRules
 from nipo_auth_mw._mail.addresses import Addresses
 from nipo_auth_mw._mail.notifications import Notifications
@@ -43,7 +44,8 @@ class Services:
     """The objects that flows work with.
 
     `joined_users`, `directory`, `staff_lists`, `email_store`, `email_changes`, `usage`, `factor_store` and
-    `factors` are None if the store lacks the capability; `factors` also without the extra `two-step`.
+    `factors` are None if the store lacks the capability; `factors` also without the extra `two-step`, and
+    `passkeys` also where the settings allow none.
     """
 
     config: AuthConfig
@@ -57,6 +59,7 @@ class Services:
     usage: UsageStore | None
     factor_store: AccountFactorStore | None
     factors: Factors | None
+    passkeys: Passkeys | None
     session_store: SessionStore
     account_states: AccountStateStore
     audit: AuditLog

@@ -16,6 +16,7 @@ from nipo_auth_mw._credentials.cancel_links import CancelLinks
 from nipo_auth_mw._credentials.email_links import EMAIL_LASTS, RESET_LASTS, SECOND_LASTS, EmailLinks
 from nipo_auth_mw._credentials.factors import Factors
 from nipo_auth_mw._credentials.hashing import PasswordHashing
+from nipo_auth_mw._credentials.passkeys import Passkeys, rp_id_of
 from nipo_auth_mw._credentials.policy import PasswordRules
 from nipo_auth_mw._credentials.security_stamp import SecurityStamps
 from nipo_auth_mw._credentials.tokens import KeyedDigests, SignedTokens
@@ -156,6 +157,7 @@ def build(
         usage=session_store if offers(session_store, UsageStore) else None,
         factor_store=session_store if offers(session_store, AccountFactorStore) else None,
         factors=factors,
+        passkeys=_passkeys(config, signed("passkey")) if factors else None,
         session_store=session_store,
         account_states=account_states,
         audit=audit_log,
@@ -223,6 +225,12 @@ def _factors(config: AuthConfig, session_store: SessionStore, hashing: PasswordH
             raise ConfigError(field, "needs an extra", 'Install it: pip install "nipo_auth_mw[two-step]".')
         return None
     return Factors(session_store, config.secrets, hashing)
+
+
+def _passkeys(config: AuthConfig, signed: SignedTokens) -> Passkeys | None:
+    """The relying party; None if the setting hides passkeys, or if `base_url` has an IP address."""
+    rp_id = rp_id_of(config.base_url) if config.two_step.passkeys else None
+    return Passkeys(rp_id, config.origin, signed, site_name=config.site_name) if rp_id else None
 
 
 def _second_policy(policy: LockoutPolicy) -> LockoutPolicy:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,8 +15,9 @@ from webtest import TestApp
 
 from nipo_auth_mw import AuthMiddleware
 from nipo_auth_mw._credentials import totp
+from nipo_auth_mw._credentials.passkeys import Passkey, Registered
 from nipo_auth_mw._flows.account_state import change_account_state
-from nipo_auth_mw.testing import in_memory
+from nipo_auth_mw.testing import SoftPasskey, in_memory
 
 PASSWORD = "aoi-umi-to-shiroi-kumo"
 WRONG = "akai-yama-to-kuroi-kawa"
@@ -73,9 +76,36 @@ def enrol_app(auth: AuthMiddleware, user: Any) -> bytes:
     return secret
 
 
+def enrol_passkey(auth: AuthMiddleware, user: Any, **kind: Any) -> SoftPasskey:
+    """Give the account a passkey, and return the authenticator that has it."""
+    services, soft = auth._services, SoftPasskey(auth._services.config.origin, **kind)
+    assert services.factors is not None
+    assert services.passkeys is not None
+    handle = services.account_states.account_state(user.id).passkey_handle or secrets.token_hex(32)
+    made = services.passkeys.register(
+        soft.create(services.passkeys.creation_options(user.id, handle, user.email, "", [])), user.id
+    )
+    assert isinstance(made, Registered)
+    services.factors.add_passkey(user.id, made.key, name="", data=made.passkey.packed(), counter=made.counter)
+    change_account_state(services, user.id, passkey_handle=handle)
+    return soft
+
+
+def store_passkey(auth: AuthMiddleware, user_id: str, key: str, name: str) -> None:
+    """Give the account the row of a passkey that no authenticator has."""
+    factors, data = auth._services.factors, Passkey(b"i" * 16, b"k", True, ()).packed()
+    assert factors is not None
+    factors.add_passkey(user_id, key, name=name, data=data, counter=0)
+
+
 def code_of(secret: bytes, steps: int = 0) -> str:
     """The code that the app shows now, or so many steps of 30 seconds from now."""
     return totp.code_at(secret, totp.step_at(time.time()) + steps)
+
+
+def without_challenge(page: Any) -> str:
+    """The page without the challenge of a passkey, which is another on each page of sign-in."""
+    return re.sub(r"(&#34;challenge&#34;: &#34;)[^&]*", r"\1", page.text)
 
 
 class Elapsing:

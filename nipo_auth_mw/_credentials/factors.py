@@ -76,6 +76,11 @@ class Factors:
         factor = self._store.find_factor(key)
         return factor if factor and self._intact(factor, user_id or factor.user_id) else None
 
+    def find_tampered(self, key: str) -> Factor | None:
+        """The row with this key, if it was not written with one of our keys, or was changed since."""
+        factor = self._store.find_factor(key)
+        return factor if factor and not self._intact(factor, factor.user_id) else None
+
     def rename(self, user_id: str, key: str, name: str) -> Factor | None:
         """Give a factor another name. None if the account has no such factor, or another request changes it."""
         factor = self.find(key, user_id)

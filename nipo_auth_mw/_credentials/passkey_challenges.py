@@ -1,8 +1,8 @@
 """The challenges of passkeys. A challenge is a signed token, so that nothing is stored for a visitor.
 
 The authenticator signs it and the browser sends it back within the client data, so it needs no form field of its own.
-A challenge is valid for one purpose and one subject, and for a few minutes. Its `nonce` names it, so that a flow can
-count it as used. WebAuthn Level 3 section 13.4.3; ASVS 5 6.5.1.
+A challenge is valid for one purpose and one subject, and for a few minutes. WebAuthn Level 3 section 13.4.3; ASVS
+5 6.5.1.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import secrets
 import time
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from nipo_auth_mw._credentials.tokens import SignedTokens
 
@@ -31,22 +31,30 @@ class PasskeyRejected(Exception):
         self.reason = reason
 
 
+class Challenge(NamedTuple):
+    """A valid challenge. `nonce` names it, so that a flow can count it as used; `about` is what `make` was given."""
+
+    nonce: str
+    about: str
+
+
 class PasskeyChallenges:
     """Makes and opens challenges. `signed` has keys for this purpose alone."""
 
     def __init__(self, signed: SignedTokens) -> None:
         self._signed = signed
 
-    def make(self, purpose: Purpose, subject: str = "") -> str:
+    def make(self, purpose: Purpose, subject: str = "", about: str = "") -> str:
         """A challenge for the account with the id `subject`, or for any account.
 
-        It has 128 random bits: the specification asks for at least 16 bytes.
+        It has 128 random bits: the specification asks for at least 16 bytes. `about` is bound into it and consists of
+        letters and digits.
         """
         made = int(time.time())
-        return self._signed.sign(f"{purpose}.{made}.{secrets.token_urlsafe(16)}.{_digest(subject)}")
+        return self._signed.sign(f"{purpose}.{made}.{secrets.token_urlsafe(16)}.{_digest(subject)}.{about}")
 
-    def open(self, challenge: str, purpose: Purpose, subject: str = "") -> str:
-        """The nonce of a challenge that is valid for this purpose and subject.
+    def open(self, challenge: str, purpose: Purpose, subject: str = "") -> Challenge:
+        """What a challenge for this purpose and subject says.
 
         Raises `PasskeyRejected`: `expired` for one that was valid, `challenge` for any other text. A clock that was set
         back by up to five minutes ends no challenge.
@@ -54,13 +62,13 @@ class PasskeyChallenges:
         text = self._signed.open(challenge) if len(challenge) <= _MOST_CHARACTERS else None
         if text is None:
             raise PasskeyRejected("challenge")
-        made_for, made, nonce, digest = text.split(".")
+        made_for, made, nonce, digest, about = text.split(".")
         if (made_for, digest) != (purpose, _digest(subject)):
             raise PasskeyRejected("challenge")
         age = time.time() - int(made)
         if not -_CLOCK_TOLERANCE <= age < lasts(purpose).total_seconds():
             raise PasskeyRejected("expired")
-        return nonce
+        return Challenge(nonce, about)
 
 
 def lasts(purpose: Purpose) -> timedelta:

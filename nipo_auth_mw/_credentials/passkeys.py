@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from nipo_auth_mw._credentials.passkey_challenges import PasskeyChallenges, PasskeyRejected, Purpose, lasts
+from nipo_auth_mw._credentials.passkey_challenges import Challenge, PasskeyChallenges, PasskeyRejected, Purpose, lasts
 from nipo_auth_mw._credentials.passkey_json import Answer, from_base64, read, to_base64
 from nipo_auth_mw._credentials.tokens import SignedTokens
 from nipo_auth_mw.protocols import Factor
@@ -67,12 +67,14 @@ class Passkey(NamedTuple):
 
 
 class Registered(NamedTuple):
-    """A new passkey, verified. `key` and `counter` are those of its factor; `nonce` names the challenge."""
+    """A new passkey, verified. `key` and `counter` are those of its factor, `handle` is its user handle, and `nonce`
+    names the challenge."""
 
     key: str
     passkey: Passkey
     counter: int
     aaguid: str
+    handle: str
     nonce: str
 
 
@@ -132,12 +134,13 @@ class Passkeys:
         """The argument of `PublicKeyCredential.parseCreationOptionsFromJSON`.
 
         A passkey can be found without an address, and asks for PIN or biometrics each time. An authenticator that has
-        one of `existing` makes no second one.
+        one of `existing` makes no second one. The handle is bound into the challenge, since the answer does not hold
+        it.
         """
         return {
             "rp": {"id": self.rp_id, "name": self._site_name},
             "user": {"id": to_base64(bytes.fromhex(handle)), "name": email, "displayName": name or email},
-            "challenge": self._challenge("create", user_id),
+            "challenge": self._challenge("create", user_id, handle),
             "pubKeyCredParams": [{"type": "public-key", "alg": algorithm} for algorithm in _ALGORITHMS],
             "timeout": _milliseconds("create"),
             "excludeCredentials": [_descriptor(passkey) for passkey in existing],
@@ -163,16 +166,25 @@ class Passkeys:
             "userVerification": "required",
         }
 
+    def signals(self, handle: str, email: str, name: str, existing: Iterable[Passkey]) -> dict[str, Any]:
+        """The arguments of `signalAllAcceptedCredentials` and `signalCurrentUserDetails` (section 5.1.10)."""
+        whose = {"rpId": self.rp_id, "userId": to_base64(bytes.fromhex(handle))}
+        ids = [to_base64(passkey.credential_id) for passkey in existing]
+        return {
+            "all": {**whose, "allAcceptedCredentialIds": ids},
+            "user": {**whose, "name": email, "displayName": name or email},
+        }
+
     def register(self, credential: str, user_id: str) -> Registered | Rejected:
         """Verify a new passkey for this account (section 7.1). Never raises."""
-        return _answered(lambda: self._register(credential, user_id))
+        return _refused_if_raised(lambda: self._register(credential, user_id))
 
     def open(self, credential: str, purpose: Purpose, subject: str = "") -> Opened | Rejected:
         """Read an assertion and check its challenge. Costs no look-up and no signature of a key. Never raises.
 
         A challenge that is ours and too old is `Rejected("expired")`.
         """
-        return _answered(lambda: self._open(credential, purpose, subject))
+        return _refused_if_raised(lambda: self._open(credential, purpose, subject))
 
     def verify(self, opened: Opened, factor: Factor, handle: str) -> Verified | Rejected:
         """Verify an assertion with the factor of its key and the handle of the factor's account (section 7.2).
@@ -181,13 +193,13 @@ class Passkeys:
         synced one is each device's own. The caller has checked the digest of `factor`, and counts `opened.nonce` as
         used, since a challenge is good for one signature.
         """
-        return _answered(lambda: self._verify(opened, factor, handle))
+        return _refused_if_raised(lambda: self._verify(opened, factor, handle))
 
-    def _challenge(self, purpose: Purpose, subject: str) -> str:
-        return to_base64(self._challenges.make(purpose, subject).encode())
+    def _challenge(self, purpose: Purpose, subject: str, about: str = "") -> str:
+        return to_base64(self._challenges.make(purpose, subject, about).encode())
 
-    def _nonce(self, answer: Answer, purpose: Purpose, subject: str) -> str:
-        """The nonce of the challenge that was answered, on a page of our own that no other page embeds."""
+    def _answered(self, answer: Answer, purpose: Purpose, subject: str) -> Challenge:
+        """The challenge that was answered, on a page of our own that no other page embeds."""
         data = answer.client_data
         if data.get("origin") != self._origin or data.get("crossOrigin", False) is not False or "topOrigin" in data:
             raise PasskeyRejected("origin")
@@ -195,7 +207,7 @@ class Passkeys:
 
     def _register(self, credential: str, user_id: str) -> Registered:
         answer = read(credential)
-        nonce = self._nonce(answer, "create", user_id)
+        challenge = self._answered(answer, "create", user_id)
         _require_short(answer.part("attestationObject"))
         data = self._server.register_complete(_state(answer), answer.for_library("attestationObject"))
         made = data.credential_data
@@ -203,12 +215,13 @@ class Passkeys:
             raise PasskeyRejected("malformed")
         synced = _backup_eligible(data.flags)
         passkey = Passkey(made.credential_id, _packed_key(made.public_key), synced, answer.transports())
-        return Registered(factor_key(made.credential_id), passkey, data.counter, str(made.aaguid), nonce)
+        key, aaguid = factor_key(made.credential_id), str(made.aaguid)
+        return Registered(key, passkey, data.counter, aaguid, challenge.about, challenge.nonce)
 
     def _open(self, credential: str, purpose: Purpose, subject: str) -> Opened:
         answer = read(credential)
-        nonce = self._nonce(answer, purpose, subject)
-        return Opened(factor_key(answer.credential_id), answer, nonce)
+        challenge = self._answered(answer, purpose, subject)
+        return Opened(factor_key(answer.credential_id), answer, challenge.nonce)
 
     def _verify(self, opened: Opened, factor: Factor, handle: str) -> Verified:
         answer, passkey = opened.answer, Passkey.unpacked(factor.data)
@@ -236,7 +249,7 @@ class Passkeys:
         return Fido2Server(rp, verify_origin=lambda origin: origin == self._origin)
 
 
-def _answered(verify: Callable[[], T]) -> T | Rejected:
+def _refused_if_raised(verify: Callable[[], T]) -> T | Rejected:
     """What `verify` returns; a refusal for whatever it raises. Messages of exceptions may quote what was sent."""
     try:
         return verify()
@@ -296,6 +309,11 @@ def _authenticator_data(data: bytes) -> Any:
     from fido2.webauthn import AuthenticatorData
 
     return AuthenticatorData(data)
+
+
+def credential_id_of(opened: Opened) -> str:
+    """The id of the credential, as browsers write it."""
+    return to_base64(opened.answer.credential_id)
 
 
 def _descriptor(passkey: Passkey) -> dict[str, Any]:

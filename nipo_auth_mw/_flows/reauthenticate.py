@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused
+from nipo_auth_mw._flows.passkeys_check import check_passkey
 from nipo_auth_mw._flows.password_check import check_own_password, release, settle
 from nipo_auth_mw._flows.requirement import Requirement
-from nipo_auth_mw._flows.second_check import PASSWORD, attempt_at, check_code
+from nipo_auth_mw._flows.second_check import PASSKEY, PASSWORD, attempt_at, check_code
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.models import Client
@@ -51,6 +52,20 @@ def reauthenticate(
         release(services, attempt)
         raise
     return None if services.sessions.confirm(session.stored, means) else SESSION_ENDED
+
+
+def reauthenticate_with_passkey(
+    services: Services, session: ActiveSession, credential: str, *, client: Client, device_cookie: str | None
+) -> Refused | None:
+    """Make the session fresh by a passkey of the user, which is both steps at once. Returns None on success. Raises
+    `StoreUnavailable`."""
+    account = services.sessions.owner(session.stored)
+    if account is None:
+        return SESSION_ENDED
+    used = check_passkey(services, credential, "confirm", owner=account, client=client, device_cookie=device_cookie)
+    if isinstance(used, Refused):
+        return replace(used, detail="own") if used.code == "passkey_rejected" else used
+    return None if services.sessions.confirm(session.stored, PASSKEY) else SESSION_ENDED
 
 
 def _at_confirm(refused: Refused) -> Refused:

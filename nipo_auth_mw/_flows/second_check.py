@@ -16,6 +16,7 @@ from nipo_auth_mw._credentials import backup_codes
 from nipo_auth_mw._credentials.factors import Factors
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.outcomes import BUSY, Refused
+from nipo_auth_mw._flows.password_check import Attempt
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._throttle.lockout import Ended, Locked, NoSlot, Slot
 from nipo_auth_mw.errors import StoreUnavailable
@@ -53,6 +54,14 @@ def attempt_at(
     lockout = services.second_lockout
     subject = lockout.device(device, account.id, state.unlocks) if device else lockout.account(account.id)
     return SecondAttempt(account, state, client, device, subject)
+
+
+def sign_in_attempt(services: Services, attempt: SecondAttempt) -> Attempt:
+    """The attempt at sign-in that a second step belongs to. It has no slot, since no password is checked here."""
+    account, state, device, lockout = attempt.account, attempt.state, attempt.device, services.lockout
+    email = services.addresses.canonical(account.email) or account.email
+    subject = lockout.device(device, account.id, state.unlocks) if device else lockout.address(email)
+    return Attempt(account.email, email, account, state, attempt.client, device, subject)
 
 
 def factors_of(services: Services) -> Factors:

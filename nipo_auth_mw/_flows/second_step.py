@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nipo_auth_mw._flows.advance import Proofs, SecondDue, SignedIn, advance
 from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.passkeys_check import check_passkey
 from nipo_auth_mw._flows.password_check import Attempt
-from nipo_auth_mw._flows.second_check import PASSWORD, SecondAttempt, attempt_at, check_code
+from nipo_auth_mw._flows.second_check import PASSKEY, PASSWORD, SecondAttempt, attempt_at, check_code, sign_in_attempt
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._throttle.lockout import NoSlot, Slot
@@ -63,6 +64,27 @@ def finish_with_code(
     return finish(services, attempt, means, remember=pending.remember, device_cookie=device_cookie, over=over)
 
 
+def finish_with_passkey(
+    services: Services,
+    token: str | None,
+    credential: str,
+    *,
+    client: Client,
+    device_cookie: str | None = None,
+    over: ActiveSession | None = None,
+) -> SignedIn | Refused:
+    """Verify a passkey of the account, and open the session. A locked second step does not refuse it. Raises
+    `StoreUnavailable` during an outage."""
+    pending = find_pending(services, token)
+    if pending is None:
+        return EXPIRED
+    owner = pending.account
+    used = check_passkey(services, credential, "second", owner=owner, client=client, device_cookie=device_cookie)
+    if isinstance(used, Refused):
+        return used
+    return finish(services, used, PASSKEY, remember=pending.remember, device_cookie=device_cookie, over=over)
+
+
 def finish(
     services: Services,
     attempt: SecondAttempt,
@@ -85,12 +107,9 @@ def _first_step(services: Services, attempt: SecondAttempt) -> Attempt:
     It reserves a slot as any right password does. If there is none, other attempts are under way or have locked the
     address, and their count stays.
     """
-    account, state, device, lockout = attempt.account, attempt.state, attempt.device, services.lockout
-    email = services.addresses.canonical(account.email) or account.email
-    subject = lockout.device(device, account.id, state.unlocks) if device else lockout.address(email)
+    first = sign_in_attempt(services, attempt)
     try:
-        slot = lockout.reserve(subject, time.monotonic())
+        slot = services.lockout.reserve(first.subject, time.monotonic())
     except NoSlot:
-        slot = None
-    slot = slot if isinstance(slot, Slot) else None
-    return Attempt(account.email, email, account, state, attempt.client, device, subject, slot)
+        return first
+    return replace(first, slot=slot) if isinstance(slot, Slot) else first

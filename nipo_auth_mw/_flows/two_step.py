@@ -15,6 +15,7 @@ from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.factors import NewCodes, Setup
 from nipo_auth_mw._credentials.hash_pool import Busy
+from nipo_auth_mw._credentials.passkey_names import cleaned_name
 from nipo_auth_mw._flows.binding import Change, Renewed, Unfit, make, may_change
 from nipo_auth_mw._flows.outcomes import BUSY, SESSION_ENDED, TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.requirement import Requirement
@@ -215,10 +216,10 @@ def find_factor(services: Services, session: ActiveSession, key: str) -> Proof |
 def rename_factor(
     services: Services, session: ActiveSession, key: str, name: str, *, client: Client
 ) -> Proof | Refused:
-    """Give a proof another name, which must be one line of at most 60 characters. Raises `StoreUnavailable`."""
+    """Give a proof another name, cut to one line of 60 characters. Raises `StoreUnavailable`."""
     factors = factors_of(services)
     with services.log.transaction() as record:
-        renamed = factors.rename(session.user.id, key, name)
+        renamed = factors.rename(session.user.id, key, cleaned_name(name))
         if renamed is not None:
             record(FACTOR_RENAMED, subject=session.user, client=client, factor=renamed.kind, name=renamed.name)
     return _shown(renamed) if renamed else Refused("no_such_factor")

@@ -60,6 +60,11 @@ class Quotas:
         with outages():
             return self._counters.incr(f"{self._names.account(user_id)}:{what}", _HOUR, mails) <= an_hour
 
+    def first_use(self, name: str, *, lasts: int) -> bool:
+        """True for the first of all calls with this name within `lasts` seconds: for what may be used once."""
+        with outages():
+            return self._counters.incr(f"u:{name}", lasts) == 1
+
     def _allow(self, name: str, an_hour: int, *, spaced: bool) -> bool:
         """Take the first free one of `an_hour` counters, each of which expires an hour after its mail."""
         with outages():

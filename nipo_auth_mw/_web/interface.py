@@ -12,6 +12,7 @@ FIELDS = {
     "after": "where the next page begins: `after` of the page before",
     "all": "every device except this one",
     "code": "a code of the authenticator app, in digits of any width, or a backup code",
+    "credential": "what a passkey answered: the JSON text of the browser's `PublicKeyCredential`",
     "current_password": "the present password",
     "email": "an address; for `audit` also a part of a name or address of the accounts that the events are about",
     "confirm": "whether to add them now; without it a form shows what would be added",

@@ -27,6 +27,8 @@ from nipo_auth_mw._web.views import (
     login,
     logout,
     openapi,
+    passkeys,
+    passkeys_login,
     password_change,
     password_reset,
     profile,
@@ -139,7 +141,14 @@ def _has_factors(services: Services) -> bool:
     return services.factors is not None
 
 
-def _security(path: str, views: dict[str, View], *, leads_to: str = "") -> Route:
+def _has_passkeys(services: Services) -> bool:
+    """Whether accounts can have passkeys: `base_url` names a host, and the setting does not hide them."""
+    return services.passkeys is not None
+
+
+def _security(
+    path: str, views: dict[str, View], *, leads_to: str = "", offered: Callable[[Services], bool] = _has_factors
+) -> Route:
     """A sensitive action on the proofs of the user's second step."""
     return Route(
         f"account/security/{path}",
@@ -148,7 +157,7 @@ def _security(path: str, views: dict[str, View], *, leads_to: str = "") -> Route
         fresh=True,
         satisfies=SECOND_STEP,
         leads_to=leads_to,
-        offered=_has_factors,
+        offered=offered,
     )
 
 
@@ -186,6 +195,7 @@ def _staff(
 ROUTES = (
     Route("login", {"GET": login.show, "POST": login.submit}),
     Route("login/second", {"GET": second_step.show, "POST": second_step.submit}, offered=_has_factors),
+    Route("login/passkey", {"POST": passkeys_login.submit}, offered=_has_passkeys),
     Route("logout", {"GET": logout.show, "POST": logout.submit}, page=False),
     Route("logout/forget", {"GET": logout.forget}, identifies=False, page=False),
     Route("forgot", {"GET": password_reset.show_request, "POST": password_reset.submit_request}, identifies=False),
@@ -217,6 +227,7 @@ ROUTES = (
     _security("app", {"GET": two_step.show_app, "POST": two_step.submit_app}),
     _security("codes", {"GET": two_step.show_codes, "POST": two_step.submit_codes}, leads_to="account/security/codes"),
     _security("two-step", {"GET": two_step.show_switch, "POST": two_step.submit_switch}),
+    _security("passkeys", {"GET": passkeys.show, "POST": passkeys.submit}, offered=_has_passkeys),
     _security("remove", {"GET": two_step.show_remove, "POST": two_step.submit_remove}),
     _security("rename", {"GET": two_step.show_rename, "POST": two_step.submit_rename}),
     Route(

@@ -14,7 +14,7 @@ from webtest import TestApp
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
-from tests.kit import PASSWORD, browser, events, middleware, person, seen, sign_in
+from tests.kit import PASSWORD, browser, events, middleware, person, seen, sign_in, without_challenge
 
 NEW = "midori-no-oka-to-kaze"
 MAILBOX, NO_MAILBOX = "sato@example.net", "sato@nippo.invalid"
@@ -219,7 +219,9 @@ def test_iv2_an_invited_account_signs_in_by_nothing_and_looks_like_any_other(aut
     for password in ("", "None", NEW):
         mine, none = (sign_in(browser(auth), email, password) for email in (NO_MAILBOX, "ghos@nippo.invalid"))
         assert mine.status_int == none.status_int == 401
-        assert mine.text.replace(NO_MAILBOX, "") == none.text.replace("ghos@nippo.invalid", "")
+        assert without_challenge(mine).replace(NO_MAILBOX, "") == without_challenge(none).replace(
+            "ghos@nippo.invalid", ""
+        )
     mine, none = (browser(auth).post("/-/auth/forgot", {"email": email}) for email in (MAILBOX, "ghos@example.net"))
     assert mine.text.replace(MAILBOX, "") == none.text.replace("ghos@example.net", "")
 

@@ -11,7 +11,7 @@ import time_machine
 from webtest import TestApp
 
 from nipo_auth_mw.testing import MemoryMailer
-from tests.kit import PASSWORD, browser, code_of, enrol_app, events, middleware, person, seen, sign_in
+from tests.kit import PASSWORD, browser, code_of, enrol_app, events, middleware, person, seen, sign_in, store_passkey
 
 JSON = {"Accept": "application/json"}
 SECURITY = "/-/auth/account/security"
@@ -142,7 +142,7 @@ def test_the_last_proof_stays_and_another_goes(auth: Any, tanaka: TestApp) -> No
     key = tanaka.get(SECURITY, headers=JSON).json["app"]["id"]
     assert tanaka.post_json(f"{SECURITY}/remove", {"factor": key}, status=409).json["code"] == "last_factor"
     assert tanaka.post_json(f"{SECURITY}/remove", {"factor": "app:2"}, status=404).json["code"] == "no_such_factor"
-    auth._services.factors.add_passkey("1", "passkey:a", name="Phone", data="{}", counter=0)
+    store_passkey(auth, "1", "passkey:a", "Phone")
     page = tanaka.get(f"{SECURITY}/remove?factor={key}")
     assert page.forms["account-security-remove"].submit().location == SECURITY
     assert tanaka.get(SECURITY, headers=JSON).json["app"] is None
@@ -150,7 +150,7 @@ def test_the_last_proof_stays_and_another_goes(auth: Any, tanaka: TestApp) -> No
 
 
 def test_a_passkey_gets_another_name(auth: Any, tanaka: TestApp) -> None:
-    auth._services.factors.add_passkey("1", "passkey:a", name="Phone", data="{}", counter=0)
+    store_passkey(auth, "1", "passkey:a", "Phone")
     form = tanaka.get(f"{SECURITY}/rename?factor=passkey:a").forms["account-security-rename"]
     form["name"] = "会社の電話"
     assert form.submit().location == SECURITY

@@ -10,10 +10,10 @@ import pytest
 from nipo_auth_mw._web import routes
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.models import EmailChange
-from nipo_auth_mw.testing import MemoryMailer, MemoryStore, link_in
+from nipo_auth_mw.testing import MemoryMailer, MemoryStore, SoftPasskey, link_in
 from nipo_auth_mw.testing.contracts.factors import a_factor
 from tests.each import each
-from tests.kit import PASSWORD, code_of, enrol_app, events, middleware, person
+from tests.kit import PASSWORD, code_of, enrol_app, enrol_passkey, events, middleware, person, store_passkey
 from tests.security.tools import FORM, HTTPS, Inner, ask, login, rows, session_pair, signed_in, who
 
 READ = {"account": {}, "session": {}, "help": {}, "static/auth.css": {}, "nothing/here": {}}
@@ -69,10 +69,14 @@ class House:
         self.cookie = signed_in(self.auth, "admin@example.com")
         ask(self.auth, "POST", f"/-/auth/staff/{guest.id}/invite", form={}, cookie=self.cookie)
         secret, new, sealed = self.prove_both_steps()
+        passkeys = self.auth._services.passkeys
+        soft = enrol_passkey(self.auth, self.auth.accounts.find("suzuki@example.com"))
+        options = passkeys.creation_options("1", "ab" * 32, "admin@example.com", "", [])
         chosen = {"password": "midori-no-oka-to-kaze"}
         self.sent: dict[str, dict[str, str]] = {
             "login": {"email": "suzuki@example.com", "password": PASSWORD},
             "login/second": {"code": code_of(secret)},
+            "login/passkey": {"credential": soft.get(passkeys.request_options("login"))},
             "logout": {},
             "forgot": {"email": "admin@example.com"},
             self.mailed("reset"): chosen,
@@ -80,6 +84,7 @@ class House:
             "account/confirm": {"password": PASSWORD, "code": code_of(secret)},
             "account/security/app": {"setup": sealed, "code": code_of(new), "replace": "1"},
             "account/security/codes": {},
+            "account/security/passkeys": {"credential": SoftPasskey(HTTPS).create(options)},
             "account/security/two-step": {"on": "0"},
             "account/security/remove": {"factor": "passkey:a"},
             "account/security/rename": {"factor": "passkey:a", "name": "Work"},
@@ -111,7 +116,7 @@ class House:
         services = self.auth._services
         admin = services.users.find_by_email("admin@example.com")
         secret = enrol_app(self.auth, admin)
-        services.factors.add_passkey(admin.id, "passkey:a", name="a", data="{}", counter=0)
+        store_passkey(self.auth, admin.id, "passkey:a", "a")
         session = services.sessions.find(self.cookie.partition("=")[2])
         services.sessions.confirm(session.stored, "password,app")
         state = services.account_states.account_state(admin.id)

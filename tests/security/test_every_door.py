@@ -24,9 +24,9 @@ from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.cli import main
 from nipo_auth_mw.stores import SQLStore
-from nipo_auth_mw.testing import MemoryMailer, fast_hasher
+from nipo_auth_mw.testing import MemoryMailer, SoftPasskey, fast_hasher
 from nipo_auth_mw.testing.contracts.factors import a_factor
-from tests.kit import PASSWORD, WRONG, browser, code_of, middleware, person, seen, sign_in
+from tests.kit import PASSWORD, WRONG, browser, code_of, middleware, person, seen, sign_in, store_passkey
 from tests.security.test_command_line import READS, verbs
 
 KEY = "the-servers-key-" * 3
@@ -72,11 +72,16 @@ class House:
         key = base64.b32decode(setup["key"].replace(" ", ""))
         return self.own.post("/-/auth/account/security/app", {"setup": setup["setup"], "code": code_of(key)})
 
+    def add_passkey(self) -> Any:
+        options = self.own.get("/-/auth/account/security/passkeys", headers={"Accept": "application/json"}).json
+        credential = SoftPasskey().create(options["options"])
+        return self.own.post("/-/auth/account/security/passkeys", {"credential": credential})
+
     def security(self, what: str, **fields: str) -> Any:
         """A change by a user who has proved both steps, with two passkeys and no app."""
         services = self.here._services
         for name in ("a", "b"):
-            services.factors.add_passkey(self.user.id, f"passkey:{name}", name=name, data="{}", counter=0)
+            store_passkey(self.here, self.user.id, f"passkey:{name}", name)
         services.account_states.update_account_state(
             self.user.id,
             (state := services.account_states.account_state(self.user.id)).having(two_step=time.time()),
@@ -132,6 +137,7 @@ ROUTE_DOORS: dict[str, Door] = {
         own=False,
     ),
     "account/security/app": Door(lambda house, _: house.add_app(), own=False),
+    "account/security/passkeys": Door(lambda house, _: house.add_passkey(), own=False),
     "account/security/two-step": Door(lambda house, _: house.security("two-step", on="0"), own=False),
     "account/security/remove": Door(lambda house, _: house.security("remove", factor="passkey:b"), own=False),
     "email/confirm/<token>": Door(lambda house, links: browser(house.here).post(links["email/confirm"])),
@@ -157,6 +163,7 @@ ROUTES_THAT_END_NOTHING = {
     "account/email": "a request changes nothing yet",
     "account/security/codes": "codes end nothing",
     "account/security/rename": "a name ends nothing",
+    "login/passkey": "a sign-in ends the session of the browser that it comes from",
     "login/second": "a sign-in ends the session of the browser that it comes from",
     "account/email/cancel": "the address stays, and the link to another one ends",
     "account/profile": "neither proof, address, state nor role",

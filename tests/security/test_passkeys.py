@@ -90,7 +90,7 @@ def answered(one: Enrolled, challenge: str) -> str:
 def test_pk2_a_challenge_is_ours() -> None:
     one, other = enrolled(), relying_party("another key, which signs the challenges of another app")
     good = from_base64(one.passkeys.request_options("login")["challenge"]).decode()
-    made_up = [to_base64(b"0" * 32), other.request_options("login")["challenge"], to_base64(b"a.1.b.c")]
+    made_up = [to_base64(b"0" * 32), other.request_options("login")["challenge"], to_base64(b"a.1.b.c.")]
     flipped = [good[:at] + chr(ord(good[at]) ^ 1) + good[at + 1 :] for at in range(len(good))]
     for challenge in [*made_up, *(to_base64(text.encode()) for text in flipped), to_base64(good.encode()) + "AAAA"]:
         refused = one.verify(answered(one, challenge))

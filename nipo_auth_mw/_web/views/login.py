@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._flows.advance import SecondDue, SignedIn
 from nipo_auth_mw._flows.login import sign_in
 from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.passkeys_check import login_options
 from nipo_auth_mw._mail.addresses import has_wrong_letters
 from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.answers import Cookies
@@ -37,7 +38,7 @@ def show(web: WebContext, request: Request) -> Response:
         request.note = "next_too_long"
     if is_framed(request.environ):
         return web.answers.framed(request, web.redirect_target(request, wanted))
-    form = _form(web, request, "", wanted, True) | _lost_cookie(web, request)
+    form = form_of(web, request, "", wanted, True) | _lost_cookie(web, request)
     cookie = web.session_cookie.read(request.cookies) if request.method == "GET" else None
     ended = web.services.sessions.why_ended(cookie) if cookie else ""
     response = web.answers.page(request, "login.html", **form | {"ended": ended})
@@ -67,7 +68,7 @@ def submit(web: WebContext, request: Request) -> Response:
     )
     if isinstance(outcome, Refused):
         request.wanted = web.redirect_target(request, wanted, default="")
-        form = _form(web, request, email, wanted, remember)
+        form = form_of(web, request, email, wanted, remember)
         if outcome.code == "invalid_credentials":
             form |= {"hint": _hint(password), "email_hint": has_wrong_letters(email)}
         refused = replace(outcome, values={**outcome.values, "email": email[:254]})
@@ -90,10 +91,12 @@ def opened(web: WebContext, request: Request, outcome: SignedIn, wanted: str, co
     return web.answers.done(request, to, cookies, user=user_data(outcome.user, outcome.state))
 
 
-def _form(web: WebContext, request: Request, email: str, wanted: str, remember: bool) -> dict[str, Any]:
-    """The facts of the form. It holds `next` only if it is a redirect target."""
+def form_of(web: WebContext, request: Request, email: str, wanted: str, remember: bool) -> dict[str, Any]:
+    """The facts of the form. It holds `next` only if it is a redirect target, and the same options of a passkey for
+    every visitor, except the challenge."""
     target = web.redirect_target(request, wanted, default="")
     form = {"email": email[:254], "next": target, "remember": remember, "problem": None}
+    form |= {"passkey": login_options(web.services), "unknown": ""}
     return {**form, "hint": "", "email_hint": False, "no_cookie": False, "address": "", "ended": ""}
 
 

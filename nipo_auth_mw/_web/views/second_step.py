@@ -8,8 +8,9 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw._credentials.typed_codes import plain
 from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.passkeys_check import own_options
 from nipo_auth_mw._flows.second_check import kinds_of
-from nipo_auth_mw._flows.second_step import EXPIRED, Pending, find_pending, finish_with_code
+from nipo_auth_mw._flows.second_step import EXPIRED, Pending, find_pending, finish_with_code, finish_with_passkey
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
@@ -28,14 +29,15 @@ def show(web: WebContext, request: Request) -> Response:
     return web.answers.refuse(request, EXPIRED)
 
 
-@takes("code", "next", gives={"next": str, "user": UserData})
+@takes("code", "credential", "next", gives={"next": str, "user": UserData})
 def submit(web: WebContext, request: Request) -> Response:
-    """Check the code and open the session."""
-    wanted, pending = request.text("next"), _pending(web, request)
-    outcome = finish_with_code(
+    """Check the code, or the passkey, and open the session."""
+    wanted, pending, credential = request.text("next"), _pending(web, request), request.text("credential")
+    with_passkey = credential and web.services.passkeys is not None
+    outcome = (finish_with_passkey if with_passkey else finish_with_code)(
         web.services,
         web.second_cookie.read(request.cookies),
-        request.text("code"),
+        credential if with_passkey else request.text("code"),
         client=request.client,
         device_cookie=web.device_cookie.read(request.cookies),
         over=request.session,
@@ -66,6 +68,7 @@ def _page(web: WebContext, request: Request, pending: Pending, wanted: str) -> d
     return {
         "email": pending.account.email,
         "kinds": kinds_of(web.services, pending.account.id),
+        "passkey": own_options(web.services, "second", pending.account.id),
         "backup": bool(typed) and not typed.isdigit(),
         "next": web.redirect_target(request, wanted, default=""),
         "problem": None,

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.factors import Setup
-from nipo_auth_mw._flows import two_step
+from nipo_auth_mw._flows import passkeys, two_step
 from nipo_auth_mw._flows.binding import Renewed
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
@@ -49,8 +49,13 @@ def show(web: WebContext, request: Request) -> Response:
                 "second_at": session.public.second_at.isoformat() if session.public.second_at else None,
             }
         )
+    page: dict[str, Any] = {
+        "found": found,
+        "session": session.public,
+        "signals": passkeys.signals(web.services, session),
+    }
     wanted = _next(web, request, request.wanted)
-    return web.answers.page(request, "two_step.html", found=found, session=session.public, next=wanted, problem=None)
+    return web.answers.page(request, "two_step.html", **page, next=wanted, problem=None)
 
 
 @takes("replace", "next", gives={"key": str, "uri": str, "setup": str})

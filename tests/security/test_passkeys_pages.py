@@ -1,0 +1,270 @@
+"""Rows PK2, PK7, PK9, PK11, PK12 and PK13 at the routes that take a passkey."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from webtest import TestApp
+
+from nipo_auth_mw._credentials.passkeys import Passkey
+from nipo_auth_mw.protocols import Factor
+from nipo_auth_mw.testing import MemoryMailer, SoftPasskey
+from tests.features.test_passkeys import ADD, CONFIRM, JSON, LOGIN, SECOND, SECURITY, options_on, switch_on, use
+from tests.kit import browser, enrol_passkey, events, middleware, person, seen, sign_in, without_challenge
+from tests.mechanisms.test_templates import XSS
+
+KEYS = {"secret_key": "the-key-of-these-tests-" * 3}
+
+
+@pytest.fixture
+def mailer() -> MemoryMailer:
+    return MemoryMailer()
+
+
+@pytest.fixture
+def auth(mailer: MemoryMailer) -> Any:
+    return middleware(mailer=mailer, **KEYS)
+
+
+@pytest.fixture
+def tanaka(auth: Any) -> TestApp:
+    """A browser that is signed in to the account of these tests."""
+    if auth.accounts.find("tanaka@example.com") is None:
+        person(auth)
+    device = browser(auth)
+    sign_in(device)
+    return device
+
+
+@pytest.fixture
+def soft(auth: Any) -> SoftPasskey:
+    return enrol_passkey(auth, person(auth))
+
+
+def refused(device: TestApp, credential: str, route: str = LOGIN) -> str:
+    """The code of the refusal."""
+    answer = device.post(route, {"credential": credential}, headers=JSON, expect_errors=True)
+    assert answer.status_int in {401, 403, 422}
+    return str(answer.json["code"])
+
+
+def sent(device: TestApp, soft: SoftPasskey) -> str:
+    return soft.get(options_on(device.get("/-/auth/login")))
+
+
+@pytest.mark.parametrize("synced", [True, False])
+def test_pk2_a_passkey_that_was_sent_once_is_refused_the_second_time(auth: Any, synced: bool) -> None:
+    soft = enrol_passkey(auth, person(auth), synced=synced)
+    credential = sent(browser(auth), soft)
+    assert browser(auth).post(LOGIN, {"credential": credential}).status_int == 303
+    assert refused(browser(auth), credential) == "passkey_rejected"
+    assert [row.details["reason"] for row in events(auth, "passkey_refused")] == ["replayed" if synced else "counter"]
+
+
+def test_pk2_of_twenty_threads_with_one_passkey_one_is_let_in(auth: Any, soft: SoftPasskey) -> None:
+    credential = sent(browser(auth), soft)
+
+    def post(_: int) -> int:
+        return int(browser(auth).post(LOGIN, {"credential": credential}, expect_errors=True).status_int)
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(post, range(20)))
+    assert answers.count(303) == 1
+    assert answers.count(401) == 19
+
+
+def test_pk2_each_page_takes_what_was_made_for_it(auth: Any, soft: SoftPasskey) -> None:
+    switch_on(auth)
+    passkeys, own = auth._services.passkeys, {"allowCredentials": []}
+    made = {purpose: passkeys.request_options(purpose, "1") | own for purpose in ("second", "confirm")}
+    made["login"] = passkeys.request_options("login")
+    signed_in, waits = browser(auth), browser(auth)
+    assert use(signed_in, soft).status_int == 303
+    sign_in(waits)
+    doors = {"login": (browser(auth), LOGIN), "second": (waits, SECOND), "confirm": (signed_in, CONFIRM)}
+    for purpose, options in made.items():
+        for name, (device, route) in doors.items():
+            if name != purpose:
+                assert refused(device, soft.get(options), route) == "passkey_rejected"
+    others = passkeys.request_options("second", "2") | own
+    assert refused(waits, soft.get(others), SECOND) == "passkey_rejected"
+    assert seen(waits) == ""
+
+
+def test_pk3_a_passkey_of_another_account_is_no_second_step(auth: Any, soft: SoftPasskey) -> None:
+    switch_on(auth)
+    other = enrol_passkey(auth, person(auth, "suzuki@example.com"))
+    device = browser(auth)
+    options = options_on(sign_in(device).follow())
+    with pytest.raises(ValueError, match="none of the passkeys"):
+        other.get(options)
+    assert refused(device, other.get(options | {"allowCredentials": []}), SECOND) == "passkey_rejected"
+    assert seen(device) == ""
+
+
+def test_pk3_every_refusal_is_one_answer(auth: Any, soft: SoftPasskey) -> None:
+    strange, wrong = SoftPasskey(), SoftPasskey()
+    wrong.credential_id, wrong.user_handle, strange.user_handle = soft.credential_id, soft.user_handle, soft.user_handle
+    answers = []
+    for credential in (sent(browser(auth), strange), sent(browser(auth), wrong), "{}"):
+        answer = browser(auth).post(LOGIN, {"credential": credential}, headers=JSON, expect_errors=True)
+        answers.append((answer.status_int, answer.text, answer.headers.get("Set-Cookie")))
+    assert len(set(answers)) == 1
+
+
+def planted(auth: Any, soft: SoftPasskey, **values: Any) -> Factor:
+    """The row of a passkey, changed as an attacker with SQL would, without our keys."""
+    services = auth._services
+    (factor,) = services.factors.of("1")
+    changed = factor._replace(**values)
+    services.factor_store.remove_factor(factor.key, factor.user_id)
+    services.factor_store.add_factor(changed)
+    return changed
+
+
+def test_pk7_planted_and_exchanged_rows_are_refused_and_recorded(auth: Any, soft: SoftPasskey) -> None:
+    other, attacker = person(auth, "suzuki@example.com"), SoftPasskey()
+    attacker.credential_id, attacker.user_handle = soft.credential_id, soft.user_handle
+    made = Passkey.unpacked(auth._services.factors.of("1")[0].data)
+    from fido2 import cbor
+
+    data = made._replace(public_key=cbor.encode(attacker.public_key())).packed()
+    synced = made._replace(synced=False).packed()
+    for number, (who, values) in enumerate(
+        [(attacker, {"data": data}), (soft, {"data": synced}), (soft, {"user_id": other.id}), (soft, {"counter": 7})]
+    ):
+        services = auth._services
+        before = services.factors.of("1")[0]
+        planted(auth, soft, **values)
+        assert refused(browser(auth), sent(browser(auth), who)) == "passkey_rejected"
+        assert [row.details["reason"] for row in events(auth, "passkey_refused")] == ["tampered"] * (number + 1)
+        services.factor_store.remove_factor(before.key, values.get("user_id", "1"))
+        services.factor_store.add_factor(before)
+    assert use(browser(auth), soft).status_int == 303
+
+
+def test_pk9_an_id_belongs_to_one_account_for_ever(auth: Any, soft: SoftPasskey) -> None:
+    person(auth, "suzuki@example.com")
+    device = browser(auth)
+    sign_in(device, "suzuki@example.com")
+    options = options_on(device.get(ADD))
+    answer = device.post(ADD, {"credential": soft.create(options)}, headers=JSON, expect_errors=True)
+    assert (answer.status_int, answer.json["code"]) == (422, "passkey_known")
+    assert auth._services.factors.of("2") == []
+    assert events(auth, "factor_added") == []
+
+
+def test_pk9_of_two_accounts_with_one_id_one_gets_it(auth: Any) -> None:
+    soft, devices = SoftPasskey(), []
+    for email in ("tanaka@example.com", "suzuki@example.com"):
+        person(auth, email)
+        device = browser(auth)
+        sign_in(device, email)
+        devices.append((device, soft.create(options_on(device.get(ADD)))))
+    with ThreadPoolExecutor(2) as pool:
+        answers = pool.map(lambda one: one[0].post(ADD, {"credential": one[1]}, expect_errors=True).status_int, devices)
+        assert sorted(answers) == [303, 422]
+
+
+def test_pk9_an_account_has_twenty_passkeys_at_most(auth: Any, tanaka: TestApp) -> None:
+    for _ in range(19):
+        enrol_passkey(auth, auth.accounts.get("1"))
+    last, surplus = (SoftPasskey().create(options_on(tanaka.get(ADD))) for _ in range(2))
+    assert tanaka.post(ADD, {"credential": last}).status_int == 303
+    for answer in (
+        tanaka.post(ADD, {"credential": surplus}, headers=JSON, expect_errors=True),
+        tanaka.get(ADD, headers=JSON, expect_errors=True),
+    ):
+        assert (answer.status_int, answer.json["code"]) == (409, "too_many_factors")
+    assert len(auth._services.factors.of("1")) == 20
+
+
+def test_pk11_nothing_from_elsewhere_signs_in_or_adds_a_passkey(auth: Any, soft: SoftPasskey, tanaka: TestApp) -> None:
+    device = browser(auth)
+    credential = sent(device, soft)
+    new = SoftPasskey().create(options_on(tanaka.get(ADD)))
+    for site in ("cross-site", "same-site"):
+        elsewhere = {"Sec-Fetch-Site": site, "Origin": "https://evil.example"}
+        assert device.post(LOGIN, {"credential": credential}, headers=elsewhere, expect_errors=True).status_int == 403
+        assert tanaka.post(ADD, {"credential": new}, headers=elsewhere, expect_errors=True).status_int == 403
+    assert seen(device) == ""
+    assert len(auth._services.factors.of("1")) == 1
+
+
+def test_pk12_junk_is_limited_by_the_client_and_leaves_no_row(auth: Any, soft: SoftPasskey, hashes: Any) -> None:
+    stranger, device = SoftPasskey(), browser(auth, "203.0.113.7")
+    stranger.user_handle = soft.user_handle
+    good, junk = sent(device, soft), sent(device, stranger)
+    before = len(events(auth))
+    codes = []
+    for credential in ("{}", "x" * 30_000, junk) * 333:
+        answer = device.post(LOGIN, {"credential": credential}, headers=JSON, expect_errors=True)
+        codes.append(answer.json["code"])
+    assert codes == ["passkey_rejected"] * 50 + ["too_many_attempts"] * 949
+    assert [row.event for row in events(auth)[before:]] == ["limited"]
+    assert hashes == []
+    assert refused_as(device, good) == "too_many_attempts"
+    assert browser(auth).post(LOGIN, {"credential": good}).status_int == 303
+
+
+def refused_as(device: TestApp, credential: str) -> str:
+    return str(device.post(LOGIN, {"credential": credential}, headers=JSON, expect_errors=True).json["code"])
+
+
+@pytest.fixture
+def hashes(auth: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The calls of the hasher."""
+    calls: list[str] = []
+    for name in ("hash", "verify"):
+        monkeypatch.setattr(auth._services.hashing, name, lambda *_, name=name, **__: calls.append(name))
+    return calls
+
+
+def test_pk12_a_known_device_signs_in_from_a_limited_address(auth: Any, soft: SoftPasskey) -> None:
+    device, junk = browser(auth, "203.0.113.7"), browser(auth, "203.0.113.7")
+    assert use(device, soft, remember="1").status_int == 303
+    for _ in range(51):
+        junk.post(LOGIN, {"credential": "{}"}, expect_errors=True)
+    device.post("/-/auth/logout")
+    assert use(device, soft).status_int == 303
+    forged = browser(auth, "203.0.113.7")
+    forged.set_cookie("nipo_device", "forged")
+    credential = sent(forged, soft)
+    assert refused_as(forged, credential) == "too_many_attempts"
+
+
+@pytest.mark.parametrize("name", [*XSS, "a\u202eb\u0000c", "n" * 100])
+def test_pk13_a_name_stays_text_on_pages_and_in_mails(
+    auth: Any, tanaka: TestApp, mailer: MemoryMailer, name: str
+) -> None:
+    options = options_on(tanaka.get(ADD))
+    done = tanaka.post_json(ADD, {"credential": SoftPasskey().create(options), "name": name}, headers=JSON).json
+    assert len(done["name"]) <= 60
+    assert done["name"].isprintable()
+    page = tanaka.get(SECURITY)
+    names = [item.text.strip() for item in page.html.select("section[aria-labelledby=passkeys] dt")]
+    assert names == [done["name"].strip()]
+    assert done["name"] in mailer.outbox[-1].text
+    assert "<script>alert" not in page.text
+    assert "<script>alert" not in (mailer.outbox[-1].html or "")
+    renamed = tanaka.post_json(
+        f"{SECURITY}/rename", {"factor": done["factor"], "name": name}, headers=JSON, expect_errors=True
+    )
+    if renamed.status_int == 200:
+        called = renamed.json["factor"]["name"]
+        assert len(called) <= 60
+        assert called.isprintable()
+
+
+def test_pk8_the_sign_in_page_and_its_refusals_tell_nothing_of_passkeys(auth: Any, soft: SoftPasskey) -> None:
+    person(auth, "suzuki@example.com")
+    pages = []
+    for email in ("tanaka@example.com", "suzuki@example.com", "nobody@example.com"):
+        answer = sign_in(browser(auth), email, "akai-yama-to-kuroi-kawa")
+        pages.append(without_challenge(answer).replace(email, ""))
+    assert len(set(pages)) == 1
+    first, second = (json.dumps(options_on(browser(auth).get("/-/auth/login"))) for _ in range(2))
+    assert first != second
