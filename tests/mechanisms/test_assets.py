@@ -51,7 +51,7 @@ def test_only_exact_names_are_found(pages: Renderer, name: str) -> None:
 def test_pages_name_the_files_that_are_served(pages: Renderer) -> None:
     html = pages.render("login.html", "en", **values())
     named = re.findall(r'(?:href|src)="/app/-/auth/static/([^"]+)"', html)
-    assert len(named) == 5
+    assert len(named) == 6
     assert all(pages.assets.find(name) for name in named)
 
 

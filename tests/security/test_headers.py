@@ -184,7 +184,7 @@ def test_hd3_types_are_said_and_not_guessed(answers):
 def test_hd3_a_static_file_is_typed_and_is_no_document():
     auth = middleware(base_url=HTTPS)
     paths = re.findall(r'(?:href|src)="(/-/auth/static/[^"]+)"', ask(auth, path="/-/auth/login").text)
-    assert len(paths) == 5
+    assert len(paths) == 6
     for path in paths:
         answer = ask(auth, path=path)
         assert (answer.status, answer.get("X-Content-Type-Options")) == (200, "nosniff")
