@@ -18,6 +18,7 @@ from nipo_auth_mw._throttle.counters import server_time
 from nipo_auth_mw._validation import is_loopback
 from nipo_auth_mw.cli import _live
 from nipo_auth_mw.cli._check_accounts import account_findings, proofs_of_older_keys
+from nipo_auth_mw.cli._check_two_steps import two_step_findings
 from nipo_auth_mw.cli._context import ACTOR, Context, json_option, show
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import MailerError, StoreUnavailable
@@ -46,6 +47,7 @@ def check(context: Context, live: bool, as_json: bool) -> None:
         looks = [
             _settings(context, services.config),
             _store(context, services),
+            two_step_findings(services),
             account_findings(services, of_app=bool(context.app)),
             _older_keys(services),
             _history(services),

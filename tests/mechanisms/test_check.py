@@ -85,6 +85,30 @@ def test_a_public_path_that_covers_the_whole_app_is_a_warning(store, check):
     assert code == 0
 
 
+def test_passkeys_need_a_host_name(store, check):
+    server_of(store)
+    for base_url, warned in {
+        "http://127.0.0.1:8000": True,
+        "http://[::1]:8000": True,
+        "http://localhost": False,
+    }.items():
+        found, _ = check(base_url=base_url)
+        assert (("warning", "two_step.passkeys") in found) is warned, base_url
+    assert ("warning", "two_step.passkeys") not in check(base_url="http://127.0.0.1", TWO_STEP_PASSKEYS="0")[0]
+
+
+def test_administrators_without_the_two_steps_that_they_must_have_are_told(store, check):
+    auth = server_of(store)
+    found, code = check(TWO_STEP_REQUIRED_FOR="admin")
+    assert found["warning", "two_step.required_for"]
+    assert not code
+    enrol_app(auth, auth.accounts.find("admin@example.com"))
+    assert check(TWO_STEP_REQUIRED_FOR="admin")[0]["ok", "two_step.required_for"] == [
+        "1 of 1 administrators have two steps"
+    ]
+    assert ("ok", "two_step.required_for") not in check(TWO_STEP_REQUIRED_FOR="")[0]
+
+
 def test_hashes_that_nobody_can_sign_in_with_are_listed(store, check):
     server_of(store)
     with store.transaction():
