@@ -87,7 +87,7 @@ const prepare = (form) => {
   document.addEventListener("visibilitychange", () => { if (!document.hidden) renew(); });
 
   if (form.dataset.unknown) PROVIDER.signalUnknownCredential?.({ rpId: options.rpId, credentialId: form.dataset.unknown });
-  if (document.querySelector("input[autocomplete~=webauthn]")) {
+  else if (document.querySelector("input[autocomplete~=webauthn]")) {
     PROVIDER.isConditionalMediationAvailable?.().then((can) => { if (can) ask({ mediation: "conditional" }); });
   }
 };
