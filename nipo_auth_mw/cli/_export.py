@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -12,13 +11,14 @@ from nipo_auth_mw._flows.staff_export import export
 from nipo_auth_mw._flows.staff_rows import cells_of, text_of
 from nipo_auth_mw._flows.staff_words import COLUMNS, headings_in, words_shown
 from nipo_auth_mw._pages.renderer import Renderer
-from nipo_auth_mw.cli._context import ACTOR, Context
+from nipo_auth_mw.cli._context import ACTOR, Context, json_option, show_one
 
 
 @click.command("export")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
 @click.pass_obj
-def export_(context: Context, file: Path) -> None:
+def export_(context: Context, file: Path, as_json: bool) -> None:
     """Write every account to a new CSV file, without passwords, for a spreadsheet or for `user import`."""
     if file.exists():
         raise click.BadParameter("the file exists", param_hint="FILE")
@@ -30,4 +30,4 @@ def export_(context: Context, file: Path) -> None:
         headings = list(headings_in(catalogues, language).values())
         file.touch(mode=0o600)
         file.write_text(text_of([headings, *rows]) + "\n", "utf-8-sig")
-    click.echo(f"{len(rows)} accounts written", file=sys.stderr)
+    show_one({"written": len(rows)}, as_json, f"{len(rows)} accounts written")

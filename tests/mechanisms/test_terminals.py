@@ -31,7 +31,7 @@ ARGUMENTS = {
     ("user", "name"): [WHO, NAME],
     ("user", "role"): [WHO, "staff"],
     ("user", "import"): ["{folder}/people{run}.csv"],
-    ("user", "export"): ["{folder}/staff{run}.csv"],
+    ("user", "export"): ["{folder}/staff-{run}.csv"],
     ("session", "list"): [WHO],
     ("session", "end"): [WHO, "--all"],
     ("session", "sweep"): [],
