@@ -88,10 +88,12 @@ def check_code(services: Services, attempt: SecondAttempt, text: str) -> str | R
     The caller holds no transaction. Raises `StoreUnavailable` during an outage.
     """
     lockout = services.second_lockout
-    if ended := lockout.ended(attempt.subject):
+    seen = lockout.look(attempt.subject)
+    if ended := lockout.ended(attempt.subject, seen):
         _report_ended(services, attempt, ended)
+        seen = lockout.look(attempt.subject)
     try:
-        slot = lockout.reserve(attempt.subject, time.monotonic() + _WAIT)
+        slot = lockout.reserve(attempt.subject, time.monotonic() + _WAIT, seen)
     except NoSlot:
         return BUSY
     if isinstance(slot, Locked):
