@@ -21,7 +21,7 @@ class Person:
     `locked_until` is the end of the lock of its address, if that has an end.
 
     `as_of` is a digest of the account as it is now: a form that carries it is refused after a change of the account.
-    `security` is None if accounts cannot have a second step.
+    `security` is None if accounts cannot have a second step. `second_locked`: wrong codes lock it.
     """
 
     user: User
@@ -33,6 +33,7 @@ class Person:
     as_of: str = ""
     security: Security | None = None
     locked_until: datetime | None = None
+    second_locked: bool = False
 
 
 def look_at(services: Services, user_id: str) -> Person:
@@ -43,6 +44,8 @@ def look_at(services: Services, user_id: str) -> Person:
     lock = services.lockout.locked(services.lockout.address(address)) if address else None
     # Rounded up to the minute: at the time that is shown, the lock has ended.
     ends = time.time() + lock.retry_after + 59 if lock and lock.retry_after else None
+    security = _shown_security(services, user_id, state)
+    second = services.second_lockout
     return Person(
         user_in(account, state),
         state.memo,
@@ -51,8 +54,9 @@ def look_at(services: Services, user_id: str) -> Person:
         invitation_of(account, state),
         account.password_hash is not None,
         services.reset_links.stamp(account, state, _FORM),
-        _shown_security(services, user_id, state),
+        security,
         datetime.fromtimestamp(ends, UTC) if ends else None,
+        security is not None and not security.is_empty and second.locked(second.account(user_id)) is not None,
     )
 
 

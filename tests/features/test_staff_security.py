@@ -71,7 +71,9 @@ def test_ef4_an_administrator_resets_what_the_owner_has_lost(
     for _ in range(5):
         lockout.fail(lockout.reserve(subject, time.monotonic()))
     assert lockout.locked(subject) is not None
-    page = boss.get(f"/-/auth/staff/{tanaka_id}").click("Reset", index=0)
+    page = boss.get(f"/-/auth/staff/{tanaka_id}")
+    assert "After several wrong codes" in page.html.select_one(".notice").text
+    page = page.click("Reset", index=0)
     assert "<b>鍵</b>" in page.html.select_one("dl.facts").text
     done = page.forms["staff-security"].submit(status=303).follow()
     assert "Two-step sign-in was reset." in done.html.select_one(".flash").text
@@ -148,6 +150,16 @@ def test_ef4_a_reset_is_made_whole_or_not_at_all(
     assert left(auth, tanaka_id) == (2, 8, True)
     assert seen(tanaka) == tanaka_id
     assert events(auth, "factors_reset") == []
+
+
+def test_a_locked_second_step_is_shown_and_unlocked(auth: Any, boss: TestApp, tanaka_id: str) -> None:
+    lockout, path = auth._services.second_lockout, f"/-/auth/staff/{tanaka_id}"
+    assert "wrong codes" not in boss.get(path).text
+    for _ in range(5):
+        lockout.fail(lockout.reserve(lockout.account(tanaka_id), time.monotonic()))
+    boss.get(path).forms["staff-unlock"].submit(status=303)
+    assert "wrong codes" not in boss.get(path).text
+    assert left(auth, tanaka_id) == (2, 8, True)
 
 
 def test_an_account_without_a_second_step_stays_as_it_is(auth: Any, boss: TestApp, tanaka: TestApp) -> None:

@@ -170,7 +170,9 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
             usage.Row(usage.Person(text, None, {}), ["", text]),
         ],
         "zone": "Asia/Tokyo",
-        "person": Person(replace(user, id="18"), text, True, True, Invitation(NOW), False, "0" * 64, security(text)),
+        "person": Person(
+            replace(user, id="18"), text, True, True, Invitation(NOW), False, "0" * 64, security(text), None, True
+        ),
         "refused": [(text, "email_taken"), (text, "")],
         "corrected": text,
         "in_columns": ["name", "email"],
