@@ -54,6 +54,8 @@ _ADDRESS = re.compile(r"by\w+@example\.com")
 """The address of the user who requests the change, which the page shows."""
 _CHALLENGE = re.compile(r"&#34;challenge&#34;: &#34;[^&]+")
 """Of a passkey: another on each page of sign-in."""
+_FORM_ID = re.compile(r'name="form_id" value="[^"]+"')
+"""Of a form: another on each page."""
 _EXPIRES = re.compile(r"Expires=[^;]+")
 
 
@@ -238,7 +240,9 @@ def shown(house: House, request: dict[str, Any], typed: str) -> Shown:
     house.auth.flush_mail()
     cookies = [value.partition("=")[0] for name, value in answer.headers if name == "Set-Cookie"]
     headers = sorted((name, _EXPIRES.sub("", value)) for name, value in answer.headers if name != "Date")
-    body = _CHALLENGE.sub("*", _ADDRESS.sub("*", body.replace(typed, "*")))
+    body = body.replace(typed, "*")
+    for its_own in (_ADDRESS, _CHALLENGE, _FORM_ID):
+        body = its_own.sub("*", body)
     return Shown(answer.status, headers, cookies, body, done)
 
 

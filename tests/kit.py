@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import secrets
 import time
@@ -30,6 +32,12 @@ def echo(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     text = f"user={environ.get('REMOTE_USER', '-')} sent={body.decode('utf-8', 'replace')}"
     start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
     return [text.encode()]
+
+
+def options_on(page: Any) -> dict[str, Any]:
+    """The options of passkeys that a page's form holds."""
+    found: dict[str, Any] = json.loads(html.unescape(re.search(r'data-options="([^"]*)"', page.text)[1]))
+    return found
 
 
 def middleware(app: Any = echo, **settings: Any) -> AuthMiddleware:

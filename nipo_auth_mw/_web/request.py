@@ -93,7 +93,7 @@ class Request:
     @property
     def fields(self) -> dict[str, str | bool]:
         """The fields of the body, read once. Raises `BadRequest`."""
-        return self._received().fields
+        return self.require_body().fields
 
     def receive(self, *, upload: bool = False) -> Body | BadRequest:
         """Read the body, or return why it cannot be read. With `upload` it may be a form with files.
@@ -107,8 +107,8 @@ class Request:
                 self._body = bad
         return self._body
 
-    def _received(self) -> Body:
-        """The body. Raises `BadRequest`."""
+    def require_body(self) -> Body:
+        """The body. Raises `BadRequest` if it cannot be read."""
         found = self.receive()
         if isinstance(found, BadRequest):
             raise found
@@ -116,7 +116,7 @@ class Request:
 
     def file(self, name: str) -> bytes:
         """The content of a file, b"" if none is sent. Raises `BadRequest`."""
-        return self._received().files.get(name, b"")
+        return self.require_body().files.get(name, b"")
 
     def text(self, name: str) -> str:
         """The text of a field; "" if it is absent or a boolean. Raises `BadRequest`."""

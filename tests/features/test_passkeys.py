@@ -15,7 +15,7 @@ from webtest import TestApp
 from nipo_auth_mw import TwoStepPolicy
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw.testing import MemoryMailer, SoftPasskey
-from tests.kit import WRONG, browser, enrol_app, enrol_passkey, events, middleware, person, seen, sign_in
+from tests.kit import WRONG, browser, enrol_app, enrol_passkey, events, middleware, options_on, person, seen, sign_in
 
 JSON = {"Accept": "application/json"}
 SECURITY = "/-/auth/account/security"
@@ -26,12 +26,6 @@ LOGIN, SECOND, CONFIRM = "/-/auth/login/passkey", "/-/auth/login/second", "/-/au
 @pytest.fixture
 def auth(mailer: MemoryMailer) -> Any:
     return middleware(mailer=mailer)
-
-
-def options_on(page: Any) -> dict[str, Any]:
-    """The options that the page's form holds."""
-    found: dict[str, Any] = json.loads(html.unescape(re.search(r'data-options="([^"]*)"', page.text)[1]))
-    return found
 
 
 def add(device: TestApp, soft: SoftPasskey | None = None) -> SoftPasskey:

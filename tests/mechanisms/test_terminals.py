@@ -30,6 +30,7 @@ ARGUMENTS = {
     ("user", "unlock"): [WHO],
     ("user", "name"): [WHO, NAME],
     ("user", "role"): [WHO, "staff"],
+    ("user", "security"): [WHO],
     ("user", "import"): ["{folder}/people{run}.csv"],
     ("user", "export"): ["{folder}/staff-{run}.csv"],
     ("session", "list"): [WHO],

@@ -11,16 +11,18 @@ from typing import Any
 
 import pytest
 import time_machine
+from webtest import TestApp
 
 from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw.errors import MailerError, StoreUnavailable
 from nipo_auth_mw.stores import SQLStore
-from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
-from tests.kit import browser, events, middleware, person, sign_in
+from nipo_auth_mw.testing import MemoryMailer, SoftPasskey, code_of, fast_hasher, link_in
+from tests.kit import browser, events, middleware, options_on, person, sign_in
 from tests.security.corpora.texts import LOG_FORGERIES
 from tests.security.tools import ask, login, signed_in
 
-ADMIN, MEMBER = "kanri@example.com", "tanaka@example.com"
+ADMIN, MEMBER, THIRD = "kanri@example.com", "tanaka@example.com", "suzuki@example.com"
+JSON = {"Accept": "application/json"}
 MARKER = "Zx9-midori-no-kaze"
 """In every password of these tests, so that it can be looked for everywhere."""
 
@@ -85,6 +87,8 @@ class House:
             patched.setattr(auth._services.outbox._delivery, "_mailer", Refusing())
             boss.post(f"/-/auth/staff/{member}/password", {"password": f"{MARKER}-5"})
         boss.post(f"/-/auth/staff/{member}/delete")
+        self.prove_two_steps(boss)
+        boss.get("/-/auth/staff.csv")
         guest = boss.post_json("/-/auth/staff/create", {"email": "guest@nippo.invalid", "invite": True}).json
         boss.post(f"/-/auth/staff/{guest['user']['id']}/invite", {"revoke": "1"})
         again = boss.post_json(f"/-/auth/staff/{guest['user']['id']}/invite", {}).json["link"]
@@ -94,6 +98,36 @@ class House:
         with time_machine.travel(time.time() + 91 * 86400, tick=True):
             auth.sweep()
         return Counter(row.event for row in events(auth))
+
+    def prove_two_steps(self, boss: TestApp) -> None:
+        """Every proof of a second step comes, is used and goes."""
+        auth, security = self.auth, "/-/auth/account/security"
+        third = person(auth, THIRD, password=f"{MARKER}-7")
+        mine, other = browser(auth), browser(auth)
+        sign_in(mine, THIRD, f"{MARKER}-7")
+        setup = mine.get(f"{security}/app", headers=JSON).json
+        mine.post_json(f"{security}/app", {"setup": setup["setup"], "code": code_of(setup["key"])})
+        code, *_ = mine.post_json(f"{security}/codes", {}).json["codes"]
+        self.links += [setup["key"].replace(" ", ""), code, code.replace("-", "")]
+        soft = SoftPasskey("http://localhost")
+        options = mine.get(f"{security}/passkeys", headers=JSON).json["options"]
+        mine.post_json(f"{security}/passkeys", {"credential": soft.create(options)})
+        soft.flags_off = 4  # the user is not verified
+        credential = soft.get(options_on(other.get("/-/auth/login")))
+        soft.flags_off = 0
+        other.post_json("/-/auth/login/passkey", {"credential": credential}, status=401)
+        passkey = mine.get(security, headers=JSON).json["passkeys"][0]["id"]
+        mine.post_json(f"{security}/rename", {"factor": passkey, "name": "phone"})
+        mine.post_json(f"{security}/remove", {"factor": passkey})
+        sign_in(other, THIRD, f"{MARKER}-7")
+        for _ in range(5):
+            other.post_json("/-/auth/login/second", {"code": "abcd-efgh-jkmnp"}, status="*")
+        boss.post(f"/-/auth/staff/{third.id}/unlock")
+        other.post_json("/-/auth/login/second", {"code": code})
+        mine.post_json(f"{security}/two-step", {"on": False})
+        options = mine.get(f"{security}/passkeys", headers=JSON).json["options"]
+        mine.post_json(f"{security}/passkeys", {"credential": soft.create(options)})
+        boss.post(f"/-/auth/staff/{third.id}/security", {"reset": "1"})
 
 
 @pytest.fixture
@@ -105,8 +139,9 @@ def house(tmp_path: Path) -> Any:
 
 def test_au1_each_event_of_the_contract_is_written_once_for_what_caused_it(house: House) -> None:
     found = house.live()
-    several = {"signed_in": 3, "sign_in_failed": 56, "session_ended": 1, "password_changed": 2, "account_created": 3}
+    several = {"signed_in": 5, "sign_in_failed": 56, "session_ended": 3, "password_changed": 2, "account_created": 4}
     several |= {"email_change_requested": 1, "new_device": 1, "session_expired": 1, "mail_failed": 2, "invited": 2}
+    several |= {"second_step_failed": 5, "factor_added": 3}
     assert found == Counter({**dict.fromkeys(tuple(EventType.declared), 1), **several})
     assert Counter(event.event for event in house.heard) == found
     assert house.auth._services.seals.verify().wrong == []
@@ -122,7 +157,7 @@ def test_au2_every_row_has_its_time_in_utc_and_who_was_meant(house: House, monke
         for row in events(house.auth):
             assert row.time.utcoffset().total_seconds() == 0
             assert row.event == "session_expired" or started - 1 < row.time.timestamp() < time.time() + 1
-            nobodys = {"limited", "cross_site_refused", "link_refused", "sign_in_failed"}
+            nobodys = {"limited", "cross_site_refused", "link_refused", "sign_in_failed", "staff_exported"}
             assert row.user_id or row.event in nobodys
             assert row.client_address or row.actor in {"script", "sweep", "outbox"}
             assert row.event not in reasons or row.details[reasons[row.event]]

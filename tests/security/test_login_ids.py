@@ -106,7 +106,7 @@ def test_ak9_an_administrator_gives_an_id_once(auth: Any, boss: TestApp) -> None
     assert "already" in taken.text
     boss.post(f"/-/auth/staff/{user.id}/email", {"email": "tanaka"}, status=303)
     assert auth.accounts.get(user.id).email == "tanaka@staff.example"
-    lines = boss.post("/-/auth/staff/bulk", {"emails": "ID\t名前\nyamada\t山田\nmori\t森"}).html
+    lines = boss.post("/-/auth/staff/bulk", {"emails": "ID\t名前\nyamada\t山田\nmori\t森", "confirm": "1"}).html
     assert "mori" in lines.select_one(".slip").text
     assert len(lines.select(".slip")) == 1
 

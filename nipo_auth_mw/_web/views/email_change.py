@@ -45,6 +45,7 @@ def submit(web: WebContext, request: Request) -> Response:
 @takes(gives={"next": str, "withdrawn": bool})
 def submit_withdraw(web: WebContext, request: Request) -> Response:
     """Withdraw the change that waits for its confirmation."""
+    request.require_body()
     withdrawn = email_change.withdraw(web.services, request.signed_in, client=request.client)
     to = web.path(request, "account")
     return web.answers.done(request, to, flash="email_change_withdrawn", withdrawn=withdrawn)

@@ -113,11 +113,12 @@ def show_codes(web: WebContext, request: Request) -> Response:
 @takes("file", "next", gives={"codes": list[str]})
 def submit_codes(web: WebContext, request: Request) -> Response:
     """Make ten backup codes and show them once, or send them as a text file."""
+    as_file, wanted = request.given_flag("file"), request.text("next")
     made = two_step.make_codes(web.services, request.signed_in, client=request.client)
     if isinstance(made, Refused):
         return web.answers.refuse(request, made)
-    page = _codes_page(web, request, made, left=len(made), wanted=request.text("next"))
-    if request.given_flag("file"):
+    page = _codes_page(web, request, made, left=len(made), wanted=wanted)
+    if as_file:
         return web.answers.download([page["file"].encode()], _TEXT, page["file_name"])
     if request.wants_json:
         return web.answers.data({"codes": made})
