@@ -7,6 +7,7 @@ import time
 
 import time_machine
 
+from nipo_auth_mw.testing import code_of
 from tests.browser.test_door import DISABLED, MEMBER, sign_in
 from tests.browser.test_forgotten import ask, mailed_link
 
@@ -114,6 +115,38 @@ def at_the_account(demo, page):
     yield "new address, cancelled"
     page.goto(links["cancel"])
     yield "cancel link, spent"
+
+
+def at_two_steps(demo, page):
+    """An authenticator app, its backup codes, and the next sign-in."""
+    page.goto(demo.url)
+    sign_in(page)
+    page.locator("#who").wait_for()
+    page.goto(f"{demo.url}/-/auth/account/security")
+    yield "security"
+    page.goto(f"{demo.url}/-/auth/account/security/app")
+    yield "app"
+    page.locator("#code").fill("000000")
+    page.locator("#account-security-app button[type=submit]").click()
+    yield "app, refused"
+    key = page.locator(".copy").text_content()
+    page.locator("#code").fill(code_of(key))
+    page.locator("#account-security-app button[type=submit]").click()
+    yield "backup codes, asked"
+    page.locator("#account-security-codes button[type=submit]").first.click()
+    yield "backup codes"
+    page.goto(f"{demo.url}/-/auth/account/security")
+    yield "security, on"
+    page.goto(f"{demo.url}/-/auth/account/security/two-step")
+    yield "security, to switch off"
+    page.goto(f"{demo.url}/-/auth/logout")
+    page.locator("form#logout button[type=submit]").click()
+    page.goto(f"{demo.url}/-/auth/login")
+    sign_in(page)
+    yield "second step"
+    page.locator("#code").fill("000000")
+    page.locator("#login-second button[type=submit]").click()
+    yield "second step, refused"
 
 
 def at_the_staff(demo, page):
