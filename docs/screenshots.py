@@ -28,7 +28,10 @@ LOOKS = {
 
 def main(folder: Path | None) -> None:
     """Take the pictures, into the folder or for the README."""
-    wanted = {("phone", "login"), ("phone", "sent"), ("phone", "staff, disabled"), ("desktop", "login")}
+    wanted = {
+        *(("phone", state) for state in ("login", "sent", "second step", "staff, disabled")),
+        ("desktop", "login"),
+    }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for look, options in LOOKS.items():
