@@ -153,10 +153,10 @@ def _row(line: int, cells: Mapping[str, str], words: Words, problem: str = "") -
     """The row of these cells. A role that has no such name stays as it is, and is refused."""
     facts: dict[str, Any] = {}
     for column, cell in cells.items():
-        text = plain(cell).strip()
+        if len(cell) > LONGEST_CELL:
+            problem = problem or "broken_row"
+        text = plain(cell[:LONGEST_CELL]).strip()
         text = text.replace("\r\n", "\n") if column == "memo" else " ".join(text.split())
-        if len(text) > LONGEST_CELL:
-            text, problem = text[:LONGEST_CELL], problem or "broken_row"
         if not text:
             continue
         facts[column] = words.values.get(column, {}).get(folded(text), text)

@@ -25,7 +25,8 @@ def cells_of_xlsx(content: bytes, most_columns: int) -> Iterator[tuple[int, list
     """The numbered rows of the first sheet, with the values of formulas, up to so many cells each.
 
     Raises `FileRejected`. It is refused before anything is unpacked if it would become larger than `MOST_UNPACKED`
-    (a zip bomb; ASVS 5 5.2.3). Entities of XML are refused by defusedxml.
+    (a zip bomb; ASVS 5 5.2.3). Its cells have no more characters than that together: any number of them may refer to
+    one long text. Entities of XML are refused by defusedxml.
     """
     _check_size(content)
     if not all(map(find_spec, _LIBRARIES)):
@@ -37,11 +38,18 @@ def cells_of_xlsx(content: bytes, most_columns: int) -> Iterator[tuple[int, list
         sheet = book.worksheets[0]
         # Some programs write a wrong size of the sheet.
         sheet.reset_dimensions()
+        left = MOST_UNPACKED
         for number, values in enumerate(sheet.iter_rows(max_col=most_columns, values_only=True), 1):
             if number > _LAST_ROW:
                 raise FileRejected("xlsx")
             if values.count(None) < len(values):
-                yield number, [_cell(value) for value in values]
+                cells = [_cell(value) for value in values]
+                left -= sum(map(len, cells))
+                if left < 0:
+                    raise _too_large()
+                yield number, cells
+    except FileRejected:
+        raise
     except Exception:
         # openpyxl raises nearly anything for a broken workbook.
         raise FileRejected("xlsx") from None
@@ -54,7 +62,11 @@ def _check_size(content: bytes) -> None:
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
         raise FileRejected("xlsx") from None
     if len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > MOST_UNPACKED:
-        raise FileRejected("unpacked", MOST_UNPACKED // 1024 // 1024)
+        raise _too_large()
+
+
+def _too_large() -> FileRejected:
+    return FileRejected("unpacked", MOST_UNPACKED // 1024 // 1024)
 
 
 def _cell(value: object) -> str:
