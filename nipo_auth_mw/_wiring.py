@@ -115,6 +115,8 @@ def build(
         config.lockout, _counters_of(session_store, store), memory_allowed=isinstance(store, MemoryStore)
     )
     names = CounterNames(keyed("counter"))
+    # Without the realm, since the realms of one store share the factors: each would give further guesses.
+    second_names = CounterNames(KeyedDigests(config.secrets, "second counter"))
     worker = Worker()
     # Without the realm, since two middlewares may share one audit log.
     row_keys, seal_keys = (KeyedDigests(config.secrets, f"history {what}") for what in ("row", "seal"))
@@ -168,7 +170,7 @@ def build(
         known_devices=KnownDevices(signed("device"), SecurityStamps(keyed("device stamp")), keyed("device mark")),
         counters=counters,
         lockout=lockout,
-        second_lockout=Lockout(_second_policy(config.lockout), counters, CounterNames(keyed("second counter"))),
+        second_lockout=Lockout(_second_policy(config.lockout), counters, second_names),
         client_limit=ClientLimit(config.lockout, counters, names),
         quotas=Quotas(counters, names),
         one_time_forms=OneTimeForms(counters, names),

@@ -110,14 +110,20 @@ class Factors:
 
     # The authenticator app
 
-    def setup(self, user_id: str) -> Setup:
-        """A new secret for an app of this account, and the text that brings it back with the code."""
-        secret = totp.new_secret()
-        return Setup(secret, self._setups.seal(struct.pack(">Q", int(time.time())) + secret, user_id))
+    def setup(self, user_id: str, revocations: int) -> Setup:
+        """A new secret for an app of this account, and the text that brings it back with the code.
 
-    def secret_in(self, sealed: str, user_id: str) -> bytes | None:
-        """The secret that `setup` made for this account within the last 15 minutes, else None. Never raises."""
-        plain = self._setups.open(sealed, user_id)
+        `revocations` is the account's revocation counter, which every change of its proofs raises. So the text is void
+        once its app is stored: the secret is never shown again, and none of its codes works twice (ASVS 5 6.5.1).
+        """
+        secret = totp.new_secret()
+        plain = struct.pack(">Q", int(time.time())) + secret
+        return Setup(secret, self._setups.seal(plain, user_id, str(revocations)))
+
+    def secret_in(self, sealed: str, user_id: str, revocations: int) -> bytes | None:
+        """The secret that `setup` made for this account within the last 15 minutes, if the account's revocation counter
+        is the same; else None. Never raises."""
+        plain = self._setups.open(sealed, user_id, str(revocations))
         if plain is None:
             return None
         age = time.time() - struct.unpack_from(">Q", plain)[0]
@@ -138,16 +144,19 @@ class Factors:
         """The account's app if the code is right at `now`; else None. Each code is accepted once.
 
         Of several callers with one code exactly one gets the app. A secret that was sealed with an older key is sealed
-        again with the newest.
+        again with the newest. The row is read a second time if it changed in between, since `renew` changes it too.
         """
-        factor = self.find(f"{APP}:{user_id}", user_id)
-        secret = factor and self._sealing.open(factor.data, factor.key, factor.user_id)
-        if factor is None or secret is None:
-            return None
-        step = totp.step_of(secret, text, now=now, after=factor.counter)
-        if step is None:
-            return None
-        return self._change(factor, counter=step, used_at=now, data=self._sealed_anew(factor))
+        for _ in range(2):
+            factor = self.find(f"{APP}:{user_id}", user_id)
+            secret = factor and self._sealing.open(factor.data, factor.key, factor.user_id)
+            if factor is None or secret is None:
+                return None
+            step = totp.step_of(secret, text, now=now, after=factor.counter)
+            if step is None:
+                return None
+            if used := self._change(factor, counter=step, used_at=now, data=self._sealed_anew(factor)):
+                return used
+        return None
 
     # Backup codes
 

@@ -84,9 +84,12 @@ def kinds_of(services: Services, user_id: str) -> tuple[str, ...]:
 def check_code(services: Services, attempt: SecondAttempt, text: str) -> str | Refused:
     """Check a code of the app, or a backup code. Returns the means that it proves.
 
-    The slot is reserved before the code is looked at, and each code works once (RFC 6238 5.2; ASVS 5 6.3.1, 6.5.1).
-    The caller holds no transaction. Raises `StoreUnavailable` during an outage.
+    The slot is reserved before the code is looked at, and each code works once (RFC 6238 5.2; ASVS 5 6.3.1, 6.5.1). An
+    empty text is no guess: it takes no slot. The caller holds no transaction. Raises `StoreUnavailable` during an
+    outage.
     """
+    if not text.strip():
+        return Refused("invalid_code")
     lockout = services.second_lockout
     seen = lockout.look(attempt.subject)
     if ended := lockout.ended(attempt.subject, seen):

@@ -88,13 +88,13 @@ def proofs_of(services: Services, user_id: str) -> list[Proof]:
 def begin_app(services: Services, session: ActiveSession, *, replace: bool) -> Setup | Refused:
     """A new secret for an app, which is stored nowhere until `add_app` confirms it. Raises `StoreUnavailable`."""
     refused = _app_conflict(services, session, replace)
-    return refused or factors_of(services).setup(session.user.id)
+    return refused or factors_of(services).setup(session.user.id, session.state.revocation_counter)
 
 
 def reopen_app(services: Services, session: ActiveSession, sealed: str, *, replace: bool) -> Setup | Refused:
-    """The secret of a page that was made within the last 15 minutes, to show it again after a wrong code; else a new
-    one."""
-    secret = factors_of(services).secret_in(sealed, session.user.id)
+    """The secret of a page that was made within the last 15 minutes and is unused, to show it again after a wrong code;
+    else a new one."""
+    secret = _secret_in(services, session, sealed)
     return begin_app(services, session, replace=replace) if secret is None else Setup(secret, sealed)
 
 
@@ -114,8 +114,7 @@ def add_app(
     """
     if refused := _app_conflict(services, session, replace):
         return refused
-    factors = factors_of(services)
-    secret = factors.secret_in(sealed, session.user.id)
+    factors, secret = factors_of(services), _secret_in(services, session, sealed)
     if secret is None:
         return Refused("invalid_code", detail="setup_expired")
     step = totp.step_of(secret, text, now=time.time(), after=0)
@@ -213,13 +212,26 @@ def find_factor(services: Services, session: ActiveSession, key: str) -> Proof |
     return _shown(factor) if factor else None
 
 
-def rename_factor(
+def find_passkey(services: Services, session: ActiveSession, key: str) -> Proof | None:
+    """The user's passkey with this key. Raises `StoreUnavailable`."""
+    found = find_factor(services, session, key)
+    return found if found and found.kind == PASSKEY else None
+
+
+def rename_passkey(
     services: Services, session: ActiveSession, key: str, name: str, *, client: Client
 ) -> Proof | Refused:
-    """Give a proof another name, cut to one line of 60 characters. Raises `StoreUnavailable`."""
-    factors = factors_of(services)
+    """Give a passkey another name, cut to one line of 60 characters. An account has one app, so that one has no name.
+
+    Raises `StoreUnavailable`.
+    """
+    factors, called = factors_of(services), cleaned_name(name)
+    if find_passkey(services, session, key) is None:
+        return Refused("no_such_factor")
+    if not called:
+        return Refused("name_needed")
     with services.log.transaction() as record:
-        renamed = factors.rename(session.user.id, key, cleaned_name(name))
+        renamed = factors.rename(session.user.id, key, called)
         if renamed is not None:
             record(FACTOR_RENAMED, subject=session.user, client=client, factor=renamed.kind, name=renamed.name)
     return _shown(renamed) if renamed else Refused("no_such_factor")
@@ -249,6 +261,11 @@ def make_codes(services: Services, session: ActiveSession, *, client: Client) ->
         services.notifications.codes_made(account, session.state, client)
         record(CODES_MADE, subject=account, client=client)
     return codes.texts
+
+
+def _secret_in(services: Services, session: ActiveSession, sealed: str) -> bytes | None:
+    """The secret of an app that is being set up, while the account's proofs are as they were then."""
+    return factors_of(services).secret_in(sealed, session.user.id, session.state.revocation_counter)
 
 
 def _shown(factor: Factor) -> Proof:

@@ -65,6 +65,7 @@ PROBLEMS: dict[str, Kind] = {
     "email_twice": _kind(422),
     "email_unchanged": _kind(422),
     "file_rejected": _kind(422, *PAGE_REASONS),
+    "name_needed": _kind(422),
     "no_lines": _kind(422),
     "passkey_known": _kind(422),
     "password_rejected": _kind(422, "too_short", "too_long", "guessable", "not_text", "unchanged"),

@@ -39,7 +39,10 @@ class AccountFactorStore(Protocol):
     """
 
     def add_factor(self, factor: Factor) -> bool:
-        """Add a factor, in one atomic step. False if a factor with this key exists, of whatever account."""
+        """Add a factor, in one atomic step. False if a factor with this key exists, of whatever account.
+
+        A store adds nothing, and returns False, for a text that it cannot keep exactly: the digest covers each.
+        """
 
     def find_factor(self, key: str) -> Factor | None:
         """The factor with this key; None for any other text."""
@@ -51,7 +54,7 @@ class AccountFactorStore(Protocol):
         """Replace the factor with `new.key` if its stored digest equals `expected`, in one atomic step; else False.
 
         `new` has the stored `user_id`, `kind` and `created_at`. Of several callers with one `expected` exactly one
-        succeeds, so a code is accepted once.
+        succeeds, so a code is accepted once. False for a text that the store cannot keep exactly.
         """
 
     def remove_factor(self, key: str, user_id: str) -> Factor | None:

@@ -29,6 +29,8 @@ class SQLFactors:
 
     def add_factor(self, new: Factor) -> bool:
         """See `AccountFactorStore.add_factor`."""
+        if not storable(new.key, new.user_id, new.kind, new.name, new.data, new.digest):
+            return False
         with self._db.writing() as connection:
             try:
                 with savepoint(connection):
@@ -49,7 +51,7 @@ class SQLFactors:
 
     def update_factor(self, new: Factor, *, expected: str) -> bool:
         """See `AccountFactorStore.update_factor`."""
-        if not storable(new.key, expected):
+        if not storable(new.key, new.name, new.data, new.digest, expected):
             return False
         same = sa.and_(factor.c.key == new.key, factor.c.digest == expected)
         values = {name: value for name, value in new._asdict().items() if name not in _FIXED}

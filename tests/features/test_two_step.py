@@ -121,6 +121,56 @@ def test_a_second_app_takes_the_place_of_the_first(auth: Any, tanaka: TestApp, m
         assert second(other, code_of(new)).status_int == 303
 
 
+def confirm(device: TestApp, setup: str, code: str, replace: str = "1") -> Any:
+    fields = {"code": code, "setup": setup, "replace": replace}
+    return device.post(f"{SECURITY}/app", fields, headers=JSON, expect_errors=True)
+
+
+def test_to4_the_secret_of_a_confirmed_set_up_is_never_shown_again(tanaka: TestApp) -> None:
+    for query in ("", "?replace=1"):
+        made = tanaka.get(f"{SECURITY}/app{query}", headers=JSON).json
+        secret = base64.b32decode(made["key"].replace(" ", ""))
+        assert confirm(tanaka, made["setup"], code_of(secret)).status_int == 200
+        again = tanaka.post(
+            f"{SECURITY}/app", {"code": "000000", "setup": made["setup"], "replace": "1"}, expect_errors=True
+        )
+        assert again.status_int == 422
+        assert secret_on(again) != secret
+        assert made["key"].replace(" ", "") not in again.text.replace(" ", "")
+
+
+def test_to1_a_confirmed_set_up_revives_no_used_code(auth: Any, tanaka: TestApp) -> None:
+    """Nor one whose app was replaced or removed since."""
+    first = tanaka.get(f"{SECURITY}/app", headers=JSON).json
+    secret = base64.b32decode(first["key"].replace(" ", ""))
+    code = code_of(secret)
+    assert confirm(tanaka, first["setup"], code, "").status_int == 200
+    other = browser(auth)
+    sign_in(other)
+    assert second(other, code_of(secret, 1)).status_int == 303
+    before = auth._services.factors.of("1")
+
+    def refused() -> None:
+        assert confirm(tanaka, first["setup"], code).status_int == 422
+        assert confirm(tanaka, first["setup"], code_of(secret, 1)).status_int == 422
+
+    refused()
+    assert auth._services.factors.of("1") == before
+    set_up(tanaka, f"{SECURITY}/app?replace=1")
+    refused()
+    tanaka.post_json(f"{SECURITY}/two-step", {"on": False})
+    refused()
+    assert auth._services.factors.of("1") == []
+
+
+def test_the_use_of_the_present_app_leaves_a_set_up_open(auth: Any, tanaka: TestApp) -> None:
+    """The user confirms, or signs in elsewhere, while the page with the new QR code waits."""
+    old, _ = set_up(tanaka)
+    new = tanaka.get(f"{SECURITY}/app?replace=1", headers=JSON).json
+    tanaka.post("/-/auth/account/confirm", {"password": PASSWORD, "code": code_of(old, 1)}, status=303)
+    assert confirm(tanaka, new["setup"], code_of(base64.b32decode(new["key"].replace(" ", "")))).status_int == 200
+
+
 def test_off_removes_the_app_and_the_codes(auth: Any, tanaka: TestApp, mailer: MemoryMailer) -> None:
     set_up(tanaka)
     tanaka.post(f"{SECURITY}/codes", {})
@@ -156,6 +206,17 @@ def test_a_passkey_gets_another_name(auth: Any, tanaka: TestApp) -> None:
     assert form.submit().location == SECURITY
     assert [one["name"] for one in tanaka.get(SECURITY, headers=JSON).json["passkeys"]] == ["会社の電話"]
     assert tanaka.get(f"{SECURITY}/rename?factor=passkey:b", headers=JSON, status=404).json["code"] == "no_such_factor"
+
+
+@pytest.mark.parametrize("name", ["", " \n", "\u202e\x00"])
+def test_a_passkey_keeps_its_name_where_nothing_is_left_of_the_new_one(auth: Any, tanaka: TestApp, name: str) -> None:
+    store_passkey(auth, "1", "passkey:a", "Phone")
+    fields = {"factor": "passkey:a", "name": name}
+    assert tanaka.post_json(f"{SECURITY}/rename", fields, headers=JSON, status=422).json["code"] == "name_needed"
+    page = tanaka.post(f"{SECURITY}/rename", fields, status=422)
+    assert page.forms["account-security-rename"]["name"].value == "Phone"
+    assert page.html.find(id="name")["aria-invalid"] == "true"
+    assert events(auth, "factor_renamed") == []
 
 
 def test_re_authentication_asks_for_both(auth: Any, mailer: MemoryMailer) -> None:

@@ -121,7 +121,7 @@ class House:
         services.sessions.confirm(session.stored, "password,app")
         state = services.account_states.account_state(admin.id)
         self.cookie += f"; __Host-nipo_second={services.second_links.make(admin, state, '1')}"
-        new = services.factors.setup(admin.id)
+        new = services.factors.setup(admin.id, state.revocation_counter)
         return secret, new.secret, new.sealed
 
     def mailed(self, kind: str) -> str:

@@ -9,11 +9,22 @@ from typing import Any
 import pytest
 from webtest import TestApp
 
+from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.passkeys import Passkey
 from nipo_auth_mw.protocols import Factor
 from nipo_auth_mw.testing import MemoryMailer, SoftPasskey
 from tests.features.test_passkeys import ADD, CONFIRM, JSON, LOGIN, SECOND, SECURITY, options_on, switch_on, use
-from tests.kit import browser, enrol_passkey, events, middleware, person, seen, sign_in, without_challenge
+from tests.kit import (
+    browser,
+    enrol_passkey,
+    events,
+    middleware,
+    person,
+    seen,
+    sign_in,
+    store_passkey,
+    without_challenge,
+)
 from tests.mechanisms.test_templates import XSS
 
 KEYS = {"secret_key": "the-key-of-these-tests-" * 3}
@@ -250,13 +261,31 @@ def test_pk13_a_name_stays_text_on_pages_and_in_mails(
     assert done["name"] in mailer.outbox[-1].text
     assert "<script>alert" not in page.text
     assert "<script>alert" not in (mailer.outbox[-1].html or "")
-    renamed = tanaka.post_json(
-        f"{SECURITY}/rename", {"factor": done["factor"], "name": name}, headers=JSON, expect_errors=True
-    )
-    if renamed.status_int == 200:
-        called = renamed.json["factor"]["name"]
+
+
+@pytest.mark.parametrize("name", [*XSS, "n" * 60_000, "a\nBcc: x@example.com\r\n\r\nb", "\x00a", "\u202ea"])
+def test_pk13_a_new_name_is_one_short_line_and_an_app_takes_none(
+    auth: Any, tanaka: TestApp, mailer: MemoryMailer, name: str
+) -> None:
+    auth._services.factors.add_app("1", totp.new_secret(), 0)
+    store_passkey(auth, "1", "passkey:a", "Phone")
+    kinds = set()
+    for factor in auth._services.factors.of("1"):
+        kinds.add(factor.kind)
+        fields = {"factor": factor.key, "name": name}
+        answer = tanaka.post_json(f"{SECURITY}/rename", fields, headers=JSON, expect_errors=True)
+        assert (answer.status_int == 200) is (factor.kind == "passkey")
+        called = auth._services.factors.find(factor.key).name
         assert len(called) <= 60
         assert called.isprintable()
+        if factor.kind == "app":
+            assert called == ""
+            assert answer.json["code"] == "no_such_factor"
+            tanaka.get(f"{SECURITY}/rename?factor={factor.key}", status=404)
+    assert kinds == {"app", "passkey"}
+    called = auth._services.factors.find("passkey:a").name
+    tanaka.post_json(f"{SECURITY}/remove", {"factor": "passkey:a"}, status=200)
+    assert any(called in line for line in mailer.outbox[-1].text.splitlines())
 
 
 def test_pk8_the_sign_in_page_and_its_refusals_tell_nothing_of_passkeys(auth: Any, soft: SoftPasskey) -> None:

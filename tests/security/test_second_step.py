@@ -16,6 +16,7 @@ import time_machine
 from nipo_auth_mw import AuthMiddleware, ConfigError, LockoutPolicy, StoreUnavailable, TwoStepPolicy
 from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.passkeys import Passkey
+from nipo_auth_mw._flows.second_check import lift_second_lock
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, in_memory, link_in
@@ -287,7 +288,7 @@ def test_mf8_fresh_means_the_password_and_the_second_step_of_this_account(auth: 
             refused = device.post("/-/auth/account/confirm", fields, headers=JSON, status=403).json["code"]
             assert refused == ("invalid_code" if fields.get("password") == PASSWORD else "wrong_password")
             assert device.get(f"{SECURITY}/two-step").status_int == 303
-        assert len(events(auth, "second_step_failed")) == 3
+        assert len(events(auth, "second_step_failed")) == 2, "no code is no guess"
         assert len(events(auth, "sign_in_failed")) == 2
         device.post("/-/auth/account/confirm", {"password": PASSWORD, "code": code_of(secret)}, status=303)
         assert device.get(f"{SECURITY}/two-step").status_int == 200
@@ -300,7 +301,7 @@ def test_mf9_other_sessions_end_when_a_proof_comes_or_goes(auth: Any) -> None:
         sign_in(device)
     before = cookies(own)["nipo_auth"]
     setup = own.get(f"{SECURITY}/app", headers=JSON).json
-    secret = auth._services.factors.secret_in(setup["setup"], "1")
+    secret = auth._services.factors.secret_in(setup["setup"], "1", 0)
     own.post(f"{SECURITY}/app", {"setup": setup["setup"], "code": code_of(secret)}, status=303)
     assert (seen(own), seen(two), seen(three)) == ("1", "", "")
     assert cookies(own)["nipo_auth"] != before
@@ -351,6 +352,32 @@ def test_mf10_re_authentication_shares_the_count(auth: Any, secret: bytes) -> No
     locked = own.post("/-/auth/account/confirm", {"password": PASSWORD, "code": code_of(secret, 1)}, status=429)
     assert locked.html.find(role="alert")
     assert seen(own) == "1"
+
+
+@pytest.mark.parametrize("code", ["", " ", "\u3000"])
+def test_mf10_an_empty_code_is_no_guess_at_any_door(auth: Any, secret: bytes, code: str) -> None:
+    own, device = inside(auth, secret, remember=""), pending(auth)
+    lockout = auth._services.second_lockout
+    for _ in range(6):
+        refused = own.post("/-/auth/account/confirm", {"password": PASSWORD, "code": code}, headers=JSON, status=403)
+        assert refused.json["code"] == "invalid_code"
+        assert device.post(SECOND, {"code": code}, headers=JSON, status=401).json["code"] == "invalid_code"
+    assert lockout.locked(lockout.account("1")) is None
+    assert events(auth, "second_step_failed") == []
+    assert send(device, code_of(secret, 1)).status_int == 303
+
+
+def test_mf10_two_realms_of_one_store_share_the_count() -> None:
+    """They share the accounts and their factors, so a realm of its own gives no further guesses."""
+    store = MemoryStore()
+    first, second = (middleware(store=store, realm=realm) for realm in ("", "other"))
+    secret = enrol_app(first, person(first))
+    for number in range(5):
+        assert send(pending((first, second)[number % 2]), wrong(secret)).status_int == 401
+    for auth in (first, second):
+        assert send(pending(auth), code_of(secret)).status_int == 429
+    lift_second_lock(second._services, second._services.users.get("1"))
+    assert send(pending(first), code_of(secret)).status_int == 303
 
 
 def test_mf11_a_right_password_neither_counts_nor_clears(auth: Any, secret: bytes) -> None:
@@ -508,7 +535,7 @@ def test_mf18_no_secret_of_the_second_step_leaves(
     own = browser(auth)
     sign_in(own)
     setup = own.get(f"{SECURITY}/app", headers=JSON).json
-    secret = auth._services.factors.secret_in(setup["setup"], "1")
+    secret = auth._services.factors.secret_in(setup["setup"], "1", 0)
     own.post(f"{SECURITY}/app", {"setup": setup["setup"], "code": code_of(secret)})
     codes = own.post_json(f"{SECURITY}/codes", {}).json["codes"]
     for _ in range(2):
@@ -522,7 +549,7 @@ def test_mf18_no_secret_of_the_second_step_leaves(
     store = auth._services.session_store
     kept = repr([store.factors_of("1"), store.backup_codes("1")]) + repr([tuple(one) for one in store.factors_of("1")])
     places = [caplog.text, repr(events(auth)), *pages, *(mail.text + (mail.html or "") for mail in mailer.outbox), kept]
-    places.append(repr([auth, auth._services.factors, auth._services.factors.setup("1")]))
+    places.append(repr([auth, auth._services.factors, auth._services.factors.setup("1", 0)]))
     key = totp.key_text(secret)
     for marker in (secret.hex(), repr(secret), key, key.replace(" ", ""), *codes, *(c.replace("-", "") for c in codes)):
         assert not any(marker in place for place in places), marker
@@ -569,7 +596,7 @@ def test_ef2_no_one_is_half_in() -> None:
     assert sign_in(other).location.startswith(SECURITY)
     assert auth._services.factor_store.factors_of("1") == []
     setup = device.get(f"{SECURITY}/app", headers=JSON).json["setup"]
-    secret = auth._services.factors.secret_in(setup, "1")
+    secret = auth._services.factors.secret_in(setup, "1", 0)
     device.post(f"{SECURITY}/app", {"setup": setup, "code": code_of(secret)}, status=303)
     assert seen(device) == "1"
     key = device.get(SECURITY, headers=JSON).json["app"]["id"]

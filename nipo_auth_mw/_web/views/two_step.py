@@ -150,7 +150,8 @@ def submit_switch(web: WebContext, request: Request) -> Response:
 @takes("factor")
 def show_remove(web: WebContext, request: Request) -> Response:
     """Ask whether to remove a proof."""
-    return _factor_page(web, request, "two_step-remove.html")
+    factor = two_step.find_factor(web.services, request.signed_in, request.query.get("factor"))
+    return _factor_page(web, request, "two_step-remove.html", factor)
 
 
 @takes("factor", gives={"next": str, "removed": bool})
@@ -171,25 +172,27 @@ def submit_remove(web: WebContext, request: Request) -> Response:
 
 @takes("factor")
 def show_rename(web: WebContext, request: Request) -> Response:
-    """Show the form for the name of a proof."""
-    return _factor_page(web, request, "two_step-rename.html")
+    """Show the form for the name of a passkey."""
+    factor = two_step.find_passkey(web.services, request.signed_in, request.query.get("factor"))
+    return _factor_page(web, request, "two_step-rename.html", factor)
 
 
 @takes("factor", "name", gives={"next": str, "factor": FactorData})
 def submit_rename(web: WebContext, request: Request) -> Response:
-    """Give a proof another name."""
-    outcome = two_step.rename_factor(
-        web.services, request.signed_in, request.text("factor"), request.text("name"), client=request.client
-    )
+    """Give a passkey another name."""
+    session, key = request.signed_in, request.text("factor")
+    outcome = two_step.rename_passkey(web.services, session, key, request.text("name"), client=request.client)
     if isinstance(outcome, Refused):
-        return web.answers.refuse(request, outcome)
+        factor = two_step.find_passkey(web.services, session, key) if outcome.code == "name_needed" else None
+        if factor is None:
+            return web.answers.refuse(request, outcome)
+        return web.answers.refuse(request, outcome, "two_step-rename.html", factor=factor, problem=None)
     to = web.path(request, "account/security")
     return web.answers.done(request, to, flash="factor_renamed", factor=factor_data(outcome))
 
 
-def _factor_page(web: WebContext, request: Request, template: str) -> Response:
-    """A page about the factor that the query names."""
-    factor = two_step.find_factor(web.services, request.signed_in, request.query.get("factor"))
+def _factor_page(web: WebContext, request: Request, template: str, factor: two_step.Proof | None) -> Response:
+    """A page about this factor; a refusal for none."""
     if factor is None:
         return web.answers.refuse(request, Refused("no_such_factor"))
     return web.answers.page(request, template, factor=factor, problem=None)

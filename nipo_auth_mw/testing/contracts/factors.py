@@ -75,6 +75,19 @@ class AccountFactorStoreContract(StoreContract):
         assert store.update_factor(a_factor("app:2", user_id="2"), expected="d" * 64) is False
         assert store.find_factor("app:2") is None
 
+    def test_a_text_that_no_database_keeps_is_kept_exactly_or_not_at_all(self, store: Any) -> None:
+        """The digest covers the texts, so a substitute would make the factor void."""
+        for field in ("name", "data"):
+            for text in ("a\0b", "a\ud800b"):
+                odd: dict[str, Any] = {field: text, "digest": "e" * 64}
+                added = store.add_factor(a_factor(**odd))
+                assert store.find_factor(APP) == (a_factor(**odd) if added else None)
+                store.remove_factor(APP, "1")
+                store.add_factor(a_factor())
+                changed = store.update_factor(a_factor(**odd), expected="d" * 64)
+                assert store.find_factor(APP) == a_factor(**(odd if changed else {}))
+                store.remove_factor(APP, "1")
+
     def test_a_replaced_factor_stays_the_accounts(self, store: Any) -> None:
         store.add_factor(a_factor())
         new = a_factor(counter=8, digest="e" * 64)
