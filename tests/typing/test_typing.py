@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +16,9 @@ LEAST = 0.99
 
 
 def run(tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    beside = Path(sys.executable).parent / tool
-    found = str(beside) if beside.exists() else shutil.which(tool)
-    if found is None:
+    # One that the machine has elsewhere does not know this environment.
+    found = Path(sys.executable).parent / tool
+    if not found.exists():
         absent(f"{tool} is not installed: pip install --group lint")
     # pyright looks for the package where the interpreter does.
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
