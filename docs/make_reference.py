@@ -234,6 +234,8 @@ def _who(route: Route) -> str:
     if not route.needs_user:
         return "anyone"
     who = route.role or "signed in"
+    if route.fresh_if_two:
+        return f"{who}; with two steps, recently authenticated"
     return f"{who}, recently authenticated" if route.fresh else who
 
 

@@ -3,6 +3,7 @@ session of the account, and renews the one that made it (ASVS 5 7.4.3; NIST SP 8
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,9 +11,10 @@ from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.revocation import end_everything
+from nipo_auth_mw._flows.second_check import CODE, PASSWORD, factors_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw.models import AccountState, AttributeValue, Client
+from nipo_auth_mw.models import AccountState, AttributeValue, Client, StoredSession
 from nipo_auth_mw.protocols import Account
 
 WHY = "second_step_changed"
@@ -92,9 +94,22 @@ def _written(
         if counter != before.revocation_counter + 1:
             raise _Overtaken
         state: AccountState = change_account_state(services, account.id, **attributes)
-        renewed = services.sessions.renew(old, account, state, client, proved=change.proved)
+        proved = old._replace(means=change.proved, second_at=time.time()) if change.proved else old
+        renewed = services.sessions.renew(_standing(services, proved, state), account, state, client)
         if renewed is None:
             raise _Overtaken
     stored, cookie = renewed
     device = services.known_devices.remember(device_cookie, account, state) if stored.persistent or known else None
     return Renewed(stored.persistent, cookie, device)
+
+
+def _standing(services: Services, session: StoredSession, state: AccountState) -> StoredSession:
+    """The session with the means that still stand: a proof that is gone must not count as a second step.
+
+    A backup code is used up by its use, so it stands as long as the account has two steps.
+    """
+    stand = {PASSWORD, *(factor.kind for factor in factors_of(services).of(session.user_id))}
+    if state.two_step is not None:
+        stand.add(CODE)
+    means = ",".join(one for one in session.means.split(",") if one in stand) or PASSWORD
+    return session._replace(means=means, second_at=0.0 if means == PASSWORD else session.second_at)

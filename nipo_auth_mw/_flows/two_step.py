@@ -149,7 +149,7 @@ def switch_on(
         return None
     if not factors_of(services).of(session.user.id):
         return Refused("factor_needed")
-    if not session.stored.second_at:
+    if PASSKEY not in session.public.means:
         return Refused("second_step_required", detail="passkey")
 
     def write(account: Account, record: Record) -> dict[str, AttributeValue | None]:

@@ -113,10 +113,12 @@ class Sessions:
         persistent: bool,
         means: str = "password",
         second_at: float = 0.0,
+        created_at: float | None = None,
     ) -> tuple[StoredSession, str]:
         """Open a session under a new random secret; returns the stored session and the cookie's value.
 
-        `means` and `second_at` are what the user has proved, as `StoredSession` has them.
+        `means` and `second_at` are what the user has proved, as `StoredSession` has them. `created_at` is that of the
+        sign-in, if it was not now.
         Never takes a secret from the client, which stops session fixation (ASVS 5 7.2.4). `account` and `state` must
         have been read *before* the password was verified: if the account changes in between, the session is invalid
         from the start. The caller ends with `end_surplus`: an account has at most 100 sessions.
@@ -127,7 +129,7 @@ class Sessions:
             key=key_of(secret),
             user_id=account.id,
             stamp=self._stamps.of(account, state),
-            created_at=now,
+            created_at=now if created_at is None else created_at,
             seen_at=now,
             sent_at=now,
             persistent=persistent,
@@ -212,17 +214,24 @@ class Sessions:
         return self._confirms_second.confirm_second(stored.key, means=means, confirmed_at=now, second_at=now)
 
     def renew(
-        self, old: StoredSession, account: Account, state: AccountState, client: Client, *, proved: str = ""
+        self, old: StoredSession, account: Account, state: AccountState, client: Client
     ) -> tuple[StoredSession, str] | None:
         """Replace a session by one with a new secret and the account's current stamp (ASVS 5 7.2.4).
 
-        The new session keeps what the user has proved; `proved` is what the user has proved now instead. Returns None
-        if `old` has ended in the meantime. Call it in a transaction.
+        The new session keeps what the user has proved, and the time of the sign-in: no renewal prolongs the absolute
+        limit (ASVS 5 7.3.2). Returns None if `old` has ended in the meantime. Call it in a transaction.
         """
         if self._store.end_session(old.key) is None:
             return None
-        means, second_at = (proved, time.time()) if proved else (old.means, old.second_at)
-        return self.open(account, state, client, persistent=old.persistent, means=means, second_at=second_at)
+        return self.open(
+            account,
+            state,
+            client,
+            persistent=old.persistent,
+            means=old.means,
+            second_at=old.second_at,
+            created_at=old.created_at,
+        )
 
     def end(self, stored: StoredSession, *, why: str, record: Record, actor: str = "") -> bool:
         """End a session and record one event, however many requests do so at once. False if it had already ended."""

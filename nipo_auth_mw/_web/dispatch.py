@@ -10,7 +10,9 @@ from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
+from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._runtime.failures import without_message
+from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._web import challenges, one_time_forms, routes
 from nipo_auth_mw._web.body import BadRequest
 from nipo_auth_mw._web.context import View, WebContext
@@ -108,14 +110,21 @@ def _refused_here(web: WebContext, request: Request, route: Route) -> Response |
     if session is None:
         return challenges.sign_in_first(web, request.environ)
     unmet = first_unmet(session.user, session.state, web.config)
-    if unmet is not None and unmet is not route.satisfies:
+    if unmet is not None and not _is_open_before(unmet, route, session):
         return challenges.meet_first(web, request.environ, unmet, request.session)
     if route.role and session.user.role != route.role:
         _record_once_a_minute(web, request, NOT_ALLOWED, session.user)
         return web.answers.refuse(request, Refused("not_allowed"))
-    if route.fresh and not web.services.sessions.fresh(session.public):
+    sensitive = route.fresh or (route.fresh_if_two and session.public.two_steps)
+    if sensitive and not web.services.sessions.fresh(session.public):
         return challenges.meet_first(web, request.environ, REAUTHENTICATION, request.session)
     return None
+
+
+def _is_open_before(unmet: Requirement, route: Route, session: ActiveSession) -> bool:
+    """Whether the route is open before the requirement is met: it meets it, or is the re-authentication that the page
+    of the requirement asks an account with two steps for."""
+    return unmet is route.satisfies or (session.public.two_steps and route.path == REAUTHENTICATION.route)
 
 
 def change_password(web: WebContext, environ: Environ) -> Response:

@@ -54,8 +54,9 @@ class Route:
     """One path below the prefix, and the view of each of its methods. A segment `<name>` matches any text.
 
     `needs_user`: a visitor is asked to sign in. `role`: a user without it is refused. `fresh`: the route is a sensitive
-    action and asks for re-authentication. `satisfies`: the requirement that this route meets, so it is open before
-    then. `identifies`: the view needs the active session, so the store is asked. `mailed`: the path ends in `<token>`,
+    action and asks for re-authentication. `fresh_if_two`: it does so for an account with two steps, since its form asks
+    for the password alone. `satisfies`: the requirement that this route meets, so it is open before then.
+    `identifies`: the view needs the active session, so the store is asked. `mailed`: the path ends in `<token>`,
     a secret from a mail, and in what mail programs add. `page`: a redirect may lead here, since GET shows a page and
     changes nothing. `leads_to` and `flash`: where a success leads, and the message there, if that is not the page above
     with a message of its own. `upload`: its form may have a file, if its sender has the role. `confirmed_by`: the field
@@ -68,6 +69,7 @@ class Route:
     needs_user: bool = False
     role: str = ""
     fresh: bool = False
+    fresh_if_two: bool = False
     satisfies: Requirement | None = None
     identifies: bool = True
     mailed: bool = False
@@ -234,12 +236,14 @@ ROUTES = (
         "account/password",
         {"GET": password_change.show, "POST": password_change.submit},
         needs_user=True,
+        fresh_if_two=True,
         satisfies=PASSWORD_CHANGE,
     ),
     Route(
         "account/email",
         {"GET": email_change.show, "POST": email_change.submit},
         needs_user=True,
+        fresh_if_two=True,
         offered=offers_email_change,
     ),
     Route(

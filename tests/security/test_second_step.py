@@ -1,4 +1,4 @@
-"""Rows MF1-MF18 and EF1-EF3: two steps, as an attacker tries them who has the password, or a session."""
+"""Rows MF1-MF20 and EF1-EF3: two steps, as an attacker tries them who has the password, or a session."""
 
 from __future__ import annotations
 
@@ -13,14 +13,27 @@ from unittest import mock
 import pytest
 import time_machine
 
-from nipo_auth_mw import AuthMiddleware, ConfigError, LockoutPolicy, StoreUnavailable, TwoStepPolicy
+from nipo_auth_mw import AuthMiddleware, ConfigError, LockoutPolicy, StoreUnavailable, TwoStepPolicy, require_second
 from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.passkeys import Passkey
 from nipo_auth_mw._flows.second_check import lift_second_lock
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, in_memory, link_in
-from tests.kit import PASSWORD, WRONG, browser, code_of, enrol_app, events, middleware, person, seen, sign_in
+from tests.kit import (
+    PASSWORD,
+    WRONG,
+    browser,
+    code_of,
+    echo,
+    enrol_app,
+    events,
+    middleware,
+    person,
+    seen,
+    sign_in,
+    store_passkey,
+)
 from tests.security.test_cross_site import House
 from tests.security.tools import HTTPS, ask
 
@@ -167,8 +180,11 @@ def test_mf4_no_route_opens_or_renews_a_session_with_one_step() -> None:
         if route.path == "login":
             fields = {"email": "admin@example.com", "password": PASSWORD}
         ask(house.auth, "POST", f"/-/auth/{path}", form=fields, cookie=house.cookie, HTTP_ORIGIN=HTTPS)
+        if not house.auth._services.account_states.account_state(admin.id).two_step:
+            assert path == "account/security/two-step"
+            continue
         for one in store.sessions_of(admin.id):
-            assert one.key in before or (one.means != "password" and one.second_at), route.path
+            assert one.key in before or (one.means != "password" and one.second_at), path
 
 
 def test_mf4_the_change_of_a_password_keeps_what_was_proved(auth: Any, secret: bytes) -> None:
@@ -316,6 +332,118 @@ def test_mf9_other_sessions_end_when_a_proof_comes_or_goes(auth: Any) -> None:
         assert seen(other) == "1", path
     own.post(f"{SECURITY}/remove", {"factor": "passkey:a"}, status=303)
     assert (seen(own), seen(other)) == ("1", "")
+
+
+# What a password alone changes
+
+
+OF_A_PASSWORD = {
+    "password": {"current_password": PASSWORD, "password": LONG},
+    "email": {"email": "new@example.com", "password": PASSWORD},
+}
+
+
+@pytest.mark.parametrize("path", OF_A_PASSWORD)
+def test_mf19_a_stale_session_and_the_password_change_nothing(
+    auth: Any, secret: bytes, mailer: MemoryMailer, path: str
+) -> None:
+    device, fields, path = inside(auth, secret), OF_A_PASSWORD[path], f"/-/auth/account/{path}"
+    with time_machine.travel(time.time() + 901, tick=False):
+        with mock.patch.object(type(auth._services.hashing), "verify") as verified:
+            assert device.post(path, fields, headers=JSON, status=403).json["code"] == "fresh_sign_in_required"
+            device.post(path, fields, status=403)
+        assert not verified.called, "a password that is not looked at clears no count"
+        auth.flush_mail()
+        assert mailer.outbox == []
+        confirm = device.get(path).location
+        assert confirm == f"/-/auth/account/confirm?next={path}"
+        back = device.post(confirm, {"password": PASSWORD, "code": code_of(secret), "next": path}).location
+        assert back == path
+        device.post(path, fields, status=303)
+
+
+@pytest.mark.parametrize("path", OF_A_PASSWORD)
+def test_mf19_an_account_with_one_step_gives_the_password_in_the_form(auth: Any, path: str) -> None:
+    person(auth)
+    device = browser(auth)
+    sign_in(device)
+    with time_machine.travel(time.time() + 901, tick=False):
+        device.get(f"/-/auth/account/{path}", status=200)
+        device.post(f"/-/auth/account/{path}", OF_A_PASSWORD[path], status=303)
+
+
+def test_mf19_a_temporary_password_is_changed_after_the_second_step(auth: Any, secret: bytes) -> None:
+    auth.accounts.set_password("1", LONG, must_change=True)
+    device = browser(auth)
+    sign_in(device, password=LONG)
+    assert send(device, code_of(secret)).status_int == 303
+    with time_machine.travel(time.time() + 901, tick=False):
+        confirm = device.get("/page").follow().location
+        assert confirm.startswith("/-/auth/account/confirm?next=/-/auth/account/password")
+        form = device.get(confirm).forms["account-confirm"]
+        form["password"], form["code"] = LONG, code_of(secret)
+        form = form.submit().follow().forms["account-password"]
+        form["password"] = PASSWORD
+        assert form.submit().location == "/page"
+        assert seen(device) == "1"
+
+
+# What a renewed session keeps
+
+
+def of_the_session(auth: Any) -> Any:
+    (session,) = auth._services.session_store.sessions_of("1")
+    return session
+
+
+def test_mf20_no_renewal_prolongs_a_session_past_its_absolute_limit(auth: Any, secret: bytes) -> None:
+    device, began = inside(auth, secret), time.time()
+    before = of_the_session(auth).created_at
+    with time_machine.travel(began + 600, tick=False):
+        device.post("/-/auth/account/password", {"current_password": PASSWORD, "password": LONG}, status=303)
+        assert of_the_session(auth).created_at == before
+        device.post(f"{SECURITY}/two-step", {"on": "0"}, status=303)
+        assert of_the_session(auth).created_at == before
+
+
+@pytest.mark.parametrize("route", ["two-step", "remove"])
+def test_mf20_a_proof_that_is_gone_proves_nothing(secret: bytes, auth: Any, route: str) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        require_second(environ)
+        return echo(environ, start_response)
+
+    host = middleware(app, store=auth._services.session_store)
+    device = inside(host, secret)
+    assert seen(device) == "1"
+    store_passkey(host, "1", "passkey:a", "Phone")
+    device.post(f"{SECURITY}/{route}", {"on": "0", "factor": "app:1"}, status=303)
+    session = of_the_session(host)
+    assert (session.means, session.second_at) == ("password", 0)
+    assert device.get("/page", headers=JSON, status=403).json["code"] == "second_step_required"
+    if route == "two-step":
+        device.post(f"{SECURITY}/two-step", {"on": "1"}, headers=JSON, status=403)
+        assert host._services.account_states.account_state("1").two_step is None
+
+
+def test_mf20_a_passkey_that_was_proved_stays_when_two_steps_end(auth: Any, secret: bytes) -> None:
+    device = inside(auth, secret)
+    store_passkey(auth, "1", "passkey:a", "Phone")
+    auth._services.sessions.confirm(of_the_session(auth), "password,app,passkey")
+    proved = of_the_session(auth).second_at
+    device.post(f"{SECURITY}/two-step", {"on": "0"}, status=303)
+    assert (of_the_session(auth).means, of_the_session(auth).second_at) == ("password,passkey", proved)
+    device.post(f"{SECURITY}/remove", {"factor": "passkey:a"}, status=303)
+    assert (of_the_session(auth).means, of_the_session(auth).second_at) == ("password", 0)
+
+
+def test_mf20_a_used_backup_code_stands_while_two_steps_are_on(auth: Any, secret: bytes) -> None:
+    (code, *_), device = auth._services.factors.make_codes("1"), pending(auth)
+    assert send(device, code).status_int == 303
+    store_passkey(auth, "1", "passkey:a", "Phone")
+    device.post(f"{SECURITY}/remove", {"factor": "passkey:a"}, status=303)
+    assert of_the_session(auth).means == "password,code"
+    device.post(f"{SECURITY}/two-step", {"on": "0"}, status=303)
+    assert of_the_session(auth).means == "password"
 
 
 # Counting
