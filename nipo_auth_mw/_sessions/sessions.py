@@ -113,12 +113,11 @@ class Sessions:
         persistent: bool,
         means: str = "password",
         second_at: float = 0.0,
-        created_at: float | None = None,
+        began: float = 0.0,
     ) -> tuple[StoredSession, str]:
         """Open a session under a new random secret; returns the stored session and the cookie's value.
 
-        `means` and `second_at` are what the user has proved, as `StoredSession` has them. `created_at` is that of the
-        sign-in, if it was not now.
+        `means` and `second_at` are what the user has proved; `began` is the time of a sign-in that was not now.
         Never takes a secret from the client, which stops session fixation (ASVS 5 7.2.4). `account` and `state` must
         have been read *before* the password was verified: if the account changes in between, the session is invalid
         from the start. The caller ends with `end_surplus`: an account has at most 100 sessions.
@@ -129,7 +128,7 @@ class Sessions:
             key=key_of(secret),
             user_id=account.id,
             stamp=self._stamps.of(account, state),
-            created_at=now if created_at is None else created_at,
+            created_at=began or now,
             seen_at=now,
             sent_at=now,
             persistent=persistent,
@@ -223,14 +222,9 @@ class Sessions:
         """
         if self._store.end_session(old.key) is None:
             return None
+        began, means, second_at = old.created_at, old.means, old.second_at
         return self.open(
-            account,
-            state,
-            client,
-            persistent=old.persistent,
-            means=old.means,
-            second_at=old.second_at,
-            created_at=old.created_at,
+            account, state, client, persistent=old.persistent, means=means, second_at=second_at, began=began
         )
 
     def end(self, stored: StoredSession, *, why: str, record: Record, actor: str = "") -> bool:
