@@ -1,15 +1,21 @@
-"""One judgement of a password is worked out once a process: zxcvbn takes a seventh of the suite's time otherwise."""
+"""One judgement of a password is worked out once a process: otherwise they take much of the suite's time."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from typing import Any
 
 import zxcvbn
 
+from nipo_auth_mw._credentials import japanese
+
 
 def install() -> None:
-    """Let zxcvbn remember its answers. An answer depends on its arguments alone, so no test can tell the difference."""
+    """Let both judges remember their answers.
+
+    An answer depends on the arguments alone, so no test can tell the difference.
+    """
     judge = zxcvbn.zxcvbn
 
     @functools.lru_cache(10_000)
@@ -23,3 +29,15 @@ def install() -> None:
         return judged_once(password, tuple(user_inputs or ()))
 
     zxcvbn.zxcvbn = judged
+
+    guess = japanese.guesses
+
+    @functools.lru_cache(10_000)
+    def guessed_once(password: str, about: tuple[str, ...]) -> int:
+        return guess(password, about)
+
+    @functools.wraps(guess)
+    def guessed(password: str, about: Collection[str] = ()) -> int:
+        return guessed_once(password, tuple(about))
+
+    japanese.guesses = guessed
