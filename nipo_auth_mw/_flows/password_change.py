@@ -143,7 +143,8 @@ def _set(
             raise _Overtaken
         change_account_state(services, account.id, password_change_deadline=None)
         now, state = services.users.get(account.id), services.account_states.account_state(account.id)
-        renewed = services.sessions.renew(old, now, state, client) if now else None
+        confirmed = old._replace(confirmed_at=time.time())
+        renewed = services.sessions.renew(confirmed, now, state, client) if now else None
         if now is None or renewed is None:
             raise _Overtaken
         record(PASSWORD_CHANGED, subject=account, client=client)

@@ -114,13 +114,14 @@ class Sessions:
         means: str = "password",
         second_at: float = 0.0,
         began: float = 0.0,
+        proved: float = 0.0,
     ) -> tuple[StoredSession, str]:
         """Open a session under a new random secret; returns the stored session and the cookie's value.
 
-        `means` and `second_at` are what the user has proved; `began` is the time of a sign-in that was not now.
-        Never takes a secret from the client, which stops session fixation (ASVS 5 7.2.4). `account` and `state` must
-        have been read *before* the password was verified: if the account changes in between, the session is invalid
-        from the start. The caller ends with `end_surplus`: an account has at most 100 sessions.
+        `means` and `second_at` are what the user has proved; `began` and `proved` are the times of an earlier sign-in
+        and password. Never takes a secret from the client, which stops session fixation (ASVS 5 7.2.4). `account` and
+        `state` must have been read *before* the password was verified: if the account changes in between, the session
+        is invalid from the start. The caller ends with `end_surplus`: an account has at most 100 sessions.
         """
         now = time.time()
         secret = secrets.token_urlsafe(32)
@@ -134,7 +135,7 @@ class Sessions:
             persistent=persistent,
             client_address=one_line(client.address, 64),
             user_agent=one_line(client.user_agent),
-            confirmed_at=now,
+            confirmed_at=proved or now,
             means=means,
             second_at=second_at,
         )
@@ -217,14 +218,14 @@ class Sessions:
     ) -> tuple[StoredSession, str] | None:
         """Replace a session by one with a new secret and the account's current stamp (ASVS 5 7.2.4).
 
-        The new session keeps what the user has proved, and the time of the sign-in: no renewal prolongs the absolute
-        limit (ASVS 5 7.3.2). Returns None if `old` has ended in the meantime. Call it in a transaction.
+        Keeps the times of the sign-in and of what the user has proved: no renewal prolongs the absolute limit (ASVS 5
+        7.3.2) or keeps a session fresh (7.5.1). None if `old` has ended in the meantime. Call it in a transaction.
         """
         if self._store.end_session(old.key) is None:
             return None
-        began, means, second_at = old.created_at, old.means, old.second_at
+        began, proved, means, at = old.created_at, old.confirmed_at, old.means, old.second_at
         return self.open(
-            account, state, client, persistent=old.persistent, means=means, second_at=second_at, began=began
+            account, state, client, persistent=old.persistent, means=means, second_at=at, began=began, proved=proved
         )
 
     def end(self, stored: StoredSession, *, why: str, record: Record, actor: str = "") -> bool:

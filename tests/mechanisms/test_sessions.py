@@ -359,7 +359,7 @@ def test_a_session_tells_what_was_proved_and_its_renewal_keeps_it(auth, clock):
     renewed = services.sessions.renew(two, account, state, Client())[0]
     for stored in (two, services.session_store.find_session(renewed.key)[0]):
         assert (Session(stored).means, Session(stored).second_at) == (("password", "app"), START)
-        assert Session(stored).created_at == START
+        assert (Session(stored).created_at, Session(stored).confirmed_at) == (START, START)
 
 
 def test_a_store_that_knows_one_step_alone_still_makes_sessions():
