@@ -61,8 +61,14 @@ def enrolled(demo, page, **options):
     return authenticator
 
 
-def signed_out(demo, page):
+# With its user already there, the virtual authenticator would answer the autofill before the button is pressed.
+NO_AUTOFILL = "if (window.PublicKeyCredential) PublicKeyCredential.isConditionalMediationAvailable = undefined"
+
+
+def signed_out(demo, page, *, autofill=False):
     page.context.clear_cookies()
+    if not autofill:
+        page.add_init_script(NO_AUTOFILL)
     page.goto(demo.url)
     page.locator("#login").wait_for()
 
@@ -97,7 +103,7 @@ def test_a_person_adds_a_passkey_and_signs_in_by_the_button(demo, new_browser, l
 def test_the_list_of_the_address_field_offers_the_passkey(demo, new_browser):
     page = opened(new_browser(), demo)
     authenticator = enrolled(demo, page)
-    signed_out(demo, page)
+    signed_out(demo, page, autofill=True)
     assert page.locator("#email").get_attribute("autocomplete") == "username webauthn"
     # The virtual authenticator chooses at once what a person would choose from the list.
     authenticator.touch()
@@ -110,6 +116,7 @@ def test_a_synced_passkey_signs_in_on_a_second_device(demo, new_browser):
     (credential,) = first.credentials()
     page = opened(new_browser(**PHONE), demo)
     authenticator = Authenticator(page, credentials=[{**credential, "signCount": 0}])
+    signed_out(demo, page)
     authenticator.touch()
     page.locator("#login-passkey button").click()
     expect(page.locator("#who")).to_contain_text("現場 担当")

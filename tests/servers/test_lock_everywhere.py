@@ -195,9 +195,9 @@ def test_lk17_right_passwords_at_once_of_more_users_than_the_limit_all_get_in(ho
     assert [it.attempt(email=email).code for email in people[:6]] == ["invalid_credentials"] * 5 + ["too_many_attempts"]
 
 
+# The counters of memory end with their process.
+@pytest.mark.parametrize("stored", ["sqlite", "postgres", "mariadb", "redis"], indirect=True)
 def test_lk17_a_check_that_was_killed_counts_for_its_client_as_a_failure(house, stored, monkeypatch):
-    if isinstance(stored[0], MemoryStore):
-        pytest.skip("its counters end with their process")
     monkeypatch.setattr(password_check, "_WAIT", 0.1)
     it = house(client_failures=5)
     assert all(it.killed(email) for email in nobodies(4))
