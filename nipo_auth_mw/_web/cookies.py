@@ -61,7 +61,8 @@ def take_out(environ: dict[str, Any], cookie: Cookie, *others: Cookie) -> str | 
     header = environ["HTTP_COOKIE"]
     value, rest = take(header, cookie.name)
     for other in others:
-        _, rest = take(rest, other.name)
+        if other.name in rest:
+            _, rest = take(rest, other.name)
     if len(rest) != len(header):
         environ["HTTP_COOKIE"] = rest
         if not rest:
