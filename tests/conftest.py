@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing import MemoryMailer
 from tests import _once
 from tests._services import address_of, needed
 from tests.security import requirements
@@ -19,6 +20,11 @@ SKIPPED = "nipo_auth_mw/skipped"
 FOLDERS = {"browser": "browser", "servers": "services"}
 
 pytest.register_assert_rewrite("nipo_auth_mw.testing.contracts", "tests.contract.sql_suites", "tests.contract.races")
+
+
+@pytest.fixture
+def mailer() -> MemoryMailer:
+    return MemoryMailer()
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ def request_change(
     5 7.5.1, 6.3.7). Raises `StoreUnavailable`.
     """
     try:
-        # An id needs no proof of a mailbox, so nobody takes one: administrators give them.
+        # An id needs no proof of a mailbox, so only administrators give one.
         new = services.addresses.receiving(typed)
     except EmailRejected as rejected:
         return refusal(rejected)

@@ -12,11 +12,6 @@ from tests.kit import browser, middleware, person, sign_in
 
 
 @pytest.fixture
-def mailer() -> MemoryMailer:
-    return MemoryMailer()
-
-
-@pytest.fixture
 def auth(mailer: MemoryMailer) -> Any:
     return middleware(mailer=mailer)
 
@@ -27,3 +22,11 @@ def tanaka(auth: Any) -> TestApp:
     device = browser(auth)
     sign_in(device)
     return device
+
+
+@pytest.fixture
+def boss(auth: Any) -> TestApp:
+    person(auth, "kanri@example.com", role="admin", name="管理 担当")
+    mine = browser(auth)
+    sign_in(mine, "kanri@example.com")
+    return mine

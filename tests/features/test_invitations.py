@@ -21,11 +21,6 @@ MAILBOX, NO_MAILBOX = "sato@example.net", "sato@nippo.invalid"
 
 
 @pytest.fixture
-def mailer() -> MemoryMailer:
-    return MemoryMailer()
-
-
-@pytest.fixture
 def auth(mailer: MemoryMailer) -> Any:
     return middleware(mailer=mailer)
 

@@ -8,16 +8,11 @@ import pytest
 import time_machine
 
 from nipo_auth_mw.stores import MemoryStore, SQLStore
-from nipo_auth_mw.testing import MemoryMailer, link_in
+from nipo_auth_mw.testing import link_in
 from tests.kit import PASSWORD, WRONG, SpyHasher, browser, events, middleware, person, seen, sign_in
 
 NEW = "midori-no-oka-to-kaze"
 NOW = 1795470000.0
-
-
-@pytest.fixture
-def mailer():
-    return MemoryMailer()
 
 
 @pytest.fixture

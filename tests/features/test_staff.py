@@ -19,21 +19,8 @@ NEXT = "midori-no-kaze-no-oto"
 
 
 @pytest.fixture
-def mailer() -> MemoryMailer:
-    return MemoryMailer()
-
-
-@pytest.fixture
 def auth(mailer: MemoryMailer) -> Any:
     return middleware(mailer=mailer, roles=["admin", "manager", "staff"])
-
-
-@pytest.fixture
-def boss(auth: Any) -> TestApp:
-    person(auth, "kanri@example.com", role="admin", name="管理 担当")
-    mine = browser(auth)
-    sign_in(mine, "kanri@example.com")
-    return mine
 
 
 def shown(page: Any) -> list[str]:

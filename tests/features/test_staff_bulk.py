@@ -34,14 +34,6 @@ def auth(mailer: MemoryMailer) -> Any:
     return middleware(mailer=mailer, roles=["admin", "manager", "staff"])
 
 
-@pytest.fixture
-def boss(auth: Any) -> TestApp:
-    person(auth, "kanri@example.com", role="admin", name="管理 担当")
-    mine = browser(auth)
-    sign_in(mine, "kanri@example.com")
-    return mine
-
-
 def xlsx(table: Sequence[Sequence[Any]]) -> bytes:
     book, out = openpyxl.Workbook(), io.BytesIO()
     for row in table:

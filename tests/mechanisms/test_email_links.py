@@ -8,18 +8,13 @@ import pytest
 import time_machine
 
 from nipo_auth_mw.models import Account
-from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
+from nipo_auth_mw.testing import fast_hasher, link_in
 from tests.downstream.suite.reports_users import DictUsers
 from tests.kit import PASSWORD, browser, middleware, person, sign_in
 
 NEW = "midori-no-oka-to-kaze"
 NOW = 1795470000.0
 DAY = 86400
-
-
-@pytest.fixture
-def mailer():
-    return MemoryMailer()
 
 
 @pytest.fixture

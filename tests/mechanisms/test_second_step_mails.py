@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from nipo_auth_mw.models import Client
-from nipo_auth_mw.testing import MemoryMailer
 from tests.kit import middleware, person
 
 PHONE = Client("192.0.2.7", "Mozilla/5.0 (Windows NT 10.0) Firefox/149.0", "en")
@@ -25,11 +24,6 @@ MAILS = [
     ("second_locked", {"seconds": 300}, "refused for 5 minutes."),
     ("second_locked", {"seconds": 0}, "no longer accepted"),
 ]
-
-
-@pytest.fixture
-def mailer():
-    return MemoryMailer()
 
 
 @pytest.fixture

@@ -28,11 +28,6 @@ SPELLINGS = [
 
 
 @pytest.fixture
-def mailer() -> MemoryMailer:
-    return MemoryMailer()
-
-
-@pytest.fixture
 def auth(mailer: MemoryMailer) -> Any:
     return middleware(mailer=mailer, login_domain="Staff.Example")
 

@@ -31,11 +31,6 @@ KEYS = {"secret_key": "the-key-of-these-tests-" * 3}
 
 
 @pytest.fixture
-def mailer() -> MemoryMailer:
-    return MemoryMailer()
-
-
-@pytest.fixture
 def auth(mailer: MemoryMailer) -> Any:
     return middleware(mailer=mailer, **KEYS)
 

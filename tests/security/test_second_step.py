@@ -45,11 +45,6 @@ EMAIL, OTHER = "tanaka@example.com", "suzuki@example.com"
 
 
 @pytest.fixture
-def mailer() -> MemoryMailer:
-    return MemoryMailer()
-
-
-@pytest.fixture
 def auth(mailer: MemoryMailer) -> Any:
     return middleware(mailer=mailer)
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import http.server
 import os
 import re
 import shutil
 import subprocess
-import threading
 import urllib.parse
 
 import pytest
 
 from tests._services import absent
-from tests.kit import middleware, person
-from tests.security.test_clients import Server
 from tests.servers.conftest import free_port, wait_for
-from tests.servers.test_nginx_forward import GUIDE, HEADERS, Dashboard, fetch, signed_in
+from tests.servers.test_nginx_forward import GUIDE, behind, fetch, signed_in
 
 (SITE,) = re.findall(r"```caddyfile\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
 PLAIN = "{\n\tadmin off\n\tauto_https off\n\tlog {\n\t\toutput discard\n\t}\n}\n"
@@ -29,12 +25,7 @@ def site(request, tmp_path):
     if caddy is None:
         absent("caddy is not installed (Debian: apt-get install caddy)")
     port = free_port()
-    auth = middleware(base_url=f"http://127.0.0.1:{port}", trusted_proxies=1, identity_headers=HEADERS)
-    person(auth, name="田中")
-    person(auth, email="boss@example.com", role="admin", name="山田 太郎")
-    upstream = Server(auth)
-    dashboard = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dashboard)
-    threading.Thread(target=dashboard.serve_forever, daemon=True).start()
+    upstream, dashboard = behind(port)
     blocks = SITE.replace("intra.example.jp", f"http://127.0.0.1:{port}").replace(
         "/forward\n", f"/forward{request.param}\n"
     )

@@ -49,6 +49,16 @@ class Dashboard(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def behind(port):
+    """What a proxy on this port needs: the middleware with two users, and a server that is no WSGI app."""
+    auth = middleware(base_url=f"http://127.0.0.1:{port}", trusted_proxies=1, identity_headers=HEADERS)
+    person(auth, name="田中")
+    person(auth, email="boss@example.com", role="admin", name="山田 太郎")
+    dashboard = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dashboard)
+    threading.Thread(target=dashboard.serve_forever, daemon=True).start()
+    return Server(auth), dashboard
+
+
 @pytest.fixture
 def site(tmp_path):
     """The URL of an nginx in front of the middleware, a folder, and a server that is no WSGI app."""
@@ -56,12 +66,7 @@ def site(tmp_path):
     if not os.access(nginx, os.X_OK):
         absent("nginx is not installed (Debian: apt-get install nginx-light)")
     port = free_port()
-    auth = middleware(base_url=f"http://127.0.0.1:{port}", trusted_proxies=1, identity_headers=HEADERS)
-    person(auth, name="田中")
-    person(auth, email="boss@example.com", role="admin", name="山田 太郎")
-    upstream = Server(auth)
-    dashboard = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dashboard)
-    threading.Thread(target=dashboard.serve_forever, daemon=True).start()
+    upstream, dashboard = behind(port)
     (tmp_path / "handbook").mkdir()
     (tmp_path / "handbook" / "page.html").write_text("the handbook", "utf-8")
     locations = LOCATIONS.replace("http://127.0.0.1:8000", upstream.url).replace("root /srv", f"root {tmp_path}")
