@@ -55,20 +55,23 @@ class Change:
     proved: str = ""
 
 
-def may_change(services: Services, account: Account) -> bool:
-    """Whether the owner can be told of one more change: every change is told, and a mailbox must not be flooded."""
-    return services.quotas.allow_notification_to(account.id, "second step", an_hour=_AN_HOUR, spaced=False)
+def changing(services: Services, session: ActiveSession) -> Account | Refused:
+    """The account of the session, if its owner can be told of one more change: every change is told, and a mailbox must
+    not be flooded."""
+    account = services.sessions.owner(session.stored)
+    if account is None:
+        return SESSION_ENDED
+    allowed = services.quotas.allow_notification_to(account.id, "second step", an_hour=_AN_HOUR, spaced=False)
+    return account if allowed else TOO_MANY_CHANGES
 
 
 def make(
     services: Services, session: ActiveSession, change: Change, client: Client, device_cookie: str | None
 ) -> Renewed | Refused:
     """Make the change, end every other session and renew this one, in one transaction."""
-    account = services.sessions.owner(session.stored)
-    if account is None:
-        return SESSION_ENDED
-    if not may_change(services, account):
-        return TOO_MANY_CHANGES
+    account = changing(services, session)
+    if isinstance(account, Refused):
+        return account
     try:
         return _written(services, session, account, change, client, device_cookie)
     except _Overtaken:

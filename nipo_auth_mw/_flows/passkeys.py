@@ -11,8 +11,8 @@ from nipo_auth_mw._credentials.factors import MOST_PASSKEYS
 from nipo_auth_mw._credentials.passkey_names import cleaned_name, default_name
 from nipo_auth_mw._credentials.passkeys import Registered, Rejected
 from nipo_auth_mw._flows.account_state import change_account_state
-from nipo_auth_mw._flows.binding import Change, Renewed, Unfit, make, may_change
-from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused
+from nipo_auth_mw._flows.binding import Change, Renewed, Unfit, changing, make
+from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused
 from nipo_auth_mw._flows.passkeys_check import first_use, passkeys_of, stored_passkeys
 from nipo_auth_mw._flows.revocation import hold_unchanged
 from nipo_auth_mw._flows.second_check import PASSKEY, factors_of
@@ -94,11 +94,9 @@ def _add(services: Services, account: Account, made: Registered, name: str) -> N
 
 def _add_further(services: Services, session: ActiveSession, change: Change) -> Refused | None:
     """Write a further proof. The account's devices stay signed in."""
-    account = services.sessions.owner(session.stored)
-    if account is None:
-        return SESSION_ENDED
-    if not may_change(services, account):
-        return TOO_MANY_CHANGES
+    account = changing(services, session)
+    if isinstance(account, Refused):
+        return account
     try:
         with services.log.transaction() as record:
             if not hold_unchanged(services, account, session.state):

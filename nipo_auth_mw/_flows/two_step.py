@@ -16,8 +16,8 @@ from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.factors import NewCodes, Setup
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._credentials.passkey_names import cleaned_name
-from nipo_auth_mw._flows.binding import Change, Renewed, Unfit, make, may_change
-from nipo_auth_mw._flows.outcomes import BUSY, SESSION_ENDED, TOO_MANY_CHANGES, Refused
+from nipo_auth_mw._flows.binding import Change, Renewed, Unfit, changing, make
+from nipo_auth_mw._flows.outcomes import BUSY, SESSION_ENDED, Refused
 from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._flows.revocation import hold_unchanged
 from nipo_auth_mw._flows.second_check import APP, PASSKEY, factors_of
@@ -244,11 +244,9 @@ def make_codes(services: Services, session: ActiveSession, *, client: Client) ->
     """
     if session.state.two_step is None:
         return Refused("factor_needed")
-    account = services.sessions.owner(session.stored)
-    if account is None:
-        return SESSION_ENDED
-    if not may_change(services, account):
-        return TOO_MANY_CHANGES
+    account = changing(services, session)
+    if isinstance(account, Refused):
+        return account
     factors = factors_of(services)
     try:
         codes = factors.new_codes(account.id)
