@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from itertools import cycle, product
+from pathlib import Path
 
 import bottle
 import pytest
@@ -12,10 +13,12 @@ import time_machine
 import webob
 from werkzeug.wrappers import Request
 
+import nipo_auth_mw
 from tests.each import each
 from tests.kit import middleware, person
 from tests.security.tools import HTTPS, Inner, ask, login, signed_in, who
 
+PACKAGE = str(Path(nipo_auth_mw.__file__).parent)
 PREFLIGHT = {"HTTP_ORIGIN": "https://spa.example", "HTTP_ACCESS_CONTROL_REQUEST_METHOD": "PUT"}
 
 
@@ -82,7 +85,7 @@ def test_ru30_nothing_of_the_request_holds_a_secret(base_url, realm):
     def app(environ, start_response):
         held.append({key: repr(value) for key, value in environ.items()})
         frame = sys._getframe(1)
-        while frame is not None and "nipo_auth_mw" in frame.f_code.co_filename:
+        while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
             held.append({f"{frame.f_code.co_name}.{name}": repr(value) for name, value in frame.f_locals.items()})
             frame = frame.f_back
         start_response("200 OK", [("Content-Type", "text/plain")])
