@@ -414,7 +414,7 @@ def test_dead_letters_are_shown_queued_again_and_dropped(ready, app):
     assert ready("mail", "list").stdout == ""
 
 
-def test_check_tells_of_mails_that_no_process_sends(ready, app):
+def test_check_tells_of_mails_that_no_process_sends(ready, app, monkeypatch):
     browser(app.auth).post("/-/auth/forgot", {"email": "admin@example.com"})
     settings = {"NIPO_AUTH_BASE_URL": "http://localhost"}
     assert "no mail is late" in ready("check", **settings).stdout
@@ -422,8 +422,9 @@ def test_check_tells_of_mails_that_no_process_sends(ready, app):
         late = ready("check", **settings)
         assert "mails wait, and no process sends them" in late.stdout
         assert late.returncode == 1
-    app.auth._services.outbox._delivery.answer = lambda request: (_ for _ in ()).throw(LookupError)
-    app.auth._services.outbox._run("asked", everything=True)
+    with monkeypatch.context() as fault:
+        fault.setattr(app.auth._services.outbox._delivery, "answer", lambda request: (_ for _ in ()).throw(LookupError))
+        app.auth._services.outbox._run("asked", everything=True)
     with time_machine.travel(time.time() + 1000):
         assert "mails are late: LookupError" in ready("check", **settings).stdout
 
