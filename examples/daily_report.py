@@ -9,23 +9,30 @@ from __future__ import annotations
 import argparse
 import secrets
 import sqlite3
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+import segno
 from flask import Flask, Response, redirect, render_template_string, request, url_for
+from markupsafe import Markup
 
 from nipo_auth_mw import AuthConfig, AuthMiddleware, account_menu, auth_url, current_user
 from nipo_auth_mw.mailers import ConsoleMailer
 from nipo_auth_mw.models import Message
 from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing import code_of, enrol_app
 
 ACCOUNTS = (
     ("kanri@example.com", "umi-no-mieru-kaigi", "管理 担当", "admin", True),
     ("genba@example.com", "asa-ichiban-no-nippo", "現場 担当", "staff", True),
     ("kyushoku@example.com", "yasumi-no-aida-dake", "休職 中", "staff", False),
 )
+TWO_STEPS = ("nidankai@example.com", "kagi-wo-futatsu-kakeru", "二段 階")
+"""The account with two steps. The page /phone is its phone."""
 
 ZONE = ZoneInfo("Asia/Tokyo")
 STYLE = Path(__file__).with_suffix(".css")
@@ -95,6 +102,18 @@ MAILS = (
 {% for mail in mails %}<section class="card"><h2>{{ mail.subject }}</h2><p class="advice">To: {{ mail.to }}</p>
 <pre>{{ mail.text | urlize }}</pre></section>
 {% else %}<p>No mails yet. / メールはまだありません。</p>{% endfor %}</main></body></html>"""
+)
+
+PHONE = (
+    HEAD
+    + """<meta http-equiv="refresh" content="5"><title>Phone / スマートフォン</title></head><body><main>
+<h1>Phone / スマートフォン</h1><section class="card"><h2>{{ email }}</h2>
+<p>Code now / 今の認証コード</p><p class="code">{{ code }}</p>
+<p class="advice">Each code works once, and a new one comes every 30 seconds.<br>
+1つのコードは1回だけ使えます。30秒ごとに新しくなります。</p></section>
+<section class="card"><h2>Authenticator app / 認証アプリ</h2><p>{{ picture }}</p>
+<p class="advice">A real phone can scan this. / お手持ちのスマートフォンでも読み取れます。</p></section></main>
+</body></html>"""
 )
 
 
@@ -170,10 +189,10 @@ def protected(folder: Path, base_url: str, mailer: Any = None, **settings: Any) 
     app.wsgi_app = auth = AuthMiddleware(  # type: ignore[method-assign]
         app.wsgi_app,
         AuthConfig(
-            secret_key=secret(folder),
+            secret_key=kept(folder / "secret", lambda: secrets.token_urlsafe(48)),
             base_url=base_url,
             site_name="日報",
-            public_paths=["/mails", "/app.css"],
+            public_paths=["/mails", "/phone", "/app.css"],
             timezone=ZONE.key,
             **settings,
         ),
@@ -190,12 +209,29 @@ def protected(folder: Path, base_url: str, mailer: Any = None, **settings: Any) 
     return app
 
 
-def secret(folder: Path) -> str:
-    """The secret key, made once and stored, so that users stay signed in after a restart of the server."""
-    file = folder / "secret"
+def two_steps(app: Flask, folder: Path) -> str:
+    """The account with two steps, and its phone as the page /phone. Returns the key of its authenticator app."""
+    auth: AuthMiddleware = app.extensions["nipo_auth_mw"]
+    email, password, name = TWO_STEPS
+    user = auth.accounts.find(email) or auth.accounts.create(email=email, password=password, name=name)
+    key = kept(folder / "app-key", lambda: enrol_app(auth, user))
+    issuer = quote("日報")
+    uri = f"otpauth://totp/{issuer}:{email}?secret={key.replace(' ', '')}&issuer={issuer}"
+    picture = Markup(segno.make(uri, micro=False).svg_inline(scale=4, light="#fff"))
+
+    @app.get("/phone")
+    def phone() -> str:
+        return render_template_string(PHONE, lang="ja", email=email, code=code_of(key), picture=picture)
+
+    return key
+
+
+def kept(file: Path, made: Callable[[], str]) -> str:
+    """The text of this file, which is made once and stored for the next start."""
     if not file.exists():
+        text = made()
         file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(48))
+        file.write_text(text)
     return file.read_text()
 
 
@@ -210,6 +246,9 @@ def main() -> None:
     print(f"\n  {url}\n")
     for email, password, _, role, active in ACCOUNTS:
         print(f"  {email:22} {password:22} {role if active else 'disabled / 無効'}")
+    key, (email, password, _) = two_steps(app, given.folder), TWO_STEPS
+    print(f"  {email:22} {password:22} staff, two steps / 2段階認証")
+    print(f"\n  code now / 今の認証コード: {code_of(key)}\n  phone / スマートフォン: {url}/phone   key / キー: {key}")
     print(f"\n  mails / メール: {url}/mails\n", flush=True)
     app.run(port=given.port, threaded=True)
 

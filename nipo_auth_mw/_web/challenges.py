@@ -65,13 +65,32 @@ def meet_first(
 def refused_in_place(web: WebContext, request: Request, route: str, refused: Refused, wanted: str) -> Response:
     """A refusal without a redirect: the page of a route for a navigation, problem+json for a program."""
     if is_navigation(request.environ):
-        return _in_place(web, request, route, refused, wanted)
+        return in_place(web, request, route, wanted, status=problems.status_of(refused.code))
     return web.answers.refuse(request, refused, as_json=True)
 
 
 def page(web: WebContext, request: Request, route: str, wanted: str) -> str:
     """The path of a route, with `next` if `wanted` is a redirect target that a URL has room for."""
-    return _page(web, request, route, wanted) or web.path(request, route)
+    return page_with(web, request, route, wanted) or web.path(request, route)
+
+
+def page_with(web: WebContext, request: Request, route: str, wanted: str) -> str:
+    """The path of a route, with `next` if `wanted` is a redirect target; "" if that is too long for a URL."""
+    if len(wanted) > LONGEST_IN_URL:
+        return ""
+    path, target = web.path(request, route), web.redirect_target(request, wanted, default="")
+    url = f"{path}?{_query(target)}" if target else path
+    return url if len(url) <= LONGEST_IN_URL else ""
+
+
+def in_place(web: WebContext, request: Request, route: str, wanted: str, *, status: int = 200) -> Response:
+    """The page of a route as the answer to another request, whose `next` no URL has room for: its form has."""
+    request.route = route
+    request.wanted = web.redirect_target(request, wanted, default="")
+    request.note = "" if request.wanted or len(wanted) <= LONGEST else "next_too_long"
+    response = web.page_of(route)(web, request)
+    response.status_code = status
+    return response
 
 
 def _opened(web: WebContext, request: Request, route: str, refused: Refused, instead: str | None) -> Response | None:
@@ -96,8 +115,8 @@ def _opened(web: WebContext, request: Request, route: str, refused: Refused, ins
         wanted = _requested(web, environ, instead)
         if is_framed(environ):
             return web.answers.framed(request, web.redirect_target(request, wanted))
-        url = _page(web, request, route, wanted)
-        return web.answers.redirect(url) if url else _in_place(web, request, route, refused, wanted)
+        url = page_with(web, request, route, wanted)
+        return web.answers.redirect(url) if url else refused_in_place(web, request, route, refused, wanted)
     return None
 
 
@@ -123,28 +142,11 @@ def _current_path(web: WebContext, environ: Environ) -> str:
     return url.removeprefix(origin) if url.startswith(origin + "/") else ""
 
 
-def _page(web: WebContext, request: Request, route: str, wanted: str) -> str:
-    """The path of a route, with `next` if `wanted` is a redirect target; "" if that is too long for a URL."""
-    if len(wanted) > LONGEST_IN_URL:
-        return ""
-    path, target = web.path(request, route), web.redirect_target(request, wanted, default="")
-    url = f"{path}?{_query(target)}" if target else path
-    return url if len(url) <= LONGEST_IN_URL else ""
-
-
 def _page_for_script(web: WebContext, request: Request, route: str, wanted: str) -> str:
     """The path that a script opens: the route's, or the wanted page itself, which shows the route if it is too long."""
-    return _page(web, request, route, wanted) or web.redirect_target(request, wanted, default=web.path(request, route))
-
-
-def _in_place(web: WebContext, request: Request, route: str, refused: Refused, wanted: str) -> Response:
-    """The page of a route as the answer to the requested path, whose `next` no URL has room for: its form has."""
-    request.route = route
-    request.wanted = web.redirect_target(request, wanted, default="")
-    request.note = "" if request.wanted or len(wanted) <= LONGEST else "next_too_long"
-    response = web.page_of(route)(web, request)
-    response.status_code = problems.status_of(refused.code)
-    return response
+    return page_with(web, request, route, wanted) or web.redirect_target(
+        request, wanted, default=web.path(request, route)
+    )
 
 
 def _sent_a_form(request: Request) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 _SAFE = re.compile(r"/(?![/\\])[!-\[\]-~]*\Z")
 # A browser removes dot segments, so `/./auth/logout` would be a page of the middleware by another name.
@@ -19,6 +19,8 @@ _DOT_SEGMENT = re.compile(r"/\.{1,2}(?:/|\Z)")
 LONGEST = 16_000
 # A server may refuse a longer request line: gunicorn takes 4,094 bytes, and nginx, Apache and IIS not many more.
 LONGEST_IN_URL = 4_000
+# The path of any page of ours, with the name of the parameter.
+_LONGEST_PAGE = 200
 
 
 def safe_next(text: str | None, *, own: str, default: str, allowed: Callable[[str], bool]) -> str:
@@ -37,3 +39,8 @@ def safe_next(text: str | None, *, own: str, default: str, allowed: Callable[[st
     if path == own or path.startswith(own + "/"):
         return text if allowed(path[len(own) + 1 :]) else default
     return text
+
+
+def for_link(target: str) -> str:
+    """`target` if the query of a link to a page of ours has room for it, else ""."""
+    return target if len(quote(target, safe="")) <= LONGEST_IN_URL - _LONGEST_PAGE else ""

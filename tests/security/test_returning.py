@@ -8,9 +8,11 @@ from urllib.parse import quote, unquote
 
 import pytest
 
+from nipo_auth_mw import TwoStepPolicy
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
 from nipo_auth_mw._web.redirects import LONGEST, LONGEST_IN_URL
 from nipo_auth_mw._web.routes import ROUTES
+from nipo_auth_mw.testing import code_of, enrol_app
 from tests.each import each
 from tests.kit import PASSWORD, WRONG, browser, events, middleware, person
 from tests.security.corpora.nexts import EVIL
@@ -151,6 +153,49 @@ def test_ru13_a_long_next_is_kept_over_a_requirement(auth, route):
     assert (page.status, nexts(page)[0]) == (403, wanted)
     fields = {"current_password": PASSWORD, "password": "another-" + PASSWORD, "next": wanted}
     assert led_to(ask(auth, "POST", f"/-/auth/{route.path}", form=fields, cookie=cookie, **WINDOW)) == wanted
+
+
+@pytest.mark.parametrize("length", [100, 3900, 4001, 8000, LONGEST])
+def test_ru13_a_long_next_is_kept_over_the_second_step(auth, length):
+    account = auth.accounts.find("tanaka@example.com")
+    key = enrol_app(auth, account)
+    wanted = ("/report?f=" + "a" * length)[:length]
+    answer = login(auth, fields={"next": wanted}, **WINDOW)
+    cookie = "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
+    assert [name for name in answer.cookies if name.endswith("second")]
+    path = "/-/auth/login/second"
+    if answer.status == 303:
+        assert len(answer.get("Location")) <= LONGEST_IN_URL
+        answer = ask(auth, path=path, query=answer.get("Location").partition("?")[2], cookie=cookie, **WINDOW)
+    assert (answer.status, nexts(answer)[0]) == (200, wanted)
+    wrong = ask(auth, "POST", path, form={"code": "", "next": wanted}, cookie=cookie, **WINDOW)
+    assert (wrong.status, nexts(wrong)[0]) == (401, wanted)
+    assert (
+        led_to(ask(auth, "POST", path, form={"code": code_of(key), "next": wanted}, cookie=cookie, **WINDOW)) == wanted
+    )
+
+
+def test_ru13_a_second_step_that_has_to_begin_again_leads_back_to_sign_in_and_on(auth):
+    for wanted, kept in (("/report?a=1", "/report?a=1"), ("//evil.example/", ""), ("/r?" + "a" * 6000, "")):
+        for answer in (
+            ask(auth, path="/-/auth/login/second", query="next=" + quote(wanted, safe=""), **WINDOW),
+            ask(auth, "POST", "/-/auth/login/second", form={"code": "123456", "next": wanted}, **WINDOW),
+        ):
+            link = html.unescape(re.search(r'<a class="button main" href="([^"]*)"', answer.text)[1])
+            assert answer.status == 410
+            assert unquote(link) == "/-/auth/login" + (f"?next={kept}" if kept else "")
+
+
+def test_ru13_no_link_to_the_set_up_of_two_steps_is_too_long_for_a_url():
+    auth = middleware(base_url=HTTPS, two_step=TwoStepPolicy(required_for=("staff",)))
+    person(auth)
+    answer = login(auth, fields={"next": "/report?f=" + "a" * 6000}, **WINDOW)
+    cookie = "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
+    page = ask(auth, path="/report", query="f=" + "%E6" * 1500, cookie=cookie, **WINDOW)
+    assert page.status == 403
+    links = re.findall(r'<a[^>]* href="([^"]*)"', page.text)
+    assert any("account/security/app" in link for link in links)
+    assert max(len(html.unescape(link)) for link in links) <= LONGEST_IN_URL
 
 
 def test_ru13_a_user_is_told_that_a_next_is_too_long_to_keep(auth):

@@ -74,8 +74,7 @@ def submit(web: WebContext, request: Request) -> Response:
         refused = replace(outcome, values={**outcome.values, "email": email[:254]})
         return web.answers.refuse(request, refused, "login.html", **form)
     if isinstance(outcome, SecondDue):
-        to = challenges.page(web, request, "login/second", wanted)
-        return web.answers.done(request, to, [web.second_cookie.set(outcome.pending)], second=list(outcome.kinds))
+        return _second_due(web, request, outcome, wanted)
     return opened(web, request, outcome, wanted)
 
 
@@ -89,6 +88,19 @@ def opened(web: WebContext, request: Request, outcome: SignedIn, wanted: str, co
         to = page if len(page) <= LONGEST_IN_URL else to
     cookies = [*cookies, *web.session_cookies(outcome.session, outcome.device, persistent=outcome.stored.persistent)]
     return web.answers.done(request, to, cookies, user=user_data(outcome.user, outcome.state))
+
+
+def _second_due(web: WebContext, request: Request, due: SecondDue, wanted: str) -> Response:
+    """The way to the second step; its page itself if no URL has room for `wanted`."""
+    cookie = web.second_cookie
+    to = challenges.page_with(web, request, "login/second", wanted)
+    if to or request.wants_json:
+        to = to or web.path(request, "login/second")
+        return web.answers.done(request, to, [cookie.set(due.pending)], second=list(due.kinds))
+    request.cookies = f"{cookie.name}={due.pending}"
+    response = challenges.in_place(web, request, "login/second", wanted)
+    response.headers.add("Set-Cookie", cookie.set(due.pending))
+    return response
 
 
 def form_of(web: WebContext, request: Request, email: str, wanted: str, remember: bool) -> dict[str, Any]:

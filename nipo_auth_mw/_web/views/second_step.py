@@ -13,6 +13,7 @@ from nipo_auth_mw._flows.second_check import kinds_of
 from nipo_auth_mw._flows.second_step import EXPIRED, Pending, find_pending, finish_with_code, finish_with_passkey
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
+from nipo_auth_mw._web.redirects import for_link
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.serializers import UserData
 from nipo_auth_mw._web.views.login import opened
@@ -26,7 +27,7 @@ def show(web: WebContext, request: Request) -> Response:
         return web.answers.page(request, "second_step.html", **_page(web, request, pending, request.wanted))
     if request.session is not None:
         return web.answers.lead_on(request, web.redirect_target(request, request.wanted))
-    return web.answers.refuse(request, EXPIRED)
+    return _expired(web, request, request.wanted)
 
 
 @takes("code", "credential", "next", gives={"next": str, "user": UserData})
@@ -50,11 +51,16 @@ def submit(web: WebContext, request: Request) -> Response:
 def refused(web: WebContext, request: Request, outcome: Refused, pending: Pending | None, wanted: str) -> Response:
     """The refusal on the page of the second step; on a page of its own if the sign-in has to begin again."""
     if pending is None or outcome == EXPIRED:
-        return web.answers.refuse(request, EXPIRED)
+        return _expired(web, request, wanted)
     if outcome.code == "account_disabled":
         return web.answers.refuse(request, Refused(outcome.code, values={"email": pending.account.email}))
     request.wanted = web.redirect_target(request, wanted, default="")
     return web.answers.refuse(request, outcome, "second_step.html", **_page(web, request, pending, wanted))
+
+
+def _expired(web: WebContext, request: Request, wanted: str) -> Response:
+    """The refusal of a second step whose first one has to be taken again, with the way to sign-in and to `wanted`."""
+    return web.answers.refuse(request, EXPIRED, next=for_link(web.redirect_target(request, wanted, default="")))
 
 
 def _pending(web: WebContext, request: Request) -> Pending | None:

@@ -15,6 +15,7 @@ from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
+from nipo_auth_mw._web.redirects import for_link
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.serializers import FactorData, factor_data
 
@@ -212,8 +213,8 @@ def _app_page(web: WebContext, request: Request, made: Setup, *, replace: bool, 
 
 
 def _next(web: WebContext, request: Request, wanted: str) -> str:
-    """The page that a requirement kept the user from; "" for none."""
-    return web.redirect_target(request, wanted, default="")
+    """The page that a requirement kept the user from; "" for none, and for one that the links cannot carry."""
+    return for_link(web.redirect_target(request, wanted, default=""))
 
 
 def _cookies(web: WebContext, renewed: Renewed) -> list[str]:
