@@ -146,6 +146,16 @@ class UserMiddleware:
             session[_OWNER] = user.id
         return response
 
+    def process_view(self, request: Any, view: Any, _args: Any, _named: Any) -> Any:
+        """Refuse a CORS preflight that comes as far as a view function, if its path requires a session.
+
+        A view function answers every method, so a visitor would make it act. Middleware such as django-cors-headers
+        answers preflights before, and a class of views by its method `options`.
+        """
+        if host_api.PREFLIGHT not in _environ(request) or hasattr(getattr(view, "view_class", None), "options"):
+            return None
+        return HttpResponse(status=401)
+
     def process_exception(self, request: Any, exception: Exception) -> Any:
         """The answer to an exception of werkzeug, such as `require_role` raises."""
         return _answer(request, exception) if isinstance(exception, HTTPException) else None

@@ -29,6 +29,7 @@ from nipo_auth_mw._web import (
     host_app,
     intercept_401,
     openapi,
+    preflights,
     routes,
 )
 from nipo_auth_mw._web.cookies import STEM, take_out
@@ -194,8 +195,9 @@ class AuthMiddleware:
             return dispatch.mount_passed_on(self._web, environ)(environ, start_response)
         if path == self._change_password and environ.get("REQUEST_METHOD") in {"GET", "HEAD"}:
             return dispatch.change_password(self._web, environ)(environ, start_response)
-        if environ.get("REQUEST_METHOD") == "OPTIONS" and is_preflight(environ):
-            return self._preflight(environ, start_response)
+        preflight = environ.get("REQUEST_METHOD") == "OPTIONS" and is_preflight(environ)
+        if preflight:
+            preflights.make_visitors(environ, *self._cookies)
         # A local variable here would hold the cookies while the app runs, where an error report can show it.
         if STEM in environ.get("HTTP_COOKIE", ""):
             found = self._identify(environ, path, start_response)
@@ -207,6 +209,8 @@ class AuthMiddleware:
             needs_session = self._guard.needs_session(path)
         except Exception as problem:
             return dispatch.unavailable(self._web, environ, problem)(environ, start_response)
+        if needs_session and preflight:
+            return preflights.call(self._app, environ, start_response, self._challenge)
         if needs_session:
             return self._challenge(environ, start_response)
         return intercept_401.call(self._app, environ, start_response, self._challenge)
@@ -238,18 +242,6 @@ class AuthMiddleware:
             return start_response
         except Exception as problem:
             return dispatch.unavailable(self._web, environ, problem)
-
-    def _preflight(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Pass a CORS preflight to the host app as a visitor's request.
-
-        A browser sends no cookie with one. It cannot carry a method override either: an app that obeys one would take
-        an attacker's preflight for a GET of a path that requires a session.
-        """
-        for key in ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD", "HTTP_X_METHOD_OVERRIDE"):
-            environ.pop(key, None)
-        if "HTTP_COOKIE" in environ:
-            take_out(environ, *self._cookies)
-        return self._app(environ, start_response)
 
     def _challenge(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a visitor on a path that requires a session."""

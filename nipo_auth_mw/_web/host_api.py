@@ -24,6 +24,8 @@ USER = "nipo_auth_mw.user"
 SESSION = "nipo_auth_mw.session"
 HOOKS = "nipo_auth_mw.site"
 AUTH_TYPE = "nipo_auth_mw"
+PREFLIGHT = "nipo_auth_mw.preflight"
+"""The key of a CORS preflight on a path that requires a session."""
 
 Environ = dict[str, Any]
 Given = ParamSpec("Given")

@@ -1,4 +1,4 @@
-"""Rows DJ1-DJ5: what `nipo_auth_mw.django` adds to the middleware. Django keeps one set of settings a process, so each
+"""Rows DJ1-DJ6: what `nipo_auth_mw.django` adds to the middleware. Django keeps one set of settings a process, so each
 row is a class of tests of its own site."""
 
 from __future__ import annotations
@@ -32,3 +32,7 @@ def test_dj4_the_django_user_is_the_one_active_user_with_just_this_address() -> 
 
 def test_dj5_the_client_signs_in_who_could_sign_in() -> None:
     passes("DJ5")
+
+
+def test_dj6_a_preflight_on_a_path_that_requires_a_session_runs_no_view_function() -> None:
+    passes("DJ6")

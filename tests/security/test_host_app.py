@@ -1,4 +1,4 @@
-"""Rows RU30, AK1 and AK2: what the wrapped app is given, and what decides whether it is asked at all."""
+"""Rows RU30, AK1, AK2 and AK20: what the wrapped app is given, and what decides whether it is asked at all."""
 
 from __future__ import annotations
 
@@ -246,6 +246,70 @@ def test_ak2_ru13_a_preflight_reaches_the_app_as_a_visitor_and_its_answer_passes
     for status in ("401 Unauthorized", "403 Forbidden"):
         refusing = middleware(Inner(headers, status))
         assert ask(refusing, "OPTIONS", "/orders/7", **PREFLIGHT).headers == headers
+
+
+def eager(environ, start_response, headers):
+    start_response("200 OK", headers)
+    return [b"salaries"]
+
+
+def lazy(environ, start_response, headers):
+    start_response("200 OK", headers)
+    yield b"salaries"
+
+
+def by_write(environ, start_response, headers):
+    start_response("200 OK", headers)(b"salaries")
+    return []
+
+
+def anew(environ, start_response, headers):
+    start_response("200 OK", [("X-Salary", "1"), ("Access-Control-Allow-Origin", "*")])
+    try:
+        raise LookupError
+    except LookupError:
+        start_response("500 Internal Server Error", headers, sys.exc_info())
+    return [b"salaries"]
+
+
+def silent(environ, start_response, headers):
+    return []
+
+
+@pytest.mark.parametrize("page", [eager, lazy, by_write, anew, silent])
+def test_ak20_an_app_that_answers_any_method_shows_a_visitor_nothing(page):
+    auth = middleware(lambda *both: page(*both, [("X-Salary", "1"), ("Set-Cookie", "a=1"), ("Location", "/salaries")]))
+    preflight, visit = (ask(auth, "OPTIONS", "/salaries", **headers) for headers in (PREFLIGHT, {}))
+    assert (preflight.status, preflight.code) == (visit.status, visit.code) == (401, "sign_in_required")
+    assert b"salaries" not in preflight.body
+    assert not {"X-Salary", "Set-Cookie", "Location"} & dict(preflight.headers).keys()
+
+
+@pytest.mark.parametrize("page", [eager, lazy, by_write, anew])
+def test_ak20_of_an_app_that_grants_something_the_grant_alone_passes(page):
+    grant = [("Access-Control-Allow-Origin", "https://spa.example"), ("Vary", "Origin"), ("Allow", "GET")]
+    private = [("X-Salary", "1"), ("Set-Cookie", "a=1"), ("Content-Length", "8"), ("Content-Type", "text/plain")]
+    auth = middleware(lambda *both: page(*both, private + grant), public_paths=["/open/*"])
+    answer = ask(auth, "OPTIONS", "/salaries", **PREFLIGHT)
+    assert (answer.headers, answer.body) == (grant, b"")
+    public = ask(auth, "OPTIONS", "/open/list", **PREFLIGHT)
+    assert (public.headers, public.body) == (private + grant, b"salaries")
+
+
+def test_ak20_a_preflight_brings_no_body_and_the_apps_answer_is_closed():
+    seen, closed = [], []
+
+    class Body(list):
+        def close(self):
+            closed.append(True)
+
+    def inner(environ, start_response):
+        seen.append((environ["wsgi.input"].read(), environ.get("CONTENT_LENGTH"), environ.get("CONTENT_TYPE")))
+        start_response("204 No Content", [("Access-Control-Allow-Origin", "*")])
+        return Body()
+
+    ask(middleware(inner), "OPTIONS", "/orders/7", form={"delete": "1"}, **PREFLIGHT)
+    assert (seen, closed) == ([(b"", None, None)], [True])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from nipo_auth_mw.models import User
 from nipo_auth_mw.testing.django import Client
 
 HTML = {"Accept": "text/html"}
+PREFLIGHT = {"Origin": "https://spa.example", "Access-Control-Request-Method": "GET"}
 PASSWORD = "aoi-umi-to-shiroi-kumo"
 
 
@@ -71,6 +72,22 @@ class DJ2(Site):
         self.client.force_login(DjangoUser.objects.get(username="boss"))
         for path in ("/open/mine", "/open/admins/7"):
             self.assertEqual(self.client.get(path, headers=HTML).status_code, 303)
+
+
+class DJ6(Site):
+    def test_a_preflight_runs_no_view_function(self):
+        for path in ("/counted", "/counted-later"):
+            self.assertEqual(self.client.options(path, headers=PREFLIGHT).status_code, 401)
+        self.assertEqual(urls.RAN, [])
+        self.client.sign_in("yamada@example.com")
+        self.assertEqual(self.text("/counted"), "counted")
+
+    def test_a_class_of_views_answers_it(self):
+        answer = self.client.options("/class", headers=PREFLIGHT)
+        self.assertEqual((answer.status_code, answer["Access-Control-Allow-Origin"]), (200, "https://spa.example"))
+
+    def test_on_a_public_path_a_view_function_answers_it(self):
+        self.assertEqual(self.client.options("/open/who", headers=PREFLIGHT).content, b"False ")
 
 
 class DJ3(Site):

@@ -4,6 +4,7 @@ from django.contrib import admin, messages
 from django.http import HttpResponse
 from django.template import engines
 from django.urls import path
+from django.views import View
 
 from nipo_auth_mw import current_user, require_role
 from nipo_auth_mw.django import by_email_or_new, fresh_login_required, login_required, role_required
@@ -72,12 +73,29 @@ def template(request):
     return HttpResponse(engines["django"].from_string(text).render({}, request))
 
 
+def counted(request):
+    RAN.append("counted")
+    return HttpResponse("counted", headers={"Access-Control-Allow-Origin": "*"})
+
+
+async def counted_later(request):
+    return counted(request)
+
+
+class OfClass(View):
+    def options(self, request):
+        return HttpResponse(headers={"Access-Control-Allow-Origin": request.headers["Origin"]})
+
+
 def missing(request):
     assert current_user(request.environ)
     return HttpResponse("none", status=404)
 
 
 urlpatterns = [
+    path("counted", counted),
+    path("counted-later", counted_later),
+    path("class", OfClass.as_view()),
     path("admin/", admin.site.urls),
     path("who", who),
     path("open/who", who),
