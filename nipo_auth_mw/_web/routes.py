@@ -197,7 +197,9 @@ def _staff(
 ROUTES = (
     Route("login", {"GET": login.show, "POST": login.submit}),
     Route("login/second", {"GET": second_step.show, "POST": second_step.submit}, offered=_has_factors),
-    Route("login/passkey", {"POST": passkeys_login.submit}, offered=_has_passkeys),
+    Route(
+        "login/passkey", {"GET": passkeys_login.show, "POST": passkeys_login.submit}, page=False, offered=_has_passkeys
+    ),
     Route("logout", {"GET": logout.show, "POST": logout.submit}, page=False),
     Route("logout/forget", {"GET": logout.forget}, identifies=False, page=False),
     Route("forgot", {"GET": password_reset.show_request, "POST": password_reset.submit_request}, identifies=False),

@@ -1,8 +1,9 @@
-"""Users and sessions as JSON."""
+"""Users, sessions and proofs as JSON."""
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Iterable
+from typing import Any, Final, NotRequired, TypedDict
 
 from nipo_auth_mw._flows.staff_list import Row
 from nipo_auth_mw._flows.staff_person import Person
@@ -66,6 +67,16 @@ class SessionData(TypedDict):
     user_agent: str
     means: list[str]
     second_at: str | None
+
+
+PROOFS: Final = {"second": list[str], "options": NotRequired[dict[str, Any]]}
+"""The answer of `proofs_data`."""
+
+
+def proofs_data(kinds: Iterable[str], options: dict[str, Any] | None) -> dict[str, Any]:
+    """What a front end asks its user for: the kinds of the second step, and `options` if a passkey of the account will
+    do, for `PublicKeyCredential.parseRequestOptionsFromJSON`."""
+    return {"second": list(kinds), **({"options": options} if options else {})}
 
 
 class FactorData(TypedDict):

@@ -248,3 +248,47 @@ def test_the_script_is_on_pages_that_need_it_alone(auth: Any, tanaka: TestApp) -
     assert script.search(tanaka.get(ADD).text)
     assert not script.search(tanaka.get("/-/auth/account").text)
     assert "connect-src" not in tanaka.get(ADD).headers["Content-Security-Policy"]
+
+
+def test_a_front_end_on_json_signs_in_with_a_passkey(auth: Any) -> None:
+    soft, device = enrol_passkey(auth, person(auth)), browser(auth)
+    answer = device.get(LOGIN, headers={"Accept": "*/*"})
+    credential = soft.get(answer.json["options"])
+    answer = device.post_json(LOGIN, {"credential": credential})
+    assert (answer.json["user"]["id"], seen(device)) == ("1", "1")
+
+
+def test_the_options_of_sign_in_are_the_same_for_everybody_except_the_challenge(auth: Any) -> None:
+    enrol_passkey(auth, person(auth))
+    visitor = browser(auth)
+    sign_in(device := browser(auth))
+    all_options = [one.get(LOGIN, headers=JSON).json["options"] for one in (visitor, device)]
+    assert len({one.pop("challenge") for one in all_options}) == 2
+    assert all_options[0] == all_options[1]
+    assert all_options[0]["allowCredentials"] == []
+
+
+def test_a_browser_that_opens_the_path_of_a_passkey_goes_on_to_sign_in(auth: Any) -> None:
+    assert browser(auth).get(f"{LOGIN}?next=/orders").location == "/-/auth/login?next=/orders"
+    assert browser(auth).get(f"{LOGIN}?next=//evil.example").location == "/-/auth/login"
+
+
+@pytest.mark.parametrize("path", [SECOND, CONFIRM])
+def test_a_front_end_on_json_proves_the_second_step_and_confirms_with_a_passkey(auth: Any, path: str) -> None:
+    soft, device = enrol_passkey(auth, person(auth)), browser(auth)
+    if path == SECOND:
+        switch_on(auth)
+    sign_in(device)
+    offered = device.get(path, headers=JSON).json
+    assert offered["second"] == (["passkey"] if path == SECOND else [])
+    answer = device.post_json(path, {"credential": soft.get(offered["options"])})
+    assert (answer.status_int, seen(device)) == (200, "1")
+    assert device.get(SECOND, headers=JSON).json == {"second": []}
+
+
+def test_a_front_end_on_json_is_offered_no_passkey_that_is_not_there(auth: Any) -> None:
+    enrol_app(auth, person(auth))
+    device = browser(auth)
+    sign_in(device)
+    assert device.get(SECOND, headers=JSON).json == {"second": ["app"]}
+    assert browser(auth).get(SECOND, headers=JSON, expect_errors=True).json["code"] == "second_expired"

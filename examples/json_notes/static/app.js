@@ -33,6 +33,11 @@ async function load() {
   }));
 }
 
+async function greet(user) {
+  show(user);
+  await load();
+}
+
 /* A session can end at any time: by sign-out in another tab, by an administrator, or by its limit. */
 async function tried(work) {
   try {
@@ -40,6 +45,8 @@ async function tried(work) {
   } catch (refusal) {
     if (refusal.code === "sign_in_required") show(null);
     else if (refusal.code === "password_change_required") location.href = "/-/auth/account/password?next=/";
+    else if (refusal.code === "second_step_required") location.href = "/-/auth/account/security?next=/";
+    else if (refusal.name === "NotAllowedError") at("message").textContent = "The passkey was not used.";
     else at("message").textContent = refusal.message;
   }
 }
@@ -48,12 +55,22 @@ at("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
   const form = event.target;
   tried(async () => {
-    const { user } = await send("/-/auth/login", { email: form.email.value, password: form.password.value });
+    const { user, next } = await send("/-/auth/login", { email: form.email.value, password: form.password.value });
     form.password.value = "";
-    show(user);
-    await load();
+    /* The second step is the middleware's own page. It leads back here. */
+    if (!user) location.href = next;
+    else await greet(user);
   });
 });
+
+at("with-passkey").hidden = !window.PublicKeyCredential?.parseRequestOptionsFromJSON;
+at("with-passkey").addEventListener("click", () => tried(async () => {
+  const { options } = await send("/-/auth/login/passkey");
+  const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
+  const credential = JSON.stringify(await navigator.credentials.get({ publicKey }));
+  const { user } = await send("/-/auth/login/passkey", { credential });
+  await greet(user);
+}));
 
 at("add").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -73,6 +90,5 @@ at("sign-out").addEventListener("click", () => tried(async () => {
 
 tried(async () => {
   const { user } = await send("/-/auth/session");
-  show(user);
-  await load();
+  await greet(user);
 });

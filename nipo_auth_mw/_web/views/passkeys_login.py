@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.passkeys_check import login_options
 from nipo_auth_mw._flows.passkeys_login import sign_in_with_passkey
+from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
-from nipo_auth_mw._web.request import Request
+from nipo_auth_mw._web.request import Request, is_navigation
 from nipo_auth_mw._web.serializers import UserData
 from nipo_auth_mw._web.views.login import form_of, opened
+
+
+@takes("next", gives={"options": dict[str, Any]})
+def show(web: WebContext, request: Request) -> Response:
+    """Give a script the options of a passkey, always as JSON. A browser that opens the path goes on to sign-in."""
+    if is_navigation(request.environ):
+        return web.answers.redirect(challenges.page(web, request, "login", request.wanted))
+    return web.answers.data({"options": login_options(web.services)})
 
 
 @takes("credential", "remember", "next", gives={"next": str, "user": UserData})

@@ -13,12 +13,16 @@ from nipo_auth_mw._flows.second_check import kinds_of
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
+from nipo_auth_mw._web.serializers import PROOFS, proofs_data
 
 
-@takes("next")
+@takes("next", gives=PROOFS)
 def show(web: WebContext, request: Request) -> Response:
     """Show the form: the password, and a code where the account has two steps."""
-    return web.answers.page(request, "reauthenticate.html", **_form(web, request, request.wanted))
+    form = _form(web, request, request.wanted)
+    if request.wants_json:
+        return web.answers.data(proofs_data(form["kinds"], form["passkey"]))
+    return web.answers.page(request, "reauthenticate.html", **form)
 
 
 @takes("password", "code", "credential", "next", gives={"next": str, "fresh": bool})

@@ -15,16 +15,21 @@ from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.redirects import for_link
 from nipo_auth_mw._web.request import Request
-from nipo_auth_mw._web.serializers import UserData
+from nipo_auth_mw._web.serializers import PROOFS, UserData, proofs_data
 from nipo_auth_mw._web.views.login import opened
 
 
-@takes("next")
+@takes("next", gives=PROOFS)
 def show(web: WebContext, request: Request) -> Response:
     """Show the form. A user who is signed in, such as one who goes back to this page, is redirected."""
     pending = _pending(web, request)
     if pending is not None:
-        return web.answers.page(request, "second_step.html", **_page(web, request, pending, request.wanted))
+        page = _page(web, request, pending, request.wanted)
+        if request.wants_json:
+            return web.answers.data(proofs_data(page["kinds"], page["passkey"]))
+        return web.answers.page(request, "second_step.html", **page)
+    if request.session is not None and request.wants_json:
+        return web.answers.data(proofs_data((), None))
     if request.session is not None:
         return web.answers.lead_on(request, web.redirect_target(request, request.wanted))
     return _expired(web, request, request.wanted)
