@@ -20,7 +20,7 @@ import segno
 from flask import Flask, Response, redirect, render_template_string, request, url_for
 from markupsafe import Markup
 
-from nipo_auth_mw import AuthConfig, AuthMiddleware, account_menu, auth_url, current_user
+from nipo_auth_mw import AuthConfig, AuthMiddleware, account_menu, auth_url, current_user, flash_message
 from nipo_auth_mw.mailers import ConsoleMailer
 from nipo_auth_mw.models import Message
 from nipo_auth_mw.stores import SQLStore
@@ -86,7 +86,7 @@ PAGE = (
 <nav aria-label="{{ t.menu }}"><a href="/" aria-current="page">{{ t.home }}</a>
 {% for route in ("account", "staff", "audit") if route == "account" or user.role == "admin" %}
 <a href="{{ url(route) }}">{{ t[route] }}</a>{% endfor %}</nav></header>
-<main>{% if request.args.sent %}<p class="flash" role="status">{{ t.sent }}</p>{% endif %}
+<main>{% if message %}<p class="flash" role="status">{{ message }}</p>{% endif %}
 <h1>{{ t.title }}</h1><p id="who">{{ t.who.format(user.name or user.email) }}</p>
 <section class="card"><h2>{{ t.new }}</h2><p class="advice">{{ today }}</p>
 <form method="post" id="report"><label for="body">{{ t.done }}</label>
@@ -161,6 +161,7 @@ def daily_report(database: Path) -> Flask:
             user=current_user(request.environ),
             url=lambda route: auth_url(request.environ, route),
             menu=account_menu(request.environ),
+            message=t["sent"] if request.args.get("sent") else flash_message(request.environ),
             reports=[(shown(date.fromisoformat(day), t), author, body) for day, author, body in found],
         )
 

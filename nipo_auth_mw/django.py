@@ -181,11 +181,12 @@ def fresh_login_required(view: View) -> View:
 
 
 def context(request: Any) -> dict[str, Any]:
-    """A context processor: `signed_in`, `sign_out_form`, and `auth_url`, as in `{{ auth_url.account }}`."""
+    """A context processor: `signed_in`, `flash_message`, `sign_out_form`; `auth_url`, as `{{ auth_url.account }}`."""
     environ = _environ(request)
     return {
         "signed_in": host_api.current_user(environ),
         "auth_url": _Urls(environ),
+        "flash_message": host_api.flash_message(environ),
         "sign_out_form": host_api.sign_out_form(environ),
     }
 

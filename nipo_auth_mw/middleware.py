@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import HTTPException, Unauthorized
@@ -12,7 +13,7 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw import _wiring
 from nipo_auth_mw._flows import mails
-from nipo_auth_mw._flows.account import LastSignIn, last_sign_in
+from nipo_auth_mw._flows.account import last_sign_in
 from nipo_auth_mw._flows.logout import sign_out
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
@@ -27,6 +28,7 @@ from nipo_auth_mw._web import (
     dispatch,
     host_api,
     host_app,
+    host_flash,
     intercept_401,
     openapi,
     preflights,
@@ -124,7 +126,7 @@ class AuthMiddleware:
         self._cookies = (self._web.session_cookie, self._web.device_cookie, self._web.second_cookie)
         hooks = host_api.HostHooks(
             path_of=self._web.prefix_path,
-            last_sign_in=self._last_sign_in,
+            last_sign_in=partial(last_sign_in, self._services),
             text=self._text,
             ask_again=self._ask_again,
             ask_second=self._ask_second,
@@ -200,6 +202,7 @@ class AuthMiddleware:
             preflights.make_visitors(environ, *self._cookies)
         # A local variable here would hold the cookies while the app runs, where an error report can show it.
         if STEM in environ.get("HTTP_COOKIE", ""):
+            start_response = host_flash.hand_over(self._web, environ, start_response, self._guard)
             found = self._identify(environ, path, start_response)
             if isinstance(found, Response):
                 return found(environ, start_response)
@@ -288,10 +291,6 @@ class AuthMiddleware:
             return challenges.meet_first(self._web, environ, first, active)
         except Exception as problem:
             return dispatch.unavailable(self._web, environ, problem)
-
-    def _last_sign_in(self, session: Session) -> LastSignIn | None:
-        """The sign-in before that of this session, for `host_api.last_sign_in`."""
-        return last_sign_in(self._services, session)
 
     def _is_active(self, session: Session) -> bool:
         """Whether the session is active now and meets every requirement, for `host_api.still_signed_in`."""

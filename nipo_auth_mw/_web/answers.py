@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, urlencode
 
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
@@ -15,7 +14,7 @@ from nipo_auth_mw._flows.outcomes import SIGN_IN_REQUIRED, Refused
 from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw._pages.renderer import Problem, Renderer
 from nipo_auth_mw._web import problems
-from nipo_auth_mw._web.cookies import Cookie
+from nipo_auth_mw._web.flash_messages import FlashMessages
 from nipo_auth_mw._web.redirects import LONGEST_IN_URL
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.requirements import first_unmet
@@ -64,12 +63,12 @@ class Answers:
     """Builds every answer of the middleware, including static files."""
 
     def __init__(
-        self, config: AuthConfig, pages: Renderer, flash_cookie: Cookie, *, has_staff: bool, has_two_step: bool
+        self, config: AuthConfig, pages: Renderer, flashes: FlashMessages, *, has_staff: bool, has_two_step: bool
     ) -> None:
         self._config = config
         self._for_admins = ("staff", "audit") if has_staff else ("audit",)
         self._pages = pages
-        self._flash_cookie = flash_cookie
+        self.flashes = flashes
         self._has_two_step = has_two_step
 
     def page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
@@ -96,7 +95,7 @@ class Answers:
         response = self._html(html, status)
         response.headers["Content-Language"] = request.language
         if word:
-            response.headers.add("Set-Cookie", self._flash_cookie.delete())
+            response.headers.add("Set-Cookie", self.flashes.drop())
         return response
 
     def framed(self, request: Request, to: str) -> Response:
@@ -130,14 +129,9 @@ class Answers:
         return ("account", *self._for_admins) if session.user.role == ADMIN else ("account",)
 
     def _flash(self, request: Request) -> str:
-        """The name of the flash message that `done` left for this page and no other.
-
-        The cookie holds the name of a text in the catalogue, so a forged cookie can show no other text.
-        """
-        value = self._flash_cookie.read(request.cookies) if request.method == "GET" else None
-        word = (value or "").partition("-")[0]
+        """The name of the flash message that `done` left for this page and no other."""
         path = f"{request.root}{self._config.prefix}/{request.route}"
-        return word if word and value == _bound(word, path) and self._pages.flash(request.language, word) else ""
+        return self.flashes.read(request.cookies, request.method, path)
 
     def data(self, data: Mapping[str, Any], status: int = 200, kind: str = "application/json") -> Response:
         """A JSON answer with this status and media type, never cached."""
@@ -147,13 +141,11 @@ class Answers:
     def done(self, request: Request, to: str, cookies: Cookies = (), *, flash: str = "", **what: Any) -> Response:
         """The answer to a successful change: 303 to `to`, or JSON with `next` and the facts.
 
-        `flash` names the flash message at the top of `to`, if that is a page of ours. No other page shows it: a user
-        who signs out meanwhile, or whose account is disabled, must not read of success on the sign-in page. `cookies`
-        are values of Set-Cookie.
+        `flash` names the flash message of the page at `to`, and of no other page. `cookies` are values of Set-Cookie.
         """
         response = self.data({"next": to, **what}) if request.wants_json else self.lead_on(request, to)
         if flash and not request.wants_json:
-            cookies = [*cookies, self._flash_cookie.set(_bound(flash, unquote(to.partition("?")[0])))]
+            cookies = [*cookies, self.flashes.leave(flash, to)]
         for cookie in cookies:
             response.headers.add("Set-Cookie", cookie)
         return response
@@ -242,11 +234,6 @@ class Answers:
         response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
-
-
-def _bound(flash: str, path: str) -> str:
-    """The value of the cookie of a flash message for the page at this path."""
-    return f"{flash}-{hashlib.sha256(path.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
 def here(request: Request, config: AuthConfig) -> str:

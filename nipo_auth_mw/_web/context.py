@@ -16,6 +16,7 @@ from nipo_auth_mw._web import redirects
 from nipo_auth_mw._web.answers import Answers
 from nipo_auth_mw._web.cookies import STEM, Cookie
 from nipo_auth_mw._web.deployment_warnings import DeploymentWarnings
+from nipo_auth_mw._web.flash_messages import FlashMessages
 from nipo_auth_mw._web.host_session import HostSession, OnSignOut
 from nipo_auth_mw._web.language import choose
 from nipo_auth_mw._web.request import Request, root_of
@@ -149,7 +150,10 @@ def build(
         answers=Answers(
             config,
             pages,
-            Cookie(f"{STEM}flash{suffix}", secure=secure, lasts=_A_MINUTE),
+            FlashMessages(
+                Cookie(f"{STEM}flash{suffix}", secure=secure, lasts=_A_MINUTE),
+                lambda word: bool(pages.flash(config.default_language, word)),
+            ),
             has_staff=services.directory is not None,
             has_two_step=services.factors is not None,
         ),

@@ -23,6 +23,7 @@ from nipo_auth_mw.models import Session, User
 USER = "nipo_auth_mw.user"
 SESSION = "nipo_auth_mw.session"
 HOOKS = "nipo_auth_mw.site"
+FLASH = "nipo_auth_mw.flash"
 AUTH_TYPE = "nipo_auth_mw"
 PREFLIGHT = "nipo_auth_mw.preflight"
 """The key of a CORS preflight on a path that requires a session."""
@@ -82,6 +83,7 @@ class Identity:
         for key, _ in self._headers:
             environ.pop(key, None)
         environ[USER] = environ[SESSION] = None
+        environ.pop(FLASH, None)
         environ[HOOKS] = self._hooks
 
     def put(self, environ: Environ, session: ActiveSession) -> None:
@@ -299,6 +301,17 @@ def account_menu(environ: Environ) -> Markup:
         '<span class="nipo-name">{}</span></summary><div class="nipo-panel"><p>{}</p>{}{}</div></details>'
     )
     return menu.format(name.strip()[:1].upper(), name, login_id, links, sign_out_form(environ))
+
+
+def flash_message(environ: Environ) -> str:
+    """What was just done, in the user's language, such as "You are signed out."; "" for nothing.
+
+    The middleware leaves one for the path that sign-in, sign-out, a change of the password or another change leads to:
+    `next`, or home. It lasts a minute, for one GET of that path, and no other page shows it. Plain text, so a template
+    has to escape it. "" outside the middleware.
+    """
+    hooks, word = _hooks(environ), environ.get(FLASH)
+    return hooks.text(environ, f"flash.{word}") if hooks is not None and word else ""
 
 
 def last_sign_in(environ: Environ) -> LastSignIn | None:

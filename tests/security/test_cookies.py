@@ -44,14 +44,18 @@ def is_hardened(line: str) -> bool:
 
 def test_ck1_every_cookie_of_a_sign_in_is_bound_to_this_host_and_kept_from_scripts(auth):
     lines = login(auth).all("Set-Cookie")
-    assert sorted(line.split("=")[0] for line in lines) == ["__Host-nipo_auth", "__Host-nipo_device"]
+    assert sorted(line.split("=")[0] for line in lines) == [
+        "__Host-nipo_auth",
+        "__Host-nipo_device",
+        "__Host-nipo_flash",
+    ]
     assert all(is_hardened(line) for line in lines), lines
 
 
 def test_ck2_flags_follow_base_url_and_no_request(auth):
     plain = {"wsgi.url_scheme": "http", "HTTP_HOST": "127.0.0.1:8000", "HTTP_X_FORWARDED_PROTO": "http"}
     lines = login(auth, **plain).all("Set-Cookie")
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert all(is_hardened(line) for line in lines)
     with pytest.raises(ConfigError):
         AuthConfig(secret_key="k" * 40 + "q", base_url="http://intranet")

@@ -19,6 +19,7 @@ from nipo_auth_mw import (
     current_session,
     current_user,
     end_session,
+    flash_message,
     from_environ,
     require_fresh,
     require_role,
@@ -75,6 +76,7 @@ def view(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     assert_type(require_fresh(environ), User)
     assert_type(require_second(environ), User)
     assert_type(auth_url(environ, "logout", next="/"), str)
+    assert_type(flash_message(environ), str)
     page = f"<p>{user.email}</p>{sign_out_form(environ)}"
     start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
     return [page.encode()]

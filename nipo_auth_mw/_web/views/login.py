@@ -87,7 +87,9 @@ def opened(web: WebContext, request: Request, outcome: SignedIn, wanted: str, co
         # A longer one is asked for on the way to `to`.
         to = page if len(page) <= LONGEST_IN_URL else to
     cookies = [*cookies, *web.session_cookies(outcome.session, outcome.device, persistent=outcome.stored.persistent)]
-    return web.answers.done(request, to, cookies, user=user_data(outcome.user, outcome.state))
+    # A page of the middleware's says by itself that the user is signed in.
+    flash = "" if to.startswith(f"{web.prefix_path(request.environ)}/") else "signed_in"
+    return web.answers.done(request, to, cookies, flash=flash, user=user_data(outcome.user, outcome.state))
 
 
 def _second_due(web: WebContext, request: Request, due: SecondDue, wanted: str) -> Response:

@@ -26,7 +26,7 @@ def submit(web: WebContext, request: Request) -> Response:
         sign_out(web.services, request.session, client=request.client)
     ended = web.host_session.end(request.environ, request.session.user if request.session else None)
     kept = request.session is None or request.session.stored.persistent
-    flash = (SIGNED_OUT if kept else SIGNED_OUT_SHARED) if to == web.path(request, "login") else ""
+    flash = SIGNED_OUT if kept else SIGNED_OUT_SHARED
     return web.answers.done(request, to, [web.session_cookie.delete(), *ended], flash=flash)
 
 
