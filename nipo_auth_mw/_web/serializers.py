@@ -41,11 +41,12 @@ class RowData(ListedUserData):
 
 
 class PersonData(ListedUserData):
-    """An account as an administrator sees it."""
+    """An account as an administrator sees it. `locked`: wrong passwords lock it. `second_locked`: wrong codes do."""
 
     memo: str
     must_change: bool
     locked: bool
+    second_locked: bool
     invited_until: str | None
 
 
@@ -53,6 +54,7 @@ class KnownData(RowData):
     """An account with all that its page shows."""
 
     memo: str
+    second_locked: bool
     invited_until: str | None
 
 
@@ -114,6 +116,7 @@ def person_data(person: Person) -> PersonData:
         "memo": person.memo,
         "must_change": person.must_change,
         "locked": person.locked,
+        "second_locked": person.second_locked,
         "invited_until": person.invitation.ends.isoformat() if person.invitation else None,
     }
 

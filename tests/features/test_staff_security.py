@@ -157,6 +157,8 @@ def test_a_locked_second_step_is_shown_and_unlocked(auth: Any, boss: TestApp, ta
     assert "wrong codes" not in boss.get(path).text
     for _ in range(5):
         lockout.fail(lockout.reserve(lockout.account(tanaka_id), time.monotonic()))
+    data = boss.get(path, headers={"Accept": "application/json"}).json["user"]
+    assert (data["locked"], data["second_locked"]) == (False, True)
     boss.get(path).forms["staff-unlock"].submit(status=303)
     assert "wrong codes" not in boss.get(path).text
     assert left(auth, tanaka_id) == (2, 8, True)
