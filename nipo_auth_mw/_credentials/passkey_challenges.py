@@ -24,11 +24,15 @@ _MOST_CHARACTERS = 256
 
 
 class PasskeyRejected(Exception):
-    """A credential that is not accepted. `reason` is a short word for the audit log; users see one text for all."""
+    """A credential that is not accepted. `reason` is a short word for the audit log; users see one text for all.
 
-    def __init__(self, reason: str) -> None:
+    `key` is that of `Rejected`.
+    """
+
+    def __init__(self, reason: str, key: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+        self.key = key
 
 
 class Challenge(NamedTuple):

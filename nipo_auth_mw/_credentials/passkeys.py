@@ -35,9 +35,13 @@ T = TypeVar("T")
 
 
 class Rejected(NamedTuple):
-    """A credential that is not accepted. `reason` is for the audit log; users see one text, or that it expired."""
+    """A credential that is not accepted. `reason` is for the audit log; users see one text, or that it expired.
+
+    `key` is the key of the factor that it is for, if our own challenge was answered on a page that is not ours.
+    """
 
     reason: str
+    key: str = ""
 
 
 class Passkey(NamedTuple):
@@ -201,9 +205,10 @@ class Passkeys:
     def _answered(self, answer: Answer, purpose: Purpose, subject: str) -> Challenge:
         """The challenge that was answered, on a page of our own that no other page embeds."""
         data = answer.client_data
+        challenge = self._challenges.open(from_base64(data.get("challenge")).decode("ascii"), purpose, subject)
         if data.get("origin") != self._origin or data.get("crossOrigin", False) is not False or "topOrigin" in data:
-            raise PasskeyRejected("origin")
-        return self._challenges.open(from_base64(data.get("challenge")).decode("ascii"), purpose, subject)
+            raise PasskeyRejected("origin", factor_key(answer.credential_id))
+        return challenge
 
     def _register(self, credential: str, user_id: str) -> Registered:
         answer = read(credential)
@@ -254,7 +259,7 @@ def _refused_if_raised(verify: Callable[[], T]) -> T | Rejected:
     try:
         return verify()
     except PasskeyRejected as rejected:
-        return Rejected(rejected.reason)
+        return Rejected(rejected.reason, rejected.key)
     except Exception:
         return Rejected("invalid")
 

@@ -11,14 +11,16 @@ from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.revocation import end_everything
-from nipo_auth_mw._flows.second_check import CODE, PASSWORD, factors_of
+from nipo_auth_mw._flows.second_check import CODE, PASSKEY, PASSWORD, factors_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.models import AccountState, AttributeValue, Client, StoredSession
-from nipo_auth_mw.protocols import Account
+from nipo_auth_mw.protocols import Account, Factor
 
 WHY = "second_step_changed"
 _AN_HOUR = 20
+_A_MOMENT = 60
+"""Seconds between the use of a passkey and the session that it proves, on clocks that differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,12 @@ class Change:
     """One change of the proofs, as it is written in its transaction.
 
     `write` makes it with the account as it is, and gives the attributes of the account state that change with it.
-    `proved` is what the user has proved by it.
+    `proved` is what the user has proved by it, and `removed` the proof that it takes away.
     """
 
     write: Callable[[Account, Record], dict[str, AttributeValue | None]]
     proved: str = ""
+    removed: Factor | None = None
 
 
 def changing(services: Services, session: ActiveSession) -> Account | Refused:
@@ -98,7 +101,8 @@ def _written(
             raise _Overtaken
         state: AccountState = change_account_state(services, account.id, **attributes)
         proved = old._replace(means=change.proved, second_at=time.time()) if change.proved else old
-        renewed = services.sessions.renew(_standing(services, proved, state), account, state, client)
+        standing = _standing(services, proved, state, change.removed)
+        renewed = services.sessions.renew(standing, account, state, client)
         if renewed is None:
             raise _Overtaken
     stored, cookie = renewed
@@ -106,13 +110,21 @@ def _written(
     return Renewed(stored.persistent, cookie, device)
 
 
-def _standing(services: Services, session: StoredSession, state: AccountState) -> StoredSession:
+def _standing(services: Services, session: StoredSession, state: AccountState, removed: Factor | None) -> StoredSession:
     """The session with the means that still stand: a proof that is gone must not count as a second step.
 
-    A backup code is used up by its use, so it stands as long as the account has two steps.
+    A backup code is used up by its use, so it stands as long as the account has two steps. Of several passkeys the one
+    that is removed may be the one that the session has proved.
     """
     stand = {PASSWORD, *(factor.kind for factor in factors_of(services).of(session.user_id))}
+    if removed is not None and removed.kind == PASSKEY and _may_have_proved(removed, session):
+        stand.discard(PASSKEY)
     if state.two_step is not None:
         stand.add(CODE)
     means = ",".join(one for one in session.means.split(",") if one in stand) or PASSWORD
     return session._replace(means=means, second_at=0.0 if means == PASSWORD else session.second_at)
+
+
+def _may_have_proved(passkey: Factor, session: StoredSession) -> bool:
+    """Whether the session's proof by a passkey may be this one: it was made or used as late as the session began."""
+    return max(passkey.created_at, passkey.used_at) >= session.created_at - _A_MOMENT

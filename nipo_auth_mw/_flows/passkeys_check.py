@@ -83,7 +83,7 @@ def check_passkey(
         return Refused("too_many_attempts", wait)
     opened = passkeys_of(services).open(credential, purpose, owner.id if owner else "")
     if isinstance(opened, Rejected):
-        return Refused("challenge_expired") if opened.reason == "expired" else _refuse(services, client)
+        return _refuse_unopened(services, opened, owner, client)
     found = _find(services, opened)
     if found is None:
         return _refuse_unknown(services, opened, client)
@@ -145,6 +145,20 @@ def _refuse(services: Services, client: Client, **values: object) -> Refused:
 def _refuse_known(services: Services, subject: Account | str, client: Client, reason: str) -> Refused:
     """Refuse a passkey that an account has, and record why."""
     services.log.record(PASSKEY_REFUSED, subject=subject, client=client, reason=reason)
+    return _refuse(services, client)
+
+
+def _refuse_unopened(services: Services, rejected: Rejected, owner: Account | None, client: Client) -> Refused:
+    """Refuse what was not opened.
+
+    A passkey that an account has, with a challenge of ours, on a page that is not ours is recorded: that page may
+    stand between the user and us.
+    """
+    if rejected.reason == "expired":
+        return Refused("challenge_expired")
+    factor = factors_of(services).find(rejected.key) if rejected.key else None
+    if factor is not None and (owner is None or factor.user_id == owner.id):
+        return _refuse_known(services, factor.user_id, client, rejected.reason)
     return _refuse(services, client)
 
 

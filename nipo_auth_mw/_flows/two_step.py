@@ -203,7 +203,7 @@ def remove_factor(
         record(FACTOR_REMOVED, subject=account, client=client, factor=removed.kind, name=removed.name)
         return {}
 
-    return make(services, session, Change(write), client, device_cookie)
+    return make(services, session, Change(write, removed=found[key]), client, device_cookie)
 
 
 def find_factor(services: Services, session: ActiveSession, key: str) -> Proof | None:

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import time_machine
 from webtest import TestApp
 
 from nipo_auth_mw._credentials import totp
-from nipo_auth_mw._credentials.passkeys import Passkey
+from nipo_auth_mw._credentials.passkeys import Passkey, factor_key
 from nipo_auth_mw.protocols import Factor
 from nipo_auth_mw.testing import MemoryMailer, SoftPasskey
 from tests.features.test_passkeys import ADD, CONFIRM, JSON, LOGIN, SECOND, SECURITY, options_on, switch_on, use
@@ -129,6 +130,45 @@ def planted(auth: Any, soft: SoftPasskey, **values: Any) -> Factor:
     services.factor_store.remove_factor(factor.key, factor.user_id)
     services.factor_store.add_factor(changed)
     return changed
+
+
+@pytest.mark.parametrize("removes_its_own", [True, False])
+def test_mf20_of_two_passkeys_the_one_that_the_session_proved_is_the_one_that_counts(
+    auth: Any, removes_its_own: bool
+) -> None:
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        user = person(auth)
+        mine, lost = enrol_passkey(auth, user), enrol_passkey(auth, user)
+        switch_on(auth)
+        clock.shift(3600)
+        device = browser(auth)
+        use(device, mine)
+        clock.shift(60)
+        removed = factor_key((mine if removes_its_own else lost).credential_id)
+        device.post(f"{SECURITY}/remove", {"factor": removed}, status=303)
+        session = device.get("/-/auth/session").json["session"]
+    assert session["means"] == (["password"] if removes_its_own else ["passkey"])
+    assert bool(session["second_at"]) is not removes_its_own
+
+
+@pytest.mark.parametrize("told", [{"origin": "https://localhost:1"}, {"topOrigin": "http://localhost"}])
+def test_pk1_a_challenge_of_ours_that_was_answered_elsewhere_is_recorded(
+    auth: Any, soft: SoftPasskey, told: Any
+) -> None:
+    switch_on(auth)
+    device = browser(auth)
+    soft.client_data = told
+    assert refused(device, sent(device, soft)) == "passkey_rejected"
+    page = sign_in(device).follow()
+    assert refused(device, soft.get(options_on(page)), SECOND) == "passkey_rejected"
+    found = [(row.user_id, row.details["reason"]) for row in events(auth, "passkey_refused")]
+    assert found == [("1", "origin")] * 2
+    stranger, other = SoftPasskey(), SoftPasskey()
+    stranger.client_data = told
+    assert refused(device, sent(device, stranger)) == "passkey_rejected", "an id that no account has"
+    other.credential_id, other.client_data = soft.credential_id, {**told, "challenge": "AAAA"}
+    assert refused(device, sent(device, other)) == "passkey_rejected", "no challenge of ours"
+    assert len(events(auth, "passkey_refused")) == 2
 
 
 def test_pk7_planted_and_exchanged_rows_are_refused_and_recorded(auth: Any, soft: SoftPasskey) -> None:
