@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.hash_pool import Busy
+from nipo_auth_mw._flows.lock_answers import look, refuse_locked, refuse_wrong
 from nipo_auth_mw._flows.outcomes import BUSY, SESSION_ENDED, Refused
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
@@ -161,10 +163,8 @@ def _check(services: Services, attempt: Attempt, password: str) -> tuple[Attempt
     lockout = services.lockout
     # The client limit does not apply to known devices.
     limit = None if attempt.device else services.client_limit.of(attempt.client)
-    seen = lockout.look(attempt.subject, limit.names if limit else {})
-    if ended := lockout.ended(attempt.subject, seen):
-        _report_ended(services, attempt, ended)
-        seen = lockout.look(attempt.subject, limit.names if limit else {})
+    report, beside = partial(_report_ended, services, attempt), limit.names if limit else {}
+    seen = look(lockout, attempt.subject, report, beside)
     if limit and (wait := limit.wait(seen.counts)):
         return Refused("too_many_attempts", wait)
     deadline = time.monotonic() + _WAIT
@@ -174,7 +174,7 @@ def _check(services: Services, attempt: Attempt, password: str) -> tuple[Attempt
         wait = services.client_limit.limited(attempt.client, full=True) if limit else None
         return Refused("too_many_attempts", wait) if wait else BUSY
     if isinstance(slot, Locked):
-        return _refuse_locked(services, attempt, slot)
+        return refuse_locked(lockout, attempt.subject, slot, partial(_tell_of_lock, services, attempt), "")
     if not services.password_rules.hashable(password):
         return _fail(services, attempt, slot)
     try:
@@ -218,23 +218,9 @@ def _fail(services: Services, attempt: Attempt, slot: Slot) -> Refused:
         _report_limited(services, attempt.client)
     reason = "wrong_password" if services.hashing.readable(_usable_hash(attempt)) else "unreadable_hash"
     record_attempt(services, SIGN_IN_FAILED, attempt, reason=reason)
-    if lock is None and slot.left == 1:
-        # The same for every address, so the warning tells of no account.
-        values = {"lasts": services.lockout.next_duration(attempt.subject)}
-        return Refused("invalid_credentials", detail="last_try", values=values)
-    if lock is None:
-        return Refused("invalid_credentials")
-    _tell_of_lock(services, attempt, lock)
-    return Refused("invalid_credentials", lock.retry_after, detail="lock_begun")
-
-
-def _refuse_locked(services: Services, attempt: Attempt, lock: Locked) -> Refused:
-    """Refuse an attempt without a check, and count it towards the lock that refused it."""
-    if lock.begun:
+    if lock is not None:
         _tell_of_lock(services, attempt, lock)
-    elif lock.retry_after is not None:
-        services.lockout.refuse(attempt.subject)
-    return Refused("locked", lock.retry_after, detail="" if lock.retry_after else "for_good")
+    return refuse_wrong(services.lockout, attempt.subject, slot, lock, "invalid_credentials")
 
 
 def _tell_of_lock(services: Services, attempt: Attempt, lock: Locked) -> None:
@@ -266,7 +252,6 @@ def _report_limited(services: Services, client: Client) -> None:
     services.log.record(LIMITED, client=client)
 
 
-def _report_ended(services: Services, attempt: Attempt, ended: Ended | None) -> None:
-    """Record that a lock has ended, if one has."""
-    if ended is not None:
-        record_attempt(services, UNLOCKED, attempt, refused=ended.refused)
+def _report_ended(services: Services, attempt: Attempt, ended: Ended) -> None:
+    """Record that a lock has ended."""
+    record_attempt(services, UNLOCKED, attempt, refused=ended.refused)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials import backup_codes
 from nipo_auth_mw._credentials.factors import Factors
 from nipo_auth_mw._credentials.hash_pool import Busy
+from nipo_auth_mw._flows.lock_answers import look, refuse_locked, refuse_wrong
 from nipo_auth_mw._flows.outcomes import BUSY, Refused
 from nipo_auth_mw._flows.password_check import Attempt
 from nipo_auth_mw._services import Services
@@ -91,16 +93,13 @@ def check_code(services: Services, attempt: SecondAttempt, text: str) -> str | R
     if not text.strip():
         return Refused("invalid_code")
     lockout = services.second_lockout
-    seen = lockout.look(attempt.subject)
-    if ended := lockout.ended(attempt.subject, seen):
-        _report_ended(services, attempt, ended)
-        seen = lockout.look(attempt.subject)
+    seen = look(lockout, attempt.subject, partial(_report_ended, services, attempt))
     try:
         slot = lockout.reserve(attempt.subject, time.monotonic() + _WAIT, seen)
     except NoSlot:
         return BUSY
     if isinstance(slot, Locked):
-        return _refuse_locked(services, attempt, slot)
+        return refuse_locked(lockout, attempt.subject, slot, partial(_tell_of_lock, services, attempt), "second")
     try:
         means = _proved(services, attempt, text)
     except BaseException as problem:
@@ -151,20 +150,7 @@ def _fail(services: Services, attempt: SecondAttempt, slot: Slot) -> Refused:
     services.log.record(SECOND_STEP_FAILED, subject=attempt.account, client=attempt.client, reason=reason)
     if lock is not None:
         _tell_of_lock(services, attempt, lock)
-        return Refused("invalid_code", lock.retry_after, detail="lock_begun")
-    if slot.left == 1:
-        lasts = services.second_lockout.next_duration(attempt.subject)
-        return Refused("invalid_code", detail="last_try", values={"lasts": lasts})
-    return Refused("invalid_code")
-
-
-def _refuse_locked(services: Services, attempt: SecondAttempt, lock: Locked) -> Refused:
-    """Refuse an attempt without a check, and count it towards the lock that refused it."""
-    if lock.begun:
-        _tell_of_lock(services, attempt, lock)
-    elif lock.retry_after is not None:
-        services.second_lockout.refuse(attempt.subject)
-    return Refused("locked", lock.retry_after, detail="second" if lock.retry_after else "second_for_good")
+    return refuse_wrong(services.second_lockout, attempt.subject, slot, lock, "invalid_code")
 
 
 def _tell_of_lock(services: Services, attempt: SecondAttempt, lock: Locked) -> None:

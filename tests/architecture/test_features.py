@@ -18,6 +18,7 @@ SHARED_FLOWS = {
     "advance": "the next step of a sign-in",
     "binding": "every change of the second step's proofs",
     "health": "whether sign-in works",
+    "lock_answers": "how a lock of passwords or codes shows",
     "mails": "what a mail on its way needs",
     "new_password": "every check of a password that is to be set",
     "outcomes": "what a flow returns",
