@@ -16,7 +16,6 @@ import time_machine
 from webtest import TestApp
 
 from nipo_auth_mw import AuthMiddleware
-from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.passkeys import Passkey, Registered
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw.testing import SoftPasskey, in_memory
@@ -75,15 +74,6 @@ def events(auth: AuthMiddleware, *names: str) -> list[Any]:
     return [row for row in rows if not names or row.event in names]
 
 
-def enrol_app(auth: AuthMiddleware, user: Any) -> bytes:
-    """Give the account an authenticator app and switch two steps on. Returns the secret of the app."""
-    services, secret = auth._services, totp.new_secret()
-    assert services.factors is not None
-    assert services.factors.add_app(user.id, secret, 0)
-    change_account_state(services, user.id, two_step=time.time())
-    return secret
-
-
 def enrol_passkey(auth: AuthMiddleware, user: Any, **kind: Any) -> SoftPasskey:
     """Give the account a passkey, and return the authenticator that has it."""
     services, soft = auth._services, SoftPasskey(auth._services.config.origin, **kind)
@@ -104,11 +94,6 @@ def store_passkey(auth: AuthMiddleware, user_id: str, key: str, name: str) -> No
     factors, data = auth._services.factors, Passkey(b"i" * 16, b"k", True, ()).packed()
     assert factors is not None
     factors.add_passkey(user_id, key, name=name, data=data, counter=0)
-
-
-def code_of(secret: bytes, steps: int = 0) -> str:
-    """The code that the app shows now, or so many steps of 30 seconds from now."""
-    return totp.code_at(secret, totp.step_at(time.time()) + steps)
 
 
 def without_challenge(page: Any) -> str:

@@ -14,8 +14,8 @@ from webtest import TestApp
 
 from nipo_auth_mw import TwoStepPolicy
 from nipo_auth_mw._flows.account_state import change_account_state
-from nipo_auth_mw.testing import MemoryMailer, SoftPasskey
-from tests.kit import WRONG, browser, enrol_app, enrol_passkey, events, middleware, options_on, person, seen, sign_in
+from nipo_auth_mw.testing import MemoryMailer, SoftPasskey, enrol_app
+from tests.kit import WRONG, browser, enrol_passkey, events, middleware, options_on, person, seen, sign_in
 
 JSON = {"Accept": "application/json"}
 SECURITY = "/-/auth/account/security"

@@ -9,8 +9,8 @@ import pytest
 import time_machine
 from webtest import TestApp
 
-from nipo_auth_mw.testing import MemoryMailer
-from tests.kit import browser, code_of, enrol_app, events, middleware, person, seen, sign_in
+from nipo_auth_mw.testing import MemoryMailer, code_of, enrol_app
+from tests.kit import browser, events, middleware, person, seen, sign_in
 
 JSON = {"Accept": "application/json"}
 LOGIN = {"email": "tanaka@example.com", "password": "aoi-umi-to-shiroi-kumo"}
@@ -22,7 +22,7 @@ def auth(mailer: MemoryMailer) -> Any:
 
 
 @pytest.fixture
-def secret(auth: Any) -> bytes:
+def secret(auth: Any) -> str:
     return enrol_app(auth, person(auth))
 
 
@@ -32,7 +32,7 @@ def asked(auth: Any, **fields: str) -> tuple[TestApp, Any]:
     return device, sign_in(device, **fields).follow()
 
 
-def test_a_code_opens_what_the_password_did_not(auth: Any, secret: bytes) -> None:
+def test_a_code_opens_what_the_password_did_not(auth: Any, secret: str) -> None:
     device = browser(auth)
     answer = sign_in(device, next="/orders?month=11")
     assert answer.location == "/-/auth/login/second?next=/orders?month=11"
@@ -51,14 +51,14 @@ def test_a_code_opens_what_the_password_did_not(auth: Any, secret: bytes) -> Non
 
 
 @pytest.mark.parametrize("typed", ["{a} {b}", "{a}-{b}", "　{a}　{b}　"])
-def test_digits_of_any_width_in_groups(auth: Any, secret: bytes, typed: str) -> None:
+def test_digits_of_any_width_in_groups(auth: Any, secret: str, typed: str) -> None:
     _, page = asked(auth)
     code = code_of(secret).translate({ord(d): chr(ord(d) + 0xFEE0) for d in "0123456789"})
     page.forms["login-second"]["code"] = typed.format(a=code[:3], b=code[3:])
     assert page.forms["login-second"].submit().status_int == 303
 
 
-def test_a_wrong_code_is_told_beside_its_field_and_keeps_the_way(auth: Any, secret: bytes) -> None:
+def test_a_wrong_code_is_told_beside_its_field_and_keeps_the_way(auth: Any, secret: str) -> None:
     device, page = asked(auth, next="/orders")
     wrong = page.forms["login-second"]
     wrong["code"] = "000000" if code_of(secret) != "000000" else "111111"
@@ -71,7 +71,7 @@ def test_a_wrong_code_is_told_beside_its_field_and_keeps_the_way(auth: Any, secr
     assert seen(device) == "1"
 
 
-def test_a_backup_code_works_once_and_is_told(auth: Any, secret: bytes, mailer: MemoryMailer) -> None:
+def test_a_backup_code_works_once_and_is_told(auth: Any, secret: str, mailer: MemoryMailer) -> None:
     codes = auth._services.factors.make_codes("1")
     device, page = asked(auth)
     page.forms["login-second-code"]["code"] = codes[0].upper()
@@ -86,12 +86,12 @@ def test_a_backup_code_works_once_and_is_told(auth: Any, secret: bytes, mailer: 
     assert again.html.find("details").has_attr("open")
 
 
-def test_without_backup_codes_no_field_asks_for_one(auth: Any, secret: bytes) -> None:
+def test_without_backup_codes_no_field_asks_for_one(auth: Any, secret: str) -> None:
     _, page = asked(auth)
     assert set(page.forms) & {"login-second", "login-second-code"} == {"login-second"}
 
 
-def test_remember_is_that_of_the_first_step(auth: Any, secret: bytes) -> None:
+def test_remember_is_that_of_the_first_step(auth: Any, secret: str) -> None:
     for remember, step in (("1", 0), (None, 1)):
         device, page = asked(auth, remember=remember)
         page.forms["login-second"]["code"] = code_of(secret, step)
@@ -99,7 +99,7 @@ def test_remember_is_that_of_the_first_step(auth: Any, secret: bytes) -> None:
         assert device.get("/-/auth/session").json["session"]["persistent"] is bool(remember)
 
 
-def test_a_program_is_told_what_is_due(auth: Any, secret: bytes) -> None:
+def test_a_program_is_told_what_is_due(auth: Any, secret: str) -> None:
     auth._services.factors.make_codes("1")
     program = browser(auth)
     answer = program.post_json("/-/auth/login", {**LOGIN, "next": "/a"})
@@ -110,7 +110,7 @@ def test_a_program_is_told_what_is_due(auth: Any, secret: bytes) -> None:
     assert (done.json["next"], done.json["user"]["id"]) == ("/a", "1")
 
 
-def test_the_step_waits_ten_minutes(auth: Any, secret: bytes) -> None:
+def test_the_step_waits_ten_minutes(auth: Any, secret: str) -> None:
     device, _ = asked(auth)
     with time_machine.travel(time.time() + 590, tick=False) as clock:
         assert device.get("/-/auth/login/second").status_int == 200
@@ -121,7 +121,7 @@ def test_the_step_waits_ten_minutes(auth: Any, secret: bytes) -> None:
     assert browser(auth).get("/-/auth/login/second", headers=JSON, status=410).json["code"] == "second_expired"
 
 
-def test_going_back_to_the_page_leads_on(auth: Any, secret: bytes) -> None:
+def test_going_back_to_the_page_leads_on(auth: Any, secret: str) -> None:
     device, page = asked(auth)
     page.forms["login-second"]["code"] = code_of(secret)
     page.forms["login-second"].submit()

@@ -7,13 +7,14 @@ import time
 
 import pytest
 
+from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._web import routes
 from nipo_auth_mw._web.routes import ROUTES
-from nipo_auth_mw.models import EmailChange
-from nipo_auth_mw.testing import MemoryMailer, MemoryStore, SoftPasskey, link_in
+from nipo_auth_mw.models import Client, EmailChange
+from nipo_auth_mw.testing import MemoryMailer, MemoryStore, SoftPasskey, code_of, enrol_app, link_in
 from nipo_auth_mw.testing.contracts.factors import a_factor
 from tests.each import each
-from tests.kit import PASSWORD, code_of, enrol_app, enrol_passkey, events, middleware, person, store_passkey
+from tests.kit import PASSWORD, enrol_passkey, events, middleware, person, store_passkey
 from tests.security.tools import FORM, HTTPS, Inner, ask, login, rows, session_pair, signed_in, who
 
 READ = {"account": {}, "session": {}, "help": {}, "static/auth.css": {}, "nothing/here": {}}
@@ -65,7 +66,6 @@ class House:
         ask(self.auth, "POST", "/-/auth/forgot", form={"email": "suzuki@example.com"})
         self.store.add_factor(a_factor("app:2", "2"))
         guest = person(self.auth, "guest@example.com", password=None)
-        signed_in(self.auth, "admin@example.com")
         self.cookie = signed_in(self.auth, "admin@example.com")
         ask(self.auth, "POST", f"/-/auth/staff/{guest.id}/invite", form={}, cookie=self.cookie)
         secret, new, sealed = self.prove_both_steps()
@@ -110,19 +110,20 @@ class House:
             "language": {"lang": "ja"},
         }
 
-    def prove_both_steps(self) -> tuple[bytes, bytes, str]:
-        """Give the administrator an app, a passkey, and a sign-in that waits for its second step. Returns the app's
-        secret, and a new one with its sealed text."""
+    def prove_both_steps(self) -> tuple[str, str, str]:
+        """Give the administrator an app, a passkey, two sessions of both steps, and a sign-in that waits for its second
+        step. Returns the app's secret, and a new one with its sealed text."""
         services = self.auth._services
         admin = services.users.find_by_email("admin@example.com")
         secret = enrol_app(self.auth, admin)
         store_passkey(self.auth, admin.id, "passkey:a", "a")
-        session = services.sessions.find(self.cookie.partition("=")[2])
-        services.sessions.confirm(session.stored, "password,app")
         state = services.account_states.account_state(admin.id)
-        self.cookie += f"; __Host-nipo_second={services.second_links.make(admin, state, '1')}"
+        proved = {"persistent": True, "means": "password,app", "second_at": time.time()}
+        _other, value = (services.sessions.open(admin, state, Client(), **proved)[1] for _ in range(2))
+        name, pending = self.cookie.partition("=")[0], services.second_links.make(admin, state, "1")
+        self.cookie = f"{name}={value}; __Host-nipo_second={pending}"
         new = services.factors.setup(admin.id, state.revocation_counter)
-        return secret, new.secret, new.sealed
+        return secret, totp.key_text(new.secret), new.sealed
 
     def mailed(self, kind: str) -> str:
         links = [link_in(mail) for mail in self.mails if f"/-/auth/{kind}/" in mail.text]

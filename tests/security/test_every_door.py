@@ -6,7 +6,6 @@ used here or named among those that end nothing, with the reason.
 
 from __future__ import annotations
 
-import base64
 import inspect
 import io
 import re
@@ -24,9 +23,9 @@ from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.cli import main
 from nipo_auth_mw.stores import SQLStore
-from nipo_auth_mw.testing import MemoryMailer, SoftPasskey, fast_hasher
+from nipo_auth_mw.testing import MemoryMailer, SoftPasskey, code_of, fast_hasher
 from nipo_auth_mw.testing.contracts.factors import a_factor
-from tests.kit import PASSWORD, WRONG, browser, code_of, middleware, person, seen, sign_in, store_passkey
+from tests.kit import PASSWORD, WRONG, browser, middleware, person, seen, sign_in, store_passkey
 from tests.security.test_command_line import READS, verbs
 
 KEY = "the-servers-key-" * 3
@@ -69,8 +68,7 @@ class House:
 
     def add_app(self) -> Any:
         setup = self.own.get("/-/auth/account/security/app", headers={"Accept": "application/json"}).json
-        key = base64.b32decode(setup["key"].replace(" ", ""))
-        return self.own.post("/-/auth/account/security/app", {"setup": setup["setup"], "code": code_of(key)})
+        return self.own.post("/-/auth/account/security/app", {"setup": setup["setup"], "code": code_of(setup["key"])})
 
     def add_passkey(self) -> Any:
         options = self.own.get("/-/auth/account/security/passkeys", headers={"Accept": "application/json"}).json
