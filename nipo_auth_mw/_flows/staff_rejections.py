@@ -14,7 +14,7 @@ REASONS = {
     "old_excel": "the file is an old .xls or has a password; save it as CSV UTF-8 or as xlsx without a password",
     "twice": "the first line names the column {about!r} twice",
     "unknown_column": "{about}",
-    "unpacked": "the workbook is too large: more than {about} MiB without compression",
+    "unpacked": "the workbook holds too much: more than {about} MiB without compression, or too many cells or formats",
     "xlsx": "the file is no xlsx that can be read; save it as CSV UTF-8",
 }
 """Why a file is refused, for the command line. The pages have texts of their own."""

@@ -16,6 +16,9 @@ from nipo_auth_mw._flows.staff_rejections import FileRejected
 
 MOST_UNPACKED = 8 * 1024 * 1024
 _MOST_PARTS = 500
+_MOST_TAGS = 500_000
+"""openpyxl makes objects of a kilobyte of what is four letters in a file, such as `<c/>` and `<xf/>`."""
+_AT_ONCE = 64 * 1024
 _LAST_ROW = 1_048_576
 # openpyxl takes the second by itself where it is installed.
 _LIBRARIES = ("openpyxl", "defusedxml")
@@ -25,10 +28,12 @@ def cells_of_xlsx(content: bytes, most_columns: int) -> Iterator[tuple[int, list
     """The numbered rows of the first sheet, with the values of formulas, up to so many cells each.
 
     Raises `FileRejected`. It is refused before anything is unpacked if it would become larger than `MOST_UNPACKED`
-    (a zip bomb; ASVS 5 5.2.3). Its cells have no more characters than that together: any number of them may refer to
-    one long text. Entities of XML are refused by defusedxml.
+    (a zip bomb; ASVS 5 5.2.3), and before it is parsed if it has more than `_MOST_TAGS` tags. Its cells have no more
+    characters than `MOST_UNPACKED` together: any number of them may refer to one long text. Entities of XML are refused
+    by defusedxml.
     """
     _check_size(content)
+    _check_tags(content)
     if not all(map(find_spec, _LIBRARIES)):
         raise FileRejected("no_xlsx")
     import openpyxl
@@ -62,6 +67,22 @@ def _check_size(content: bytes) -> None:
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
         raise FileRejected("xlsx") from None
     if len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > MOST_UNPACKED:
+        raise _too_large()
+
+
+def _check_tags(content: bytes) -> None:
+    """Raise `FileRejected` for an archive whose parts have too many tags, or that cannot be unpacked."""
+    left = _MOST_TAGS
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for part in archive.infolist():
+                with archive.open(part) as file:
+                    while left >= 0 and (piece := file.read(_AT_ONCE)):
+                        left -= piece.count(b"<")
+    except Exception:
+        # zipfile raises errors of zlib, and others for what it cannot unpack.
+        raise FileRejected("xlsx") from None
+    if left < 0:
         raise _too_large()
 
 
