@@ -34,7 +34,7 @@ from nipo_auth_mw._pages.brand import Brand, initial_of
 from nipo_auth_mw._pages.catalogues import Catalogues, blocks
 from nipo_auth_mw._pages.host_templates import warn_of_blocks, warn_of_names
 from nipo_auth_mw._pages.qr_code import qr_code, qr_code_of_page
-from nipo_auth_mw._pages.user_agents import describe
+from nipo_auth_mw._pages.user_agents import by_device, describe
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.models import Message
@@ -105,6 +105,7 @@ class Renderer:
             zone_name=self._zone_name,
             static=self._static,
             device=describe,
+            by_device=by_device,
             blocks=blocks,
             qr_code=qr_code,
             qr_code_of_page=qr_code_of_page,

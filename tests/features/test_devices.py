@@ -53,12 +53,34 @@ def test_this_device_too_can_be_ended_by_its_id(tanaka: TestApp) -> None:
     assert seen(tanaka) == ""
 
 
-def test_many_devices_are_folded_behind_the_first_five(auth: Any, tanaka: TestApp) -> None:
+def test_sessions_of_one_kind_of_device_are_one_entry_with_the_latest_on_top(auth: Any, tanaka: TestApp) -> None:
+    windows, phone = "Mozilla/5.0 (Windows NT 10.0) Firefox/145.0", "Mozilla/5.0 (iPhone) Safari/605.1"
+    for number in range(4):
+        sign_in(browser(auth, f"192.0.2.{number}", HTTP_USER_AGENT=windows))
+    sign_in(browser(auth, "192.0.2.9", HTTP_USER_AGENT=phone))
+    page = tanaka.get("/-/auth/account").html
+    entries = page.select("#devices ~ ul > li")
+    assert [entry.select_one(".head").get_text().split(" T")[0] for entry in entries] == [
+        "Unknown device",
+        "Safari (iPhone)",
+        "Firefox (Windows)",
+    ]
+    assert "192.0.2.3" in entries[2].select_one(".entry").text
+    assert entries[2].select_one("details > summary").text == "3 more on this kind of device"
+    assert len(entries[2].select("details form")) == 3
+    assert not entries[1].select("details")
+    boss, user = browser(auth), auth.accounts.find("tanaka@example.com")
+    person(auth, "kanri@example.com", role="admin")
+    sign_in(boss, "kanri@example.com")
+    entries = boss.get(f"/-/auth/staff/{user.id}").html.select("#devices ~ ul > li")
+    assert sorted(len(entry.select("details form")) for entry in entries) == [0, 0, 3]
+
+
+def test_many_kinds_of_devices_are_folded_behind_the_first_five(auth: Any, tanaka: TestApp) -> None:
     assert not tanaka.get("/-/auth/account").html.select("#devices ~ details")
-    for number in range(6):
-        sign_in(browser(auth, f"192.0.2.{number}"))
+    for system in ("Windows", "Macintosh", "iPhone", "iPad", "Android", "CrOS", "CrOS"):
+        sign_in(browser(auth, HTTP_USER_AGENT=f"Mozilla/5.0 ({system}) Firefox/145.0"))
     page = tanaka.get("/-/auth/account").html
     shown, folded = page.select("#devices ~ ul > li"), page.select("#devices ~ details > ul > li")
     assert (len(shown), len(folded)) == (5, 2)
-    assert "This device" in shown[0].text
     assert "Show 2 more" in page.select_one("#devices ~ details > summary").text
