@@ -158,7 +158,7 @@ for (const button of document.querySelectorAll("button[data-wait]")) {
     if (button.getAttribute("aria-disabled") === "true") event.preventDefault();
   });
   countDown(Number(button.dataset.wait), (left) => {
-    button.textContent = `${label} (${inWords(left, button.dataset.join, button.dataset.words)})`;
+    button.textContent = inWords(left, button.dataset.join, button.dataset.words);
   }, () => {
     button.textContent = label;
     button.setAttribute("aria-disabled", "false");
