@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +15,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from nipo_auth_mw._mail.at_exit import call_at_exit, warn_without_threads
 from nipo_auth_mw._mail.delivery import LEASE, Delivery, Overtaken
+from nipo_auth_mw._runtime.at_exit import at_exit, exit_at_sigterm
 from nipo_auth_mw._runtime.per_process import PerProcess
 from nipo_auth_mw._runtime.periodic import PeriodicJob
 from nipo_auth_mw._runtime.worker import Worker
@@ -77,8 +78,9 @@ class Outbox:
             return
         self._delivery = Delivery(mailer, lambda: self.rows, realm, compose, lambda: self._renewing.get().trigger())
         if not self._at_once():
-            warn_without_threads()
-            call_at_exit(self._finish)
+            _warn_without_threads()
+            at_exit(self._finish)
+            exit_at_sigterm()
 
     def serve(self, answer: Callable[[QueuedMail], None], report: Callable[[QueuedMail], None]) -> None:
         """Set what answers a request, and what is told of a mail that was given up. See `Delivery`."""
@@ -276,14 +278,23 @@ class Outbox:
     def _renew(self) -> bool:
         return self._delivery.renew()
 
-    def _finish(self) -> bool:
-        """Send what waits, before the process ends. True if the mails are safe: sent, or in the store."""
+    def _finish(self) -> None:
+        """Send what waits, before the process ends."""
         self._exit_until = time.monotonic() + _EXIT_SECONDS
         done = True
         for worker in (self._answering, self._sending):
             done = worker.flush(max(0.0, self._exit_until - time.monotonic())) and done
         self._exit_until = None
-        return done or self.is_durable
+        if not done and not self.is_durable:
+            _log.error("the process ends before all mails were sent")
+
+
+def _warn_without_threads() -> None:
+    """Warn if uWSGI runs Python without threads, which is its default: then no background job runs."""
+    uwsgi: Any = sys.modules.get("uwsgi")
+    options = getattr(uwsgi, "opt", {})
+    if uwsgi is not None and not {"enable-threads", "threads", b"enable-threads", b"threads"} & options.keys():
+        _log.warning("uWSGI runs without threads, so no mail will be sent. Set enable-threads = true.")
 
 
 class _Batch:

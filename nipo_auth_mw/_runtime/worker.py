@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import heapq
 import itertools
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Callable
 
+from nipo_auth_mw._runtime.at_exit import at_exit
 from nipo_auth_mw._runtime.failures import without_message
 from nipo_auth_mw._runtime.per_process import PerProcess
 from nipo_auth_mw.errors import StoreUnavailable
@@ -35,8 +34,7 @@ class Worker:
     def __init__(self) -> None:
         self._submit_callbacks: list[Callable[[], None]] = []
         self._jobs = PerProcess(_Jobs)
-        weak_stop = weakref.WeakMethod(self._stop)
-        atexit.register(lambda: (stop := weak_stop()) and stop())
+        at_exit(self._stop)
 
     def __len__(self) -> int:
         """The number of waiting jobs, including the one that runs now."""

@@ -284,7 +284,7 @@ def test_ru10_the_end_of_a_process_sends_what_is_new_and_uses_up_no_tries():
     outbox = outbox_of(mailer := Failing(0), MemoryStore())
     outbox.put(a_mail(0, due_in=600.0, tries=1))
     outbox.put(a_mail(1, due_in=outbox.due_in()))
-    assert outbox._finish()
+    outbox._finish()
     assert [mail.to for mail in mailer.outbox] == ["a1@example.com"]
     assert [mail.tries for mail in outbox.rows.mails(limit=9)] == [1]
 
@@ -453,6 +453,22 @@ def test_what_waits_is_sent_when_the_process_is_terminated_and_it_ends_by_the_si
     done = run("os.kill(os.getpid(), signal.SIGTERM); time.sleep(30)")
     assert done.stdout == "sent first@example.com True\n"
     assert done.returncode == -signal.SIGTERM
+
+
+def test_a_process_that_has_built_thousands_of_middlewares_keeps_nothing_of_them_and_ends_by_the_signal():
+    done = run("""
+        import gc
+        from nipo_auth_mw._runtime import at_exit
+
+        kept = len(at_exit._methods)
+        for _ in range(2000):
+            outbox_of()
+        gc.collect()
+        assert len(at_exit._methods) == kept
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+    """)
+    assert (done.stdout, done.returncode) == ("sent first@example.com True\n", -signal.SIGTERM), done.stderr
 
 
 def test_a_servers_own_handler_of_the_signal_is_left_alone():
