@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 MOST_CHARACTERS = 60
@@ -35,6 +36,8 @@ _BY_AAGUID = {
 }
 # Format characters reorder or hide what stands around them (Unicode Technical Report 36, section 2.5).
 _REMOVED = {"Cc", "Cf", "Cn", "Co", "Cs"}
+# Where a mail program sees a link or an address: in `https://…`, `evil.example` and `a@b`.
+_IN_LINK = re.compile(r"(?<=[/@])(?=\S)|(?<=\.)(?=[^\W\d_])")
 
 
 def default_name(aaguid: str, device: str) -> str:
@@ -50,3 +53,11 @@ def cleaned_name(typed: str) -> str:
     line = " ".join(typed[: 20 * MOST_CHARACTERS].split())
     kept = "".join(one for one in line if unicodedata.category(one) not in _REMOVED)
     return unicodedata.normalize("NFC", kept)[:MOST_CHARACTERS].strip()
+
+
+def without_links(name: str) -> str:
+    """The name as a mail shows it: with blanks where a mail program would make a link of it.
+
+    An attacker who adds a passkey gives it its name, and the mail that warns the owner must not lead to the attacker.
+    """
+    return _IN_LINK.sub(" ", name)

@@ -7,12 +7,16 @@ from datetime import UTC, datetime
 
 from nipo_auth_mw._credentials.cancel_links import CancelLinks
 from nipo_auth_mw._credentials.email_links import EmailLinks
+from nipo_auth_mw._credentials.passkey_names import without_links
 from nipo_auth_mw._mail.addresses import Addresses
 from nipo_auth_mw._mail.notifications import INVITATION
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Client, Message, QueuedMail
 from nipo_auth_mw.protocols import Account, AccountStateStore, EmailChangeStore, UserStore
+
+_OF_PASSKEYS = frozenset({"passkey_added", "passkey_removed"})
+"""The mails about the name that a user has given to a passkey."""
 
 
 class Composer:
@@ -65,7 +69,9 @@ class Composer:
         link = self._links.get(mail.kind, self._forgot)(mail, account)
         if link is None:
             return None
-        facts = mail.facts
+        facts, own = mail.facts, to == account.email
+        named = mail.kind in _OF_PASSKEYS
+        about = str(facts.get("about", ""))
         lasting = {"reset": self._reset_links, "email_confirm": self._email_links, "invitation": self._invitation_links}
         seconds = lasting.get(mail.kind)
         return self._pages.mail(
@@ -74,13 +80,15 @@ class Composer:
             to,
             email=self._config.login_id(str(facts.get("email", "")) or account.email),
             # A new address may be another person's by mistake.
-            name=account.name or "" if to == account.email else "",
+            name=account.name or "" if own else "",
             client=Client(str(facts.get("address", "")), str(facts.get("user_agent", ""))),
             link=f"{self._url}/{link}",
             seconds=int(seconds.lasts.total_seconds()) if seconds else int(facts.get("seconds", 0)),
-            about=self._config.login_id(str(facts.get("about", ""))),
+            # A notification address proves nothing, so the user could send a text of their own to anyone.
+            about=(without_links(about) if own else "") if named else self._config.login_id(about),
+            unnamed=named and not own,
             by=self._config.login_id(str(facts.get("by", ""))),
-            proofs=_proofs(str(facts.get("proofs", ""))),
+            proofs=_proofs(str(facts.get("proofs", "")), named=own),
         )
 
     def _forgot(self, _mail: QueuedMail, _account: Account) -> str | None:
@@ -124,6 +132,7 @@ def gets_links(account: Account) -> bool:
     return bool(account.active)
 
 
-def _proofs(told: str) -> list[tuple[str, str, datetime]]:
+def _proofs(told: str, *, named: bool) -> list[tuple[str, str, datetime]]:
     """The proofs of the second step that a mail lists: kind, name and time of each."""
-    return [(kind, name, datetime.fromtimestamp(at, UTC)) for kind, name, at in json.loads(told or "[]")]
+    found = json.loads(told or "[]")
+    return [(kind, without_links(name) if named else "", datetime.fromtimestamp(at, UTC)) for kind, name, at in found]

@@ -1,19 +1,22 @@
-"""Rows PK2, PK7, PK9, PK11, PK12 and PK13 at the routes that take a passkey."""
+"""Rows PK2, PK7, PK9, PK11, PK12, PK13 and MA12 at the routes that take a passkey."""
 
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import time_machine
 from webtest import TestApp
 
 from nipo_auth_mw._credentials import totp
+from nipo_auth_mw._credentials.passkey_names import without_links
 from nipo_auth_mw._credentials.passkeys import Passkey, factor_key
 from nipo_auth_mw.protocols import Factor
-from nipo_auth_mw.testing import MemoryMailer, SoftPasskey
+from nipo_auth_mw.testing import MemoryMailer, SoftPasskey, link_in
 from tests.features.test_passkeys import ADD, CONFIRM, JSON, LOGIN, SECOND, SECURITY, options_on, switch_on, use
 from tests.kit import (
     browser,
@@ -293,9 +296,39 @@ def test_pk13_a_name_stays_text_on_pages_and_in_mails(
     page = tanaka.get(SECURITY)
     names = [item.text.strip() for item in page.html.select("section[aria-labelledby=passkeys] dt")]
     assert names == [done["name"].strip()]
-    assert done["name"] in mailer.outbox[-1].text
+    assert without_links(done["name"]) in mailer.outbox[-1].text
     assert "<script>alert" not in page.text
     assert "<script>alert" not in (mailer.outbox[-1].html or "")
+
+
+PRIZE = "Claim it: https://evil.example/a or a@evil.example now"
+
+
+def test_ma12_the_mails_about_a_passkey_hold_no_link_and_send_no_text_to_a_stranger(
+    auth: Any, tanaka: TestApp, mailer: MemoryMailer
+) -> None:
+    tanaka.post("/-/auth/account/profile", {"notify_email": "stranger@example.net"}, status=303)
+    options = options_on(tanaka.get(ADD))
+    key = tanaka.post_json(ADD, {"credential": SoftPasskey().create(options), "name": PRIZE}, headers=JSON).json[
+        "factor"
+    ]
+    browser(auth).post("/-/auth/forgot", {"email": "tanaka@example.com"})
+    link = link_in(mailer.outbox[-1])
+    browser(auth).post(urlsplit(link).path, {"password": "kiiroi-tori-to-midori-no-mori"}, status=303)
+    sign_in(tanaka, password="kiiroi-tori-to-midori-no-mori")
+    tanaka.post(f"{SECURITY}/remove", {"factor": key}, status=303)
+    told = [mail for mail in mailer.outbox if "passkey" in mail.text.lower()]
+    assert {mail.to for mail in told} == {"tanaka@example.com", "stranger@example.net"}
+    assert len(told) == 6
+    for mail in told:
+        for text in (mail.text, mail.html or ""):
+            assert not re.search(r"//evil|evil\.example", text)
+            assert ("Claim it" in text) == (mail.to == "tanaka@example.com")
+
+
+@pytest.mark.parametrize("name", ["iPhone 15", "YubiKey 5.7", "佐藤の鍵", "Chrome (Windows)", "Mr. Sato", "a.5"])
+def test_pk13_a_name_that_is_no_link_stays_as_it_is_in_mails(name: str) -> None:
+    assert without_links(name) == name
 
 
 @pytest.mark.parametrize("name", [*XSS, "n" * 60_000, "a\nBcc: x@example.com\r\n\r\nb", "\x00a", "\u202ea"])
@@ -320,7 +353,7 @@ def test_pk13_a_new_name_is_one_short_line_and_an_app_takes_none(
     assert kinds == {"app", "passkey"}
     called = auth._services.factors.find("passkey:a").name
     tanaka.post_json(f"{SECURITY}/remove", {"factor": "passkey:a"}, status=200)
-    assert any(called in line for line in mailer.outbox[-1].text.splitlines())
+    assert any(without_links(called) in line for line in mailer.outbox[-1].text.splitlines())
 
 
 def test_pk8_the_sign_in_page_and_its_refusals_tell_nothing_of_passkeys(auth: Any, soft: SoftPasskey) -> None:
