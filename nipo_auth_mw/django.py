@@ -36,7 +36,7 @@ from werkzeug.exceptions import HTTPException, Unauthorized
 from nipo_auth_mw._web import host_api
 from nipo_auth_mw._web.host_session import OnSignOut
 from nipo_auth_mw._web.intercept_401 import WSGIApp
-from nipo_auth_mw.environment import from_environ
+from nipo_auth_mw.environment import prepared
 from nipo_auth_mw.middleware import AuthMiddleware
 from nipo_auth_mw.models import User
 
@@ -49,9 +49,10 @@ __all__ = [
     "login_required",
     "protect",
     "role_required",
+    "second_step_required",
 ]
 
-_OWNER = "_nipo_auth_mw"
+OWNER = "_nipo_auth_mw"
 """Under this key the site's session says whose it is."""
 _MAPPING = "NIPO_AUTH_DJANGO_USER"
 
@@ -68,7 +69,10 @@ def protect(application: WSGIApp, **given: Any) -> AuthMiddleware:
     """
     if "config" not in given:
         folder = Path(getattr(settings, "BASE_DIR", "."), ".nipo-auth") if settings.DEBUG else None
-        given = {**from_environ(settings_and_environ(), development=folder), **given}
+        app = ":".join(str(getattr(settings, "WSGI_APPLICATION", None) or "mysite.wsgi.application").rsplit(".", 1))
+        init = f"nipo-auth --app {app} init" if given.get("users") is None else ""
+        words = {"switch": "set DEBUG = True in settings.py", "init": init}
+        given = {**prepared(settings_and_environ(), development=folder, **words), **given}
     return AuthMiddleware(application, **{**given, "on_sign_out": _ending(given.get("on_sign_out"))})
 
 
@@ -143,7 +147,7 @@ class UserMiddleware:
         session = getattr(request, "session", None)
         user = host_api.current_user(_environ(request))
         if user is not None and session is not None and session.modified and not session.is_empty():
-            session[_OWNER] = user.id
+            session[OWNER] = user.id
         return response
 
     def process_view(self, request: Any, view: Any, _args: Any, _named: Any) -> Any:
@@ -178,6 +182,11 @@ def role_required(*roles: str) -> Callable[[View], View]:
 def fresh_login_required(view: View) -> View:
     """A view for users who confirmed their password within `session.reauth_within`; others are asked for it first."""
     return _checked(view, host_api.require_fresh)
+
+
+def second_step_required(view: View) -> View:
+    """A view for users who signed in with two steps; others are led to the page that sets them up."""
+    return _checked(view, host_api.require_second)
 
 
 def context(request: Any) -> dict[str, Any]:
@@ -251,7 +260,7 @@ def _owner(request: Any) -> str:
     """Whose session of the site this is; "" without one. Asks the session store only if there is a cookie."""
     if not hasattr(request, "session") or settings.SESSION_COOKIE_NAME not in request.COOKIES:
         return ""
-    return str(request.session.get(_OWNER, ""))
+    return str(request.session.get(OWNER, ""))
 
 
 def _lazily(mapped: Callable[[User], Any], user: User, own: Any, *, is_theirs: bool) -> Any:

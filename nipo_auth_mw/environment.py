@@ -48,20 +48,35 @@ def from_environ(
     Raises `ConfigError` for a setting that is missing or bad. Nothing is made up for a public `base_url`, so a server
     that was started in development by mistake does not come up.
     """
+    return prepared(mapping, development=development, base_url=base_url)
+
+
+def prepared(
+    mapping: Mapping[str, Any] | None,
+    *,
+    development: str | Path | None,
+    base_url: str = "",
+    switch: str = f"set {_FOLDER} to a folder instead, such as .nipo-auth",
+    init: str = "nipo-auth init, with --app",
+) -> dict[str, Any]:
+    """`from_environ` in the words of a framework.
+
+    `switch` is what a developer does to have a development set-up. `init` is the command that makes the first account,
+    "" if the accounts are in a table of the app.
+    """
     given = dict(os.environ if mapping is None else mapping)
     if _stand_in is not None:
         return _stand_in(given)
     folder = development or given.get(_FOLDER)
     if folder:
-        return _developing(given, Path(folder).absolute(), base_url or "http://localhost:8000")
+        return _developing(given, Path(folder).absolute(), base_url or "http://localhost:8000", init)
     for name in (_BASE_URL, _SECRET, _STORE):
         if not given.get(name):
-            hint = f"Set it. On a developer's machine, set {_FOLDER} to a folder instead, such as .nipo-auth."
-            raise ConfigError(name, "is missing", hint)
+            raise ConfigError(name, "is missing", f"Set it. On a developer's machine, {switch}.")
     return {"config": AuthConfig.from_mapping(given), "store": _store(given[_STORE]), "mailer": _mailer(given)}
 
 
-def _developing(given: dict[str, Any], folder: Path, base_url: str) -> dict[str, Any]:
+def _developing(given: dict[str, Any], folder: Path, base_url: str, init: str) -> dict[str, Any]:
     """The same, with what is missing made up in `folder`. Raises `ConfigError` for a public `base_url`."""
     given.setdefault(_BASE_URL, base_url)
     missing = [name for name in (_SECRET, _STORE) if not given.get(name)]
@@ -79,8 +94,8 @@ def _developing(given: dict[str, Any], folder: Path, base_url: str) -> dict[str,
         return {"config": config, "store": _store(given[_STORE]), "mailer": mailer}
     store = stores.SQLStore(f"sqlite:///{folder / 'auth.db'}")
     store.create_schema()
-    if not store.search("", after=None, limit=1):
-        _log.warning("development: %s has no account yet; make the first with the command init", folder)
+    if init and not store.search("", after=None, limit=1):
+        _log.warning("development: %s has no account yet; make the first: %s", folder, init)
     return {"config": config, "store": store, "mailer": mailer}
 
 

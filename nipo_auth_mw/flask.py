@@ -29,7 +29,7 @@ from nipo_auth_mw._web import host_api
 from nipo_auth_mw._web.host_session import OnSignOut
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.config import AuthConfig
-from nipo_auth_mw.environment import from_environ
+from nipo_auth_mw.environment import prepared
 from nipo_auth_mw.middleware import AuthMiddleware
 from nipo_auth_mw.models import User
 
@@ -42,6 +42,7 @@ __all__ = [
     "fresh_login_required",
     "login_required",
     "role_required",
+    "second_step_required",
     "sign_out_form",
 ]
 
@@ -135,7 +136,9 @@ class Auth:
         if "config" not in asked:
             settings = {**app.config, **{key: os.environ[key] for key in os.environ if key.startswith("NIPO_AUTH_")}}
             folder = Path(app.instance_path) / "nipo-auth" if app.debug else None
-            asked = {**from_environ(settings, development=folder, base_url=_address()), **asked}
+            init = "flask auth init" if asked.get("users") is None else ""
+            words = {"switch": "start in debug mode: FLASK_DEBUG=1", "init": init}
+            asked = {**prepared(settings, development=folder, base_url=_address(), **words), **asked}
         if asked.get("users") is not None:
             asked["users"] = _InContext(app, asked["users"])
         asked["on_sign_out"] = _ending(app, asked.get("on_sign_out"))
@@ -183,6 +186,11 @@ def role_required(*roles: str) -> Callable[[Callable[Given, Answer]], Callable[G
 def fresh_login_required(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
     """A view for users who confirmed their password within `session.reauth_within`; others are asked for it first."""
     return _checked(view, host_api.require_fresh)
+
+
+def second_step_required(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """A view for users who signed in with two steps; others are led to the page that sets them up."""
+    return _checked(view, host_api.require_second)
 
 
 def auth_url(route: str, *, next: str | None = None) -> str:

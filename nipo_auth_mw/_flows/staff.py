@@ -18,9 +18,10 @@ from nipo_auth_mw._flows.revocation import end_everything, lift_lock, lift_lock_
 from nipo_auth_mw._flows.second_check import lift_second_lock
 from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, directory_of, keep_an_admin, still_allowed, too_many_mails
 from nipo_auth_mw._services import Services
+from nipo_auth_mw._validation import offers
 from nipo_auth_mw.errors import EmailTaken, NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
 from nipo_auth_mw.models import AccountState, Client, User
-from nipo_auth_mw.protocols import Account
+from nipo_auth_mw.protocols import Account, AccountSearch
 from nipo_auth_mw.stores._folding import READING
 
 ACCOUNT_CREATED = EventType("account_created", EventGroup.STAFF)
@@ -89,15 +90,16 @@ def create_account(
     return user_of(services, account)
 
 
-def check_new_account(services: Services, email: str, password_hash: str | None) -> str | None:
-    """Check what `create_account` would refuse about an address and a hash. Returns the hash to store. Writes nothing.
+def check_new_account(services: Services, email: str, role: str) -> None:
+    """Check what `create_account` would refuse before it sees a password. Writes nothing.
 
-    Raises `EmailRejected`, `EmailTaken`, `HashRejected`.
+    Raises `EmailRejected`, `EmailTaken`, `UnknownRole`, `NotSupported`.
     """
+    directory_of(services)
+    _check_role(services, role)
     address = services.addresses.accepted(email)
     if services.users.find_by_email(address) is not None:
         raise EmailTaken("another account has this address")
-    return services.hashing.accepted(password_hash)
 
 
 def set_password(
@@ -278,8 +280,12 @@ def get(services: Services, user_id: str) -> User | None:
 
 
 def search(services: Services, text: str, *, after: str | None, limit: int) -> list[User]:
-    """Up to `limit` accounts whose address or name contains `text`, by address, after the address `after`."""
-    found = directory_of(services).search(text, after=after, limit=limit)
+    """Up to `limit` accounts whose address or name contains `text`, by address, after the address `after`.
+
+    Raises `NotSupported` for a user store without `search`.
+    """
+    users = services.users if offers(services.users, AccountSearch) else directory_of(services)
+    found = users.search(text, after=after, limit=limit)
     return [user_of(services, account) for account in found]
 
 

@@ -69,7 +69,8 @@ def too_many_mails(
 def directory_of(services: Services) -> StaffDirectory:
     """The directory of the user store. Raises `NotSupported` if the store has none."""
     if services.directory is None:
-        raise NotSupported("the user store is not a StaffDirectory (create, update, delete, search)")
+        needed = "create, update, delete and search (StaffDirectory)"
+        raise NotSupported(f"the app's own user store lacks {needed}, so the app itself has to make this change")
     return services.directory
 
 

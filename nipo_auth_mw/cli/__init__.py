@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from nipo_auth_mw._flows.staff import check_new_account
+from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.cli._audit import audit
 from nipo_auth_mw.cli._check import check
@@ -74,12 +76,14 @@ def init(context: Context, email: str, tables_only: bool, name: str, password_st
         accounts = Accounts(services, actor=ACTOR)
         email = email or click.prompt("Address of the first administrator", err=True)
         found = accounts.find(email)
-        if found is None and any(one.role == "admin" and one.active for one in accounts.search(limit=500)):
+        if found is None and any(one.role == ADMIN and one.active for one in accounts.search(limit=500)):
             click.echo("nipo-auth: there is an administrator already; this adds another", err=True)
+        if found is None:
+            check_new_account(services, email, ADMIN)
         while found is None:
             password = read_password(password_stdin)
             try:
-                found = accounts.create(email=email, password=password, name=name, role="admin")
+                found = accounts.create(email=email, password=password, name=name, role=ADMIN)
             except PasswordRejected as rejected:
                 if password_stdin:
                     raise

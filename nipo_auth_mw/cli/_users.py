@@ -9,6 +9,7 @@ import click
 from nipo_auth_mw._flows.invitations import Invited, create_invited, revoke_invitation
 from nipo_auth_mw._flows.invitations import invite as _invite
 from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.staff import check_new_account
 from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._flows.staff_security import Security, reset_factors, security_of
 from nipo_auth_mw._services import Services
@@ -69,9 +70,12 @@ def add(
             outcome = create_invited(services, email=email, name=name, role=role, actor=Actor(ACTOR))
             _show_invited(services, outcome if isinstance(outcome, Refused) else outcome[1], as_json)
         return
-    with context.accounts() as accounts:
+    with context.services() as services:
+        check_new_account(services, email, role)
         password = None if no_password else read_password(password_stdin)
-        made = accounts.create(email=email, password=password, name=name, role=role, must_change=must_change)
+        made = Accounts(services, actor=ACTOR).create(
+            email=email, password=password, name=name, role=role, must_change=must_change
+        )
         show([user_row(made)], as_json, *_COLUMNS)
 
 

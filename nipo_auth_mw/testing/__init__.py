@@ -107,15 +107,17 @@ def mails(auth: AuthMiddleware) -> list[Message]:
     return mailer.outbox
 
 
-def sign_in_as(auth: AuthMiddleware, test_app: Any, email: str = "", *, name: str = "", role: str = "staff") -> User:
+def sign_in_as(auth: AuthMiddleware, test_app: Any, email: str = "", *, name: str = "", role: str = "") -> User:
     """Sign in as the account with this address, which is made if there is none. Returns the user.
 
-    Without an address it is a new account. An account that is there gets the role. Raises what `sign_in` raises.
+    Without an address it is a new account. An account that is there gets the role, if one is named; a new one is
+    `staff` then. Raises what `sign_in` raises, and `NotSupported` if the app has a user table of its own, to which the
+    test has to add the user first.
     """
     user = auth.accounts.find(email) if email else None
     if user is None:
-        user = auth.accounts.create(email=email or f"user{next(_NUMBERS)}@example.com", name=name, role=role)
-    elif user.role != role:
+        user = auth.accounts.create(email=email or f"user{next(_NUMBERS)}@example.com", name=name, role=role or "staff")
+    elif role and user.role != role:
         auth.accounts.set_role(user.id, role)
     sign_in(auth, test_app, user)
     return auth.accounts.get(user.id) or user
@@ -124,8 +126,9 @@ def sign_in_as(auth: AuthMiddleware, test_app: Any, email: str = "", *, name: st
 def sign_in(auth: AuthMiddleware, test_app: Any, user: Any, *, means: Literal["password", "all"] = "all") -> None:
     """Open a session of `user` and put its cookie into a test client, without hashing a password.
 
-    `test_app` is WebTest's `TestApp`, or the test client of Flask, werkzeug or Django. `user` is a `User`, an account
-    or an id. The client holds one session cookie from then on, whatever the middleware sends later.
+    `test_app` is WebTest's `TestApp`, or the test client of Flask, werkzeug or Django. `user` is a `User`, a row
+    of the app's own user table, or an id. The client holds one session cookie from then on, whatever the middleware
+    sends later.
 
     The session has proved both steps if the account has two, and also if its role requires two: then the account gets
     an authenticator app first. With `means="password"` it has proved the password alone.

@@ -47,8 +47,11 @@ def enrol_app(auth: AuthMiddleware, user: Any) -> str:
 
 
 def account_of(auth: AuthMiddleware, user: Any) -> Account:
-    """The account of a `User`, an account or an id. Raises `LookupError` for none, and for another account."""
-    account = auth._services.users.get(user if isinstance(user, str) else user.id)
+    """The account of a `User`, an account, a row of the app's own table or an id, which a table may hold as a number.
+
+    Raises `LookupError` for none, and for another account.
+    """
+    account = auth._services.users.get(str(getattr(user, "id", user)))
     if account is None:
         raise LookupError("no account has this id")
     if account.email != getattr(user, "email", account.email):

@@ -13,18 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import closing
 from io import BytesIO
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlencode
 
+from django.contrib.auth import get_user
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.test import Client as DjangoClient
 from django.test.client import MULTIPART_CONTENT, ClientHandler
 
-from nipo_auth_mw.django import protect, settings_and_environ
+from nipo_auth_mw._flows.staff_actor import ADMIN
+from nipo_auth_mw.django import OWNER, protect, settings_and_environ
 from nipo_auth_mw.middleware import AuthMiddleware
 from nipo_auth_mw.models import User
-from nipo_auth_mw.testing import in_memory_from, sign_in_as
+from nipo_auth_mw.testing import in_memory_from, sign_in_as, sign_out
 
 __all__ = ["Client"]
 
@@ -52,9 +55,37 @@ class Client(DjangoClient):  # type: ignore[misc]
             data, content_type = urlencode(data or {}, doseq=True), "application/x-www-form-urlencoded"
         return super().post(path, data, content_type, **given)
 
-    def sign_in(self, email: str = "", *, name: str = "", role: str = "staff") -> User:
+    def sign_in(self, email: str = "", *, name: str = "", role: str = "") -> User:
         """Sign in as the account with this address, which is made if there is none."""
         return sign_in_as(self.auth, self, email, name=name, role=role)
+
+    def force_login(self, user: Any, backend: str | None = None) -> None:
+        """Django's `force_login`, through the middleware too: `request.user` is this Django user.
+
+        The account has the user's address, or a made-up one if the user has none, and the role `admin` for a superuser.
+        """
+        super().force_login(user, backend)
+        self._sign_in(user)
+
+    def login(self, **credentials: Any) -> bool:
+        """Django's `login`, through the middleware too."""
+        done: bool = super().login(**credentials)
+        if done:
+            self._sign_in(get_user(cast(HttpRequest, SimpleNamespace(session=self.session))))
+        return done
+
+    def logout(self) -> None:
+        """Sign out of both."""
+        sign_out(self)
+        super().logout()
+
+    def _sign_in(self, user: Any) -> None:
+        """Sign in as this Django user, who stays `request.user` whatever NIPO_AUTH_DJANGO_USER makes of the address."""
+        email = getattr(user, user.get_email_field_name(), "") or f"user{user.pk}@example.com"
+        name = getattr(user, "get_full_name", user.get_username)()
+        session = self.session
+        session[OWNER] = self.sign_in(email, name=name, role=ADMIN if getattr(user, "is_superuser", False) else "").id
+        session.save()
 
 
 class _Handler(ClientHandler):  # type: ignore[misc]
@@ -75,6 +106,8 @@ class _Handler(ClientHandler):  # type: ignore[misc]
         given = {**environ, _ANSWER: (kept, {key: environ[key] for key in _HOST if key in environ})}
         # The middleware on memory is at http://localhost, the site at Django's `testserver`.
         given |= {"SERVER_NAME": "localhost", "HTTP_HOST": "localhost"}
+        # Django's client claims to have several processes, which a store in memory does not serve.
+        given["wsgi.multiprocess"] = False
         body = self.auth(given, start)
         status, headers = started[-1]
         code = int(status.split()[0])

@@ -62,7 +62,7 @@ class Browsers:
         outermost = app if middleware_of(app) is not None else self.auth(app)
         return TestApp(outermost, extra_environ={"HTTP_ACCEPT": "text/html,*/*;q=0.8"})
 
-    def signed_in(self, app: Any, email: str = "", *, name: str = "", role: str = "staff") -> Any:
+    def signed_in(self, app: Any, email: str = "", *, name: str = "", role: str = "") -> Any:
         """A browser that is signed in as the account with this address, which is made if there is none."""
         browser = self.visitor(app)
         sign_in_as(self.auth(app), browser, email, name=name, role=role)

@@ -109,6 +109,21 @@ def test_init_asks_again_for_a_password_that_is_too_weak(shell, monkeypatch):
     assert shell("init", "--email", "other@example.com", "--password-stdin", stdin="short").returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("user", "add", "no-address"), "email_rejected"),
+        (("user", "add", "admin@example.com"), "email_taken"),
+        (("user", "add", "new@example.com", "--role", "amdin"), "unknown_role"),
+        (("init", "--email", "no-address"), "email_rejected"),
+    ],
+)
+def test_no_password_is_asked_for_where_the_rest_is_refused(ready, monkeypatch, command, code):
+    monkeypatch.setattr(click.termui, "hidden_prompt_func", lambda prompt: pytest.fail("asked"))
+    done = ready(*command)
+    assert (done.returncode, code in done.stderr) == (1, True)
+
+
 @pytest.mark.parametrize("command", [("user", "add"), ("check",), ("dev-cert",)])
 def test_help_needs_no_store(shell, command):
     assert "Usage:" in shell(*command, "--help", NIPO_AUTH_STORE="").stdout

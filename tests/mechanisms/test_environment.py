@@ -52,7 +52,7 @@ def test_mail_goes_to_the_server_that_the_environment_names(tmp_path):
 
 def test_a_development_day_starts_from_nothing(folder, caplog, capsys):
     auth = AuthMiddleware(echo, **from_environ({}, development=folder))
-    assert "has no account yet" in caplog.text
+    assert "has no account yet; make the first: nipo-auth init" in caplog.text
     person(auth)
     member = browser(auth)
     assert sign_in(member).status_int == 303

@@ -22,11 +22,12 @@ from nipo_auth_mw.flask import (
     fresh_login_required,
     login_required,
     role_required,
+    second_step_required,
     sign_out_form,
 )
 from nipo_auth_mw.models import Account
 from nipo_auth_mw.stores import MemoryStore
-from nipo_auth_mw.testing import fast_hasher, in_memory, sign_in, sign_out
+from nipo_auth_mw.testing import enrol_app, fast_hasher, in_memory, sign_in, sign_out
 from tests.kit import PASSWORD
 
 HTML = {"Accept": "text/html"}
@@ -65,6 +66,11 @@ def make_app(**given):
     @fresh_login_required
     def sensitive():
         return "sensitive"
+
+    @app.get("/two")
+    @second_step_required
+    def two():
+        return "two"
 
     @app.post("/save")
     def save():
@@ -122,6 +128,54 @@ def test_the_decorators_ask_for_a_user_a_role_and_a_fresh_session(made):
         clock.shift(3600)
         assert member.get("/sensitive", headers=HTML).location == "/-/auth/account/confirm?next=/sensitive"
     assert admin.get("/open/admins/8").text == "8"
+
+
+def test_a_view_for_two_steps_leads_others_to_the_page_that_sets_them_up(made):
+    member = client(made, "1")
+    assert member.get("/two", headers=HTML).location == "/-/auth/account/security?next=/two"
+    assert member.get("/two").json["code"] == "second_step_required"
+    enrol_app(made.extensions["nipo_auth_mw"], "1")
+    assert client(made, "1").get("/two").text == "two"
+
+
+class OwnTable:
+    """A user table of the app, with a search and without anything that changes it."""
+
+    def get(self, user_id):
+        return Account("7", "taro@example.com", None, True, "", "staff") if user_id == "7" else None
+
+    def find_by_email(self, email):
+        return self.get("7") if email == "taro@example.com" else None
+
+    def set_password_hash(self, user_id, new, *, expected):
+        return False
+
+    def search(self, text, *, after, limit):
+        return [] if after else [self.get("7")]
+
+
+def test_the_first_start_names_the_commands_of_flask(tmp_path, monkeypatch, caplog):
+    for name in [one for one in os.environ if one.startswith("NIPO_AUTH_")]:
+        monkeypatch.delenv(name)
+    app = flask.Flask("reports", instance_path=str(tmp_path))
+    with pytest.raises(ConfigError, match="FLASK_DEBUG=1"):
+        Auth(app)
+    app.debug = True
+    Auth(app)
+    assert "make the first: flask auth init" in caplog.text
+
+
+def test_an_own_user_table_is_listed_and_is_not_asked_for_a_first_account(tmp_path, monkeypatch, caplog):
+    for name in [one for one in os.environ if one.startswith("NIPO_AUTH_")]:
+        monkeypatch.delenv(name)
+    app = flask.Flask("reports", instance_path=str(tmp_path))
+    app.debug = True
+    Auth(app, users=OwnTable())
+    assert caplog.text == ""
+    shell = app.test_cli_runner()
+    assert "taro@example.com" in shell.invoke(args=["auth", "user", "list"]).output
+    refused = shell.invoke(args=["auth", "user", "add", "new@example.com", "--no-password"])
+    assert (refused.exit_code, "the app itself has to make this change" in refused.output) == (1, True)
 
 
 def test_a_role_that_is_not_configured_is_a_mistake(made):

@@ -8,11 +8,11 @@ import time
 import pytest
 from webtest import TestApp
 
-from nipo_auth_mw import AuthMiddleware, TwoStepPolicy
+from nipo_auth_mw import AuthMiddleware, NotSupported, TwoStepPolicy
 from nipo_auth_mw._credentials import totp
 from nipo_auth_mw.mailers import MemoryMailer
-from nipo_auth_mw.models import Message
-from nipo_auth_mw.testing import code_of, enrol_app, in_memory, link_in, sign_in, sign_out
+from nipo_auth_mw.models import Account, Message
+from nipo_auth_mw.testing import code_of, enrol_app, in_memory, link_in, sign_in, sign_in_as, sign_out
 from tests.kit import echo, person, seen
 
 
@@ -51,6 +51,42 @@ def test_two_people_do_not_mix(auth):
 def test_nobody_cannot_be_signed_in(auth):
     with pytest.raises(LookupError):
         sign_in(auth, TestApp(auth), "99")
+
+
+def test_an_account_that_is_there_gets_a_role_only_if_one_is_named(auth):
+    person(auth, "kanri@example.com", role="admin")
+    assert sign_in_as(auth, TestApp(auth), "kanri@example.com").role == "admin"
+    assert sign_in_as(auth, TestApp(auth), "kanri@example.com", role="staff").role == "staff"
+    assert sign_in_as(auth, TestApp(auth), "new@example.com").role == "staff"
+
+
+class Row:
+    """A row of an app's own table, whose id is a number."""
+
+    id, email, password_hash, active, name, role = 7, "taro@example.com", None, True, "", "admin"
+
+
+class OwnTable:
+    """The three methods of a user store, over one row."""
+
+    def get(self, user_id):
+        return Account("7", Row.email, None, True, "", Row.role) if user_id == "7" else None
+
+    def find_by_email(self, email):
+        return self.get("7") if email == Row.email else None
+
+    def set_password_hash(self, user_id, new, *, expected):
+        return False
+
+
+def test_users_of_an_own_table_sign_in_and_a_missing_one_is_told():
+    auth = AuthMiddleware(echo, **in_memory(), users=OwnTable())
+    for user in (Row, "7", 7):
+        sign_in(auth, test_app := TestApp(auth), user)
+        assert seen(test_app) == "7"
+    assert sign_in_as(auth, TestApp(auth), "taro@example.com").role == "admin"
+    with pytest.raises(NotSupported, match="the app itself has to make this change"):
+        sign_in_as(auth, TestApp(auth), "new@example.com")
 
 
 def session_of(test_app):

@@ -6,11 +6,12 @@ import time_machine
 from django.contrib.auth.models import User as DjangoUser
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ImproperlyConfigured
+from django.test import Client as DjangoClient
 from django.test import RequestFactory, TestCase, override_settings
 
 from nipo_auth_mw.django import UserMiddleware, by_email, by_email_or_new
 from nipo_auth_mw.models import User
-from nipo_auth_mw.testing import in_memory, link_in, mails, sign_out
+from nipo_auth_mw.testing import enrol_app, in_memory, link_in, mails, sign_out
 from nipo_auth_mw.testing.django import Client
 
 HTML = {"Accept": "text/html"}
@@ -72,6 +73,14 @@ class SignedInTest(TestCase):
             answer = self.client.get("/sensitive", headers=HTML)
             self.assertEqual(answer["Location"], "/-/auth/account/confirm?next=/sensitive")
 
+    def test_a_view_for_two_steps_leads_others_to_the_page_that_sets_them_up(self):
+        user = self.client.sign_in()
+        answer = self.client.get("/two", headers=HTML)
+        self.assertEqual(answer["Location"], "/-/auth/account/security?next=/two")
+        enrol_app(self.client.auth, user)
+        self.client.sign_in(user.email)
+        self.assertEqual(self.text("/two"), "two")
+
     def test_templates(self):
         self.client.sign_in("yamada@example.com", name="<山田>")
         text = self.text("/template")
@@ -113,7 +122,7 @@ class AdminSiteTest(TestCase):
         self.assertEqual(self.client.get("/admin/").status_code, 302)
 
     def test_a_log_in_from_before_the_sign_in_does_not_count(self):
-        self.client.force_login(DjangoUser.objects.get(username="boss"))
+        DjangoClient.force_login(self.client, DjangoUser.objects.get(username="boss"))
         self.client.sign_in("yamada@example.com")
         self.assertEqual(self.text("/who"), "True yamada@example.com")
 
@@ -125,6 +134,38 @@ class AdminSiteTest(TestCase):
 
     def text(self, path):
         return self.client.get(path).content.decode()
+
+
+class LoginTest(TestCase):
+    """A suite that logs its users in by Django's own methods passes with the client of the kit."""
+
+    client_class = Client
+
+    def test_whoever_is_forced_in_is_the_user_with_or_without_an_address(self):
+        for user in (
+            DjangoUser.objects.create_user("taro", "Taro@Example.com"),
+            DjangoUser.objects.create_user("nameless"),
+            DjangoUser.objects.create_superuser("boss"),
+        ):
+            self.client.force_login(user)
+            self.assertEqual(self.client.get("/who").content.decode(), f"True {user.username}")
+        self.assertEqual(self.client.get("/admin/").status_code, 200)
+        self.assertContains(self.client.get("/open/admins/7"), "7")
+        self.assertEqual(DjangoUser.objects.count(), 3, "nobody was made up")
+
+    def test_a_log_in_by_password_and_a_log_out(self):
+        DjangoUser.objects.create_user("taro", "taro@example.com", PASSWORD)
+        self.assertFalse(self.client.login(username="taro", password="wrong"))
+        self.assertEqual(self.client.get("/who", headers=HTML).status_code, 303)
+        self.assertTrue(self.client.login(username="taro", password=PASSWORD))
+        self.assertContains(self.client.get("/who"), "True taro")
+        self.client.logout()
+        self.assertEqual(self.client.get("/who", headers=HTML).status_code, 303)
+
+    def test_no_warning_is_logged(self):
+        with self.assertNoLogs("nipo_auth_mw", "WARNING"):
+            self.client.force_login(DjangoUser.objects.create_user("taro"))
+            self.client.get("/who")
 
 
 class OwnSessionTest(TestCase):

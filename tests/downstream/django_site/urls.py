@@ -7,7 +7,13 @@ from django.urls import path
 from django.views import View
 
 from nipo_auth_mw import current_user, require_role
-from nipo_auth_mw.django import by_email_or_new, fresh_login_required, login_required, role_required
+from nipo_auth_mw.django import (
+    by_email_or_new,
+    fresh_login_required,
+    login_required,
+    role_required,
+    second_step_required,
+)
 
 RAN: list[str] = []
 """The names of the views with a decorator that ran."""
@@ -51,6 +57,11 @@ async def slow(request):
 @fresh_login_required
 def sensitive(request):
     return HttpResponse("sensitive")
+
+
+@second_step_required
+def two(request):
+    return HttpResponse("two")
 
 
 def by_hand(request):
@@ -105,6 +116,7 @@ urlpatterns = [
     path("open/admins/<int:number>", admins),
     path("open/by-hand", by_hand),
     path("sensitive", sensitive),
+    path("two", two),
     path("save", save),
     path("open/saved", saved),
     path("template", template),
