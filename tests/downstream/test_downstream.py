@@ -40,11 +40,19 @@ def site(tmp_path_factory):
     return site
 
 
+OF_OTHERS = [
+    "'cgi' is deprecated:DeprecationWarning",
+    "pkg_resources is deprecated:UserWarning",
+    "Deprecated call to:DeprecationWarning",
+]
+
+
 def passes(site, folder):
     """Run the suites below this folder, which knows nothing of the checkout."""
     environ = {**os.environ, "PYTHONPATH": str(site), "EXPECTED_PACKAGE_FOLDER": str(site)}
     run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
-    run += ["-W", "ignore:'cgi' is deprecated:DeprecationWarning"]
+    for warning in OF_OTHERS:
+        run += ["-W", f"ignore:{warning}"]
     done = subprocess.run(run, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout

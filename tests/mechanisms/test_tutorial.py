@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -100,8 +99,8 @@ class Folder:
             asked = urllib.request.Request(f"http://localhost:{port}/", headers={"Accept": "text/html"})
             assert status_of(asked, time.monotonic() + 20) == (303, "/-/auth/login?next=/")
         finally:
-            server.send_signal(signal.SIGINT)
-            server.communicate(timeout=10)
+            server.terminate()
+            server.communicate(timeout=60)
 
 
 def status_of(asked, deadline):
