@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer
@@ -52,6 +53,13 @@ def redis_uri():
 
 def pytest_addoption(parser):
     parser.addoption("--skipped-before", action="store_true", help="run only what the run before skipped")
+
+
+def pytest_configure(config):
+    """A run without the long tests does the same twice: only the long ones try what no run tried before."""
+    settings.register_profile("the same twice", derandomize=True, database=None, deadline=None)
+    if config.option.markexpr == "not long":
+        settings.load_profile("the same twice")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -355,9 +355,20 @@ class TestCounterRows:
         assert self.rows(sql_store) == 1501
 
     def test_four_processes_never_lose_a_count(self, sql_store: SQLStore, url: str) -> None:
-        told = [int(number) for output in workers.in_processes("count", url) for number in output.split()]
-        total = workers.PROCESSES * workers.THREADS * workers.COUNTS
-        assert sorted(told) == list(range(1, total + 1))
+        """Each counts from many threads, and tells every number that it got."""
+        told, tell = os.pipe()
+
+        def count() -> None:
+            own = SQLStore(url)
+            numbers = at_once(lambda _: [own.counters.incr("shared", 600) for _ in range(12)])
+            os.write(tell, "".join(f"{number} " for some in numbers for number in some).encode())
+
+        assert workers.in_children(count) == workers.PROCESSES
+        os.close(tell)
+        with os.fdopen(told) as told_by_all:
+            numbers = sorted(map(int, told_by_all.read().split()))
+        total = workers.PROCESSES * RACERS * 12
+        assert numbers == list(range(1, total + 1))
         assert sql_store.counters.get("shared") == total
 
     def test_a_key_that_no_column_holds_counts_nothing(self, sql_store: SQLStore) -> None:
@@ -368,7 +379,12 @@ class TestCounterRows:
 
 class TestSchema:
     def test_four_processes_may_create_it_at_once(self, without_tables: SQLStore, url: str) -> None:
-        workers.in_processes("create_schema", url)
+        def create() -> None:
+            own = SQLStore(url)
+            own.create_schema()
+            own.check()
+
+        assert workers.in_children(create) == workers.PROCESSES
         without_tables.check()
         with without_tables._db.writing() as connection:
             found = connection.execute(sa.select(schema.schema_version.c.version)).scalars().all()

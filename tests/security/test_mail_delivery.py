@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sqlite3
-import subprocess
-import sys
-import textwrap
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import time_machine
@@ -19,32 +17,11 @@ from nipo_auth_mw.errors import MailerError, StoreUnavailable
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer, link_in
+from tests.contract.workers import forked
 from tests.kit import PASSWORD, WRONG, browser, elapsing, events, middleware, person, sign_in
 
-ROOT = Path(__file__).parents[2]
 NEW = "midori-no-oka-to-kaze"
 NOW = 1_800_000_000
-SERVER = """
-    import sys, threading, time
-    from pathlib import Path
-    from nipo_auth_mw import AuthConfig, AuthMiddleware
-    from nipo_auth_mw.stores import SQLStore
-    from nipo_auth_mw.testing import fast_hasher
-    from tests.kit import PASSWORD, browser, echo, sign_in
-
-    url, sent, mode = sys.argv[1:]
-
-    class Mailer:
-        def send(self, message):
-            print("sending", flush=True)
-            if mode == "hang":
-                time.sleep(600)
-            with open(sent, "a") as file:
-                file.write(f"{message.to} {message.subject}\\n")
-
-    config = AuthConfig(secret_key="k" * 40 + "q", base_url="http://localhost")
-    auth = AuthMiddleware(echo, config, store=SQLStore(url), mailer=Mailer(), hasher=fast_hasher())
-"""
 
 
 class Queued(MemoryMailer):
@@ -74,22 +51,58 @@ def url(tmp_path):
     return url
 
 
+class Server:
+    """A process on the store, forked: it does this with its middleware, and tells what it does line by line."""
+
+    def __init__(self, url, sent, mode, act):
+        told, tell = os.pipe()
+        self.told = os.fdopen(told)
+        self.process = forked(lambda: self.serve(url, sent, mode, act, tell))
+        os.close(tell)
+
+    def serve(self, url, sent, mode, act, tell):
+        def say(text):
+            os.write(tell, f"{text}\n".encode())
+
+        class Mailer:
+            def send(self, message):
+                say("sending")
+                if mode == "hangs":
+                    time.sleep(600)
+                with sent.open("a") as file:
+                    file.write(f"{message.to} {message.subject}\n")
+
+        auth = middleware(store=SQLStore(url), mailer=Mailer())
+        act(auth)
+        say("acted")
+        if mode != "ends":
+            time.sleep(600)
+
+    def kill(self):
+        if self.process:
+            os.kill(self.process, signal.SIGKILL)
+            self.wait()
+
+    def wait(self):
+        """Wait for the end, and tell whether it was one without an exception."""
+        ended = os.waitpid(self.process, 0)[1]
+        self.process = 0
+        return ended == 0
+
+
 @pytest.fixture
 def server(url, tmp_path):
-    """Starts a process on the store that runs this code; it gets the mode of its mailer."""
+    """Starts a process on the store that does this; it gets the mode of its mailer."""
     started = []
 
-    def start(mode, code):
-        script = textwrap.dedent(SERVER) + textwrap.dedent(code)
-        command = [sys.executable, "-c", script, url, str(tmp_path / "sent"), mode]
-        started.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+    def start(mode, act):
+        started.append(Server(url, tmp_path / "sent", mode, act))
         return started[-1]
 
     yield start
     for process in started:
         process.kill()
-        process.wait(10)
-        process.stdout.close()
+        process.told.close()
 
 
 def sent(tmp_path):
@@ -97,50 +110,50 @@ def sent(tmp_path):
     return path.read_text().splitlines() if path.exists() else []
 
 
-ASK = """
+def asks(auth):
     browser(auth).post("/-/auth/forgot", {"email": "tanaka@example.com"})
-    print("answered", flush=True)
-    time.sleep(600)
-"""
-SEND = """
-    print(auth.flush_mail(20), flush=True)
-"""
 
 
-def test_ru10_a_process_killed_between_the_answer_and_the_mail_loses_nothing(server, tmp_path, url):
-    first = server("hang", ASK)
-    assert first.stdout.readline() == "answered\n"
-    first.kill()
-    first.wait(10)
-    second, third = server("send", SEND), server("send", SEND)
-    for process in (second, third):
-        process.wait(30)
+def asks_and_dies(auth):
+    """The process is killed when the answer is out, and before its thread looks at what waits."""
+    auth._services.outbox._submit = lambda *_: None
+    asks(auth)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sends(auth):
+    auth.flush_mail(20)
+
+
+def two_processes_send(server):
+    both = [server("ends", sends) for _ in range(2)]
+    assert [process.wait() for process in both] == [True, True]
+
+
+def test_ru10_a_process_killed_between_the_answer_and_the_mail_loses_nothing(server, tmp_path):
+    assert not server("ends", asks_and_dies).wait()
+    two_processes_send(server)
     assert len(sent(tmp_path)) == 1
 
 
 def test_ru10_a_process_killed_while_it_sends_loses_nothing(server, tmp_path, url):
-    first = server("hang", ASK)
-    assert {first.stdout.readline(), first.stdout.readline()} == {"answered\n", "sending\n"}
+    first = server("hangs", asks)
+    assert {first.told.readline(), first.told.readline()} == {"acted\n", "sending\n"}
     first.kill()
-    first.wait(10)
     # Its claim lasts a minute; instead of the wait, the claim is made a minute older.
     with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
         claimed = connection.execute("UPDATE nipo_auth_outbox SET claimed_until = claimed_until - 60").rowcount
     connection.close()
     assert claimed == 1
-    second, third = server("send", SEND), server("send", SEND)
-    for process in (second, third):
-        process.wait(30)
+    two_processes_send(server)
     assert len(sent(tmp_path)) == 1
 
 
-def test_ru10_a_new_process_looks_for_what_another_left_behind(server, tmp_path):
-    first = server("hang", ASK)
-    assert first.stdout.readline() == "answered\n"
-    first.kill()
-    first.wait(10)
-    second = server("send", "browser(auth).get('/page', expect_errors=True); time.sleep(600)")
-    assert second.stdout.readline() == "sending\n", "with no other cause than one request of a visitor"
+def test_ru10_a_new_process_looks_for_what_another_left_behind(server):
+    assert not server("ends", asks_and_dies).wait()
+    second = server("stays", lambda auth: browser(auth).get("/page", expect_errors=True))
+    told = {second.told.readline(), second.told.readline()}
+    assert told == {"acted\n", "sending\n"}, "with no other cause than one request of a visitor"
 
 
 def all_mails(auth, mailer):
