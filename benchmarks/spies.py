@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,41 @@ class Done:
     mails: list[str] = field(default_factory=list)
     counters: list[str] = field(default_factory=list)
     history: list[str] = field(default_factory=list)
+
+
+class Commits:
+    """Counts the statements and commits of the connections that an engine opens from now on, to SQLite.
+
+    `durable` are the commits that wait for the disk. A statement that writes outside a transaction is a commit.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.statements: list[str] = []
+        self.commits = self.durable = 0
+        sa.event.listen(engine, "connect", self._watch)
+
+    def _watch(self, connection: Any, _: object) -> None:
+        waits = inside = False
+
+        def see(text: str) -> None:
+            nonlocal waits, inside
+            word = text.split(maxsplit=1)[0]
+            if word == "PRAGMA":
+                waits = "FULL" in text if "synchronous" in text else waits
+                return
+            self.statements.append(text)
+            inside = word == "BEGIN" or (inside and word not in {"COMMIT", "ROLLBACK"})
+            if word == "COMMIT" or (word in {"INSERT", "UPDATE", "DELETE"} and not inside):
+                self.commits += 1
+                self.durable += waits
+
+        connection.set_trace_callback(see)
+
+    def of(self, work: Callable[[], object]) -> tuple[int, int, int]:
+        """Statements, commits and durable commits of a call."""
+        self.statements, self.commits, self.durable = [], 0, 0
+        work()
+        return len(self.statements), self.commits, self.durable
 
 
 class SpyHasher:

@@ -45,6 +45,13 @@ class NewCodes(NamedTuple):
         return f"NewCodes({len(self.texts)} codes)"
 
 
+class RightCode(NamedTuple):
+    """A right code of an app that is not accepted yet: the app as it was read, and as the acceptance leaves it."""
+
+    before: Factor
+    after: Factor
+
+
 class Factors:
     """Keeps and checks the factors of accounts. Flows ask it, and never the store.
 
@@ -140,22 +147,34 @@ class Factors:
             self._store.remove_factor(key, user_id)
         return self._add(key, user_id, APP, "", self._sealing.seal(secret, key, user_id), step)
 
-    def accept_code(self, user_id: str, text: str, now: float) -> Factor | None:
+    def check_code(self, user_id: str, text: str, now: float) -> RightCode | None:
+        """What `accept_code` accepts, if the code is right at `now`; else None. Changes nothing.
+
+        A secret that was sealed with an older key is sealed again with the newest.
+        """
+        factor = self.find(f"{APP}:{user_id}", user_id)
+        secret = factor and self._sealing.open(factor.data, factor.key, factor.user_id)
+        if factor is None or secret is None:
+            return None
+        step = totp.step_of(secret, text, now=now, after=factor.counter)
+        if step is None:
+            return None
+        used = factor._replace(counter=step, used_at=now, data=self._sealed_anew(factor))
+        return RightCode(factor, self._signed(used))
+
+    def accept_code(self, user_id: str, text: str, now: float, checked: RightCode | None = None) -> Factor | None:
         """The account's app if the code is right at `now`; else None. Each code is accepted once.
 
-        Of several callers with one code exactly one gets the app. A secret that was sealed with an older key is sealed
-        again with the newest. The row is read a second time if it changed in between, since `renew` changes it too.
+        Of several callers with one code exactly one gets the app. `checked` is what `check_code` gave. The row is read
+        again if it changed in between, since `renew` changes it too.
         """
         for _ in range(2):
-            factor = self.find(f"{APP}:{user_id}", user_id)
-            secret = factor and self._sealing.open(factor.data, factor.key, factor.user_id)
-            if factor is None or secret is None:
+            right = checked or self.check_code(user_id, text, now)
+            if right is None:
                 return None
-            step = totp.step_of(secret, text, now=now, after=factor.counter)
-            if step is None:
-                return None
-            if used := self._change(factor, counter=step, used_at=now, data=self._sealed_anew(factor)):
-                return used
+            if self._store.update_factor(right.after, expected=right.before.digest):
+                return right.after
+            checked = None
         return None
 
     # Backup codes
@@ -182,14 +201,17 @@ class Factors:
         """How many backup codes of the account are unused; those of a secret key that is gone do not count."""
         return len(self._codes.valid(self._store.backup_codes(user_id)))
 
-    def spend_code(self, user_id: str, text: str) -> bool:
-        """Whether the text is an unused backup code of the account, which it no longer is afterwards.
+    def find_code(self, user_id: str, text: str) -> str | None:
+        """What `spend_code` spends, if the text is an unused backup code of the account; else None. Changes nothing.
 
-        Of several callers with one code exactly one gets True. Takes one hash for a text of a code's form, and none for
-        any other, so the caller holds no transaction. Raises `Busy` and `HashingFailed`.
+        Takes one hash for a text of a code's form, and none for any other, so the caller holds no transaction. Raises
+        `Busy` and `HashingFailed`.
         """
-        digest = self._codes.find(self._store.backup_codes(user_id), text, user_id)
-        return digest is not None and self._store.spend_backup_code(user_id, digest)
+        return self._codes.find(self._store.backup_codes(user_id), text, user_id)
+
+    def spend_code(self, user_id: str, digest: str) -> bool:
+        """Spend the backup code that `find_code` found. Of several callers with one code exactly one gets True."""
+        return self._store.spend_backup_code(user_id, digest)
 
     # Passkeys, which `passkeys` verifies
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -27,7 +28,8 @@ class Proofs:
     """What a user has proved, and what the session is to be.
 
     `attempt` is the attempt at sign-in, and `account` its account. `remember` asks for a persistent session. `over` is
-    the session that the browser came with. `means` are what was proved, in this order.
+    the session that the browser came with. `means` are what was proved, in this order. `spend` spends what proves once,
+    in the transaction of the session; whatever it raises, no session is open.
     """
 
     attempt: Attempt
@@ -36,6 +38,7 @@ class Proofs:
     device_cookie: str | None = field(repr=False)
     over: ActiveSession | None
     means: tuple[str, ...] = (PASSWORD,)
+    spend: Callable[[Record], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,9 @@ def advance(services: Services, proofs: Proofs) -> SignedIn | SecondDue | Refuse
     if proofs.attempt.state.two_step is not None and proofs.means == (PASSWORD,):
         return _ask_for_second(services, proofs)
     if not proofs.account.active:
+        if proofs.spend is not None:
+            with services.log.transaction() as record:
+                proofs.spend(record)
         settle(services, proofs.attempt)
         record_attempt(services, REFUSED_DISABLED, proofs.attempt)
         return Refused("account_disabled")
@@ -107,6 +113,8 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
     settles_inside = services.lockout.in_store
 
     def opened(record: Record) -> tuple[StoredSession, str]:
+        if proofs.spend is not None:
+            proofs.spend(record)
         if proofs.over is not None:
             services.sessions.end(proofs.over.stored, why="signed_in_again", record=record)
         stored, cookie = services.sessions.open(

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._throttle.counters import Reading
-from nipo_auth_mw._throttle.lockout import Ended, Locked, Lockout, Slot
+from nipo_auth_mw._throttle.lockout import Lockout
+from nipo_auth_mw._throttle.slots import Ended, Locked, Slot
 
 
 def look(

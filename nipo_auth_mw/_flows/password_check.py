@@ -18,7 +18,7 @@ from nipo_auth_mw._flows.outcomes import BUSY, SESSION_ENDED, Refused
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw._throttle.lockout import Ended, Locked, NoSlot, Slot
+from nipo_auth_mw._throttle.slots import Ended, Locked, NoSlot, Slot
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, Client, QueuedMail, StoredSession
 from nipo_auth_mw.protocols import Account
@@ -35,7 +35,8 @@ _WAIT = 2.0
 class Attempt:
     """One address as typed, the account that signs in with it, and the subject whose attempt slots it uses.
 
-    `slot` is the slot of a correct password that `settle` has not freed yet.
+    `slot` is the slot of a correct password, or of the right code after it, that `settle` has not freed yet. `clears`
+    are counters that `settle` ends with it.
     """
 
     typed: str
@@ -46,6 +47,7 @@ class Attempt:
     device: str | None
     subject: str
     slot: Slot | None = None
+    clears: tuple[str, ...] = ()
 
 
 def check_password(
@@ -144,8 +146,7 @@ def settle(services: Services, attempt: Attempt) -> None:
 
     A known device clears its own count only: a sign-in there must not give an attacker a fresh count.
     """
-    if attempt.slot is not None:
-        services.lockout.succeed(attempt.slot)
+    services.lockout.succeed(attempt.slot, attempt.clears)
 
 
 def release(services: Services, attempt: Attempt, *, counted: bool = True) -> None:

@@ -8,7 +8,7 @@ from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._flows.account_state import MOST_TURNS
 from nipo_auth_mw._flows.password_check import UNLOCKED
 from nipo_auth_mw._services import Services
-from nipo_auth_mw._throttle.lockout import Ended
+from nipo_auth_mw._throttle.slots import Ended
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, Client
 from nipo_auth_mw.protocols import Account

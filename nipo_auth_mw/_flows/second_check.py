@@ -8,11 +8,13 @@ device of the account has a count of its own.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
-from nipo_auth_mw._audit.events import EventGroup, EventType
+from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._credentials import backup_codes
 from nipo_auth_mw._credentials.factors import Factors
 from nipo_auth_mw._credentials.hash_pool import Busy
@@ -20,7 +22,8 @@ from nipo_auth_mw._flows.lock_answers import look, refuse_locked, refuse_wrong
 from nipo_auth_mw._flows.outcomes import BUSY, Refused
 from nipo_auth_mw._flows.password_check import Attempt
 from nipo_auth_mw._services import Services
-from nipo_auth_mw._throttle.lockout import Ended, Locked, NoSlot, Slot
+from nipo_auth_mw._throttle.counters import Reading
+from nipo_auth_mw._throttle.slots import Ended, Locked, NoSlot, Slot
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, Client
 from nipo_auth_mw.protocols import Account
@@ -35,6 +38,26 @@ APP: Literal["app"] = "app"
 PASSKEY: Literal["passkey"] = "passkey"
 """The means by which a user proves something, as sessions and events name them."""
 _WAIT = 2.0
+
+T = TypeVar("T")
+
+
+class CodeSpent(Exception):
+    """Another request has spent the code since it was looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class RightCode:
+    """A right code, which holds an attempt slot and is not spent yet.
+
+    `spend` spends it and raises `CodeSpent`; it belongs to the transaction of what the code leads to, before anything
+    else. `seen` are the counters as they were read before the code was looked at.
+    """
+
+    means: str
+    slot: Slot
+    seen: Reading
+    spend: Callable[[Record], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +107,35 @@ def kinds_of(services: Services, user_id: str) -> tuple[str, ...]:
 
 
 def check_code(services: Services, attempt: SecondAttempt, text: str) -> str | Refused:
-    """Check a code of the app, or a backup code. Returns the means that it proves.
+    """Check a code of the app, or a backup code, and spend it. Returns the means that it proves. See `with_code`."""
 
-    The slot is reserved before the code is looked at, and each code works once (RFC 6238 5.2; ASVS 5 6.3.1, 6.5.1). An
-    empty text is no guess: it takes no slot. The caller holds no transaction. Raises `StoreUnavailable` during an
-    outage.
+    def spend(code: RightCode) -> str:
+        with services.log.transaction() as record:
+            code.spend(record)
+        services.second_lockout.succeed(code.slot)
+        return code.means
+
+    return with_code(services, attempt, text, spend)
+
+
+def with_code(
+    services: Services,
+    attempt: SecondAttempt,
+    text: str,
+    act: Callable[[RightCode], T],
+    beside: dict[str, int] | None = None,
+) -> T | Refused:
+    """Check a code of the app, or a backup code, and let `act` do what a right one leads to.
+
+    The slot is reserved before the code is looked at, and each code works once (RFC 6238 5.2; ASVS 5 6.3.1, 6.5.1).
+    `act` spends the code, and frees the slot in the end: then a process that dies leaves no code that is spent for
+    nothing. An empty text is no guess: it takes no slot. `beside` names counters to be read with those of the attempt.
+    The caller holds no transaction. Raises `StoreUnavailable` during an outage.
     """
     if not text.strip():
         return Refused("invalid_code")
     lockout = services.second_lockout
-    seen = look(lockout, attempt.subject, partial(_report_ended, services, attempt))
+    seen = look(lockout, attempt.subject, partial(_report_ended, services, attempt), beside)
     try:
         slot = lockout.reserve(attempt.subject, time.monotonic() + _WAIT, seen)
     except NoSlot:
@@ -101,7 +143,7 @@ def check_code(services: Services, attempt: SecondAttempt, text: str) -> str | R
     if isinstance(slot, Locked):
         return refuse_locked(lockout, attempt.subject, slot, partial(_tell_of_lock, services, attempt), "second")
     try:
-        means = _proved(services, attempt, text)
+        code = _look_at(services, attempt, text, slot, seen)
     except BaseException as problem:
         # No code was verified: the process is busy, the hasher failed, or the server ends this request.
         lockout.release(slot, checked=False)
@@ -110,10 +152,16 @@ def check_code(services: Services, attempt: SecondAttempt, text: str) -> str | R
         raise
     if slot.lapsed:
         return BUSY
-    if means is None:
+    if code is None:
         return _fail(services, attempt, slot)
-    lockout.succeed(slot)
-    return means
+    try:
+        return act(code)
+    except CodeSpent:
+        return _fail(services, attempt, slot)
+    except BaseException:
+        with suppress(StoreUnavailable):
+            lockout.release(slot)
+        raise
 
 
 def forgive(services: Services, attempt: SecondAttempt) -> None:
@@ -128,18 +176,26 @@ def lift_second_lock(services: Services, account: Account, *, actor: str = "", c
         services.log.record(SECOND_UNLOCKED, subject=account, client=client, actor=actor, refused=ended.refused)
 
 
-def _proved(services: Services, attempt: SecondAttempt, text: str) -> str | None:
-    """What the text proves; None for a wrong one. Raises `Busy`."""
-    factors, account = factors_of(services), attempt.account
-    if backup_codes.normalised(text) is None:
-        return APP if factors.accept_code(account.id, text, time.time()) else None
-    if not factors.spend_code(account.id, text):
-        return None
-    left = factors.codes_left(account.id)
-    with services.log.transaction() as record:
+def _look_at(services: Services, attempt: SecondAttempt, text: str, slot: Slot, seen: Reading) -> RightCode | None:
+    """The code that the text is; None for a wrong one. Raises `Busy`."""
+    factors, account, now = factors_of(services), attempt.account, time.time()
+
+    def accept(_record: Record) -> None:
+        if not factors.accept_code(account.id, text, now, checked):
+            raise CodeSpent
+
+    def spend(record: Record) -> None:
+        if digest is None or not factors.spend_code(account.id, digest):
+            raise CodeSpent
+        left = factors.codes_left(account.id)
         services.notifications.code_used(account, attempt.state, attempt.client, left=left)
         record(CODE_USED, subject=account, client=attempt.client, left=left)
-    return CODE
+
+    if backup_codes.normalised(text) is None:
+        checked = factors.check_code(account.id, text, now)
+        return RightCode(APP, slot, seen, accept) if checked else None
+    digest = factors.find_code(account.id, text)
+    return RightCode(CODE, slot, seen, spend) if digest else None
 
 
 def _fail(services: Services, attempt: SecondAttempt, slot: Slot) -> Refused:

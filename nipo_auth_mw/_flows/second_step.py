@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._flows.advance import Proofs, SecondDue, SignedIn, advance
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.passkeys_check import check_passkey
 from nipo_auth_mw._flows.password_check import Attempt
-from nipo_auth_mw._flows.second_check import PASSKEY, PASSWORD, SecondAttempt, attempt_at, check_code, sign_in_attempt
+from nipo_auth_mw._flows.second_check import (
+    PASSKEY,
+    PASSWORD,
+    RightCode,
+    attempt_at,
+    sign_in_attempt,
+    with_code,
+)
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw._throttle.lockout import NoSlot, Slot
 from nipo_auth_mw.models import AccountState, Client
 from nipo_auth_mw.protocols import Account
 
@@ -42,31 +49,31 @@ def find_pending(services: Services, token: str | None) -> Pending | None:
 
 def finish_with_code(
     services: Services,
-    token: str | None,
+    pending: Pending,
     text: str,
     *,
     client: Client,
     device_cookie: str | None = None,
     over: ActiveSession | None = None,
 ) -> SignedIn | Refused:
-    """Check a code of the app, or a backup code, and open the session.
+    """Check a code of the app, or a backup code, and open the session in the transaction that spends it.
 
     `over` is the session that the browser came with; it ends now, and not at the first step (ASVS 5 7.2.4). Raises
     `StoreUnavailable` during an outage.
     """
-    pending = find_pending(services, token)
-    if pending is None:
-        return EXPIRED
     attempt = attempt_at(services, pending.account, pending.state, client=client, device_cookie=device_cookie)
-    means = check_code(services, attempt, text)
-    if isinstance(means, Refused):
-        return means
-    return finish(services, attempt, means, remember=pending.remember, device_cookie=device_cookie, over=over)
+    first = sign_in_attempt(services, attempt)
+
+    def finish(code: RightCode) -> SignedIn | Refused:
+        both = replace(first, slot=code.slot, clears=services.lockout.clears(first.subject, code.seen))
+        return _finish(services, both, pending, code.means, device_cookie, over, spend=code.spend)
+
+    return with_code(services, attempt, text, finish, services.lockout.names(first.subject))
 
 
 def finish_with_passkey(
     services: Services,
-    token: str | None,
+    pending: Pending,
     credential: str,
     *,
     client: Client,
@@ -75,41 +82,29 @@ def finish_with_passkey(
 ) -> SignedIn | Refused:
     """Verify a passkey of the account, and open the session. A locked second step does not refuse it. Raises
     `StoreUnavailable` during an outage."""
-    pending = find_pending(services, token)
-    if pending is None:
-        return EXPIRED
     owner = pending.account
     used = check_passkey(services, credential, "second", owner=owner, client=client, device_cookie=device_cookie)
     if isinstance(used, Refused):
         return used
-    return finish(services, used, PASSKEY, remember=pending.remember, device_cookie=device_cookie, over=over)
+    first = sign_in_attempt(services, used)
+    first = replace(first, clears=services.lockout.clears(first.subject, services.lockout.look(first.subject)))
+    return _finish(services, first, replace(pending, account=used.account), PASSKEY, device_cookie, over)
 
 
-def finish(
+def _finish(
     services: Services,
-    attempt: SecondAttempt,
+    first: Attempt,
+    pending: Pending,
     means: str,
-    *,
-    remember: bool,
     device_cookie: str | None,
     over: ActiveSession | None,
+    spend: Callable[[Record], None] | None = None,
 ) -> SignedIn | Refused:
-    """Open the session of a user who has proved the password, and then the second step by `means`."""
-    first = _first_step(services, attempt)
-    proofs = Proofs(first, attempt.account, remember, device_cookie, over, means=(PASSWORD, means))
+    """Open the session of a user who has proved the password, and then the second step by `means`.
+
+    The complete sign-in clears the count of the password: other attempts that are under way, or have locked the
+    address, keep theirs.
+    """
+    proofs = Proofs(first, pending.account, pending.remember, device_cookie, over, (PASSWORD, means), spend)
     outcome = advance(services, proofs)
     return EXPIRED if isinstance(outcome, SecondDue) else outcome
-
-
-def _first_step(services: Services, attempt: SecondAttempt) -> Attempt:
-    """The attempt of the password, whose count the complete sign-in clears.
-
-    It reserves a slot as any right password does. If there is none, other attempts are under way or have locked the
-    address, and their count stays.
-    """
-    first = sign_in_attempt(services, attempt)
-    try:
-        slot = services.lockout.reserve(first.subject, time.monotonic())
-    except NoSlot:
-        return first
-    return replace(first, slot=slot) if isinstance(slot, Slot) else first

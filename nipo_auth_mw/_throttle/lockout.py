@@ -20,17 +20,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from nipo_auth_mw._throttle.client_limit import ClientCounter
 from nipo_auth_mw._throttle.counters import CounterNames, OneByOne, Reading, outages
+from nipo_auth_mw._throttle.slots import CHECK_SECONDS, Ended, Locked, NoSlot, Slot, key_of
 from nipo_auth_mw.config import LockoutPolicy
 from nipo_auth_mw.protocols import BatchCounters
 
-_CHECK_SECONDS = 10
-"""A slot that was reserved longer ago is used up, whatever became of its check."""
 _USED_UP = 1_000_000
 """More than the requests that raise the same free counter at once, of which the first one gets the slot."""
 _TRUSTED_SECONDS = 1.0
@@ -38,65 +36,6 @@ _TRUSTED_SECONDS = 1.0
 _RETRY_PAUSE = 0.005
 _YEARS = 400 * 86400
 _DAY = 86400
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """The subject is locked, so no password is verified.
-
-    `retry_after` is in whole seconds; None if only a password reset or an administrator ends the lock. `begun` says
-    that this call started the lock.
-    """
-
-    retry_after: int | None
-    begun: bool = field(default=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A lock that has ended and was not reported before. It refused `refused` attempts."""
-
-    refused: int
-
-
-@dataclass(slots=True)
-class Slot:
-    """The right to verify one password for `subject`. `reserved_at` is on `time.monotonic`.
-
-    `clears` are the subject's counters that a correct password ends. `lasts` is the window in seconds. `client` is the
-    counter of the client address, which counts the check too; it ends at `client_ends` on `time.monotonic`. After a
-    failure `left` is how many more start a lock, and `limited` says that the client has no more.
-    """
-
-    subject: str
-    number: int
-    reserved_at: float
-    lasts: int
-    clears: tuple[str, ...] = ()
-    client: ClientCounter | None = None
-    client_ends: float = 0.0
-    left: int = 0
-    limited: bool = False
-
-    @property
-    def key(self) -> str:
-        """The name of the slot's counter."""
-        return _key(self.subject, self.number)
-
-    @property
-    def lapsed(self) -> bool:
-        """Whether another request may hold the slot by now: the process stood still for nearly the whole window."""
-        return time.monotonic() - self.reserved_at >= self.lasts * 0.9
-
-    @property
-    def given_back(self) -> dict[str, int]:
-        """The counter of the client, if it still counts this check: a new counter must not begin below 0."""
-        counts = self.client is not None and time.monotonic() < self.client_ends - _CHECK_SECONDS
-        return self.client.names if self.client is not None and counts else {}
-
-
-class NoSlot(Exception):
-    """All slots stayed reserved until the deadline; no password was verified."""
 
 
 class Lockout:
@@ -137,12 +76,15 @@ class Lockout:
         """The subject of an attempt on an account, whatever address it has."""
         return self._names.account(user_id)
 
-    def look(self, subject: str, beside: dict[str, int] | None = None) -> Reading:
+    def names(self, subject: str) -> dict[str, int]:
+        """The names of the subject's counters and their lifetimes, to be read together with others."""
+        return {f"{subject}:{name}": lifetime for name, lifetime in self._lifetimes.items()}
+
+    def look(self, subject: str, beside: Mapping[str, int] | None = None) -> Reading:
         """Read the subject's counters, and those of the names `beside` with their lifetimes, at once."""
         at = time.monotonic()
-        names = {f"{subject}:{name}": lifetime for name, lifetime in self._lifetimes.items()}
         with outages():
-            return Reading(self._counters.read(names | (beside or {})), at)
+            return Reading(self._counters.read(self.names(subject) | dict(beside or {})), at)
 
     def locked(self, subject: str, seen: Reading | None = None) -> Locked | None:
         """The subject's lock, or None if it has none. A clock that was set back never lengthens a lock."""
@@ -184,59 +126,66 @@ class Lockout:
     def _reserve_one(self, subject: str, seen: Reading, client: ClientCounter | None = None) -> Slot | None:
         if client and client.wait_if_full(seen.counts):
             return None
+        # Counted before the check too, so that parallel checks cannot pass the limit.
+        row = self._row(subject)
         with outages():
             for number in self._numbers:
-                key = _key(subject, number)
+                key = key_of(subject, number)
                 if key in seen.counts:
                     continue
-                sums = self._counters.add({key: (1, self._window), **(client.check if client else {})})
+                sums = self._counters.add({key: (1, self._window), **_raised(row), **(client.check if client else {})})
                 slot = self._slot(subject, number, seen, client)
                 if sums[key] != 1:
-                    self._counters.end([], slot.given_back)
+                    self._end([], slot.given_back | row)
                     continue
                 too_many = client is not None and client.exceeded(sums[client.key])
-                if slot.reserved_at - seen.at < _TRUSTED_SECONDS and not too_many and self._count(subject):
+                too_many |= any(sums[name] > (self._policy.permanent_after or 0) for name in row)
+                if slot.reserved_at - seen.at < _TRUSTED_SECONDS and not too_many:
                     return slot
-                self._counters.end([key], slot.given_back)
+                self._end([key], slot.given_back | row)
                 return None
         return None
 
     def _slot(self, subject: str, number: int, seen: Reading, client: ClientCounter | None) -> Slot:
         """The slot that this request has just reserved."""
-        names = [f"{subject}:{name}" for name in self._lifetimes if not name.startswith("s:")]
-        clears = [name for name in names if name in seen.counts or name.endswith(":row")]
-        clears += [_key(subject, other) for other in self._used_up(subject, seen)]
         ends = seen.at + seen.counts.get(client.key, (0, self._window))[1] if client else 0.0
-        return Slot(subject, number, time.monotonic(), self._window, tuple(clears), client, ends)
+        return Slot(subject, number, time.monotonic(), self._window, self._count(subject, seen), client, ends)
 
-    def _count(self, subject: str) -> bool:
-        """Count one more check towards `permanent_after`, if that is set. False if the limit is reached.
+    def _count(self, subject: str, seen: Reading) -> tuple[str, ...]:
+        """The counters that hold the subject's failures and locks."""
+        names = [f"{subject}:{name}" for name in self._lifetimes if not name.startswith("s:")]
+        found = [name for name in names if name in seen.counts or name.endswith(":row")]
+        return (*found, *(key_of(subject, number) for number in self._used_up(subject, seen)))
 
-        Counts before the check, so that parallel checks cannot pass the limit.
-        """
-        limit = self._policy.permanent_after
-        if limit is None or self._counters.incr(f"{subject}:row", _YEARS) <= limit:
-            return True
-        self._counters.incr(f"{subject}:row", _YEARS, -1)
-        return False
+    def _row(self, subject: str) -> dict[str, int]:
+        """The counter of the checks in a row and its lifetime, if the policy limits them."""
+        return {f"{subject}:row": _YEARS} if "row" in self._lifetimes else {}
+
+    def _end(self, keys: list[str], less: dict[str, int]) -> None:
+        if keys or less:
+            self._counters.end(keys, less)
+
+    def clears(self, subject: str, seen: Reading) -> tuple[str, ...]:
+        """The counters that a success without a slot ends, as they were read: a lock and its count stay."""
+        return () if f"{subject}:lock" in seen.counts or self.locked(subject, seen) else self._count(subject, seen)
 
     def release(self, slot: Slot, *, checked: bool = True) -> None:
         """Free a slot without a failure. `checked=False` says that no password was verified, so none is counted."""
+        row = {} if checked else self._row(slot.subject)
         with outages():
-            if not checked and self._policy.permanent_after is not None:
-                self._counters.incr(f"{slot.subject}:row", _YEARS, -1)
-            if not slot.lapsed:
-                self._counters.end([slot.key], slot.given_back)
+            self._end([] if slot.lapsed else [slot.key], row if slot.lapsed else slot.given_back | row)
 
-    def succeed(self, slot: Slot) -> None:
+    def succeed(self, slot: Slot | None, others: Sequence[str] = ()) -> None:
         """Free the slot after a correct password, and clear the subject's count, as it was when the slot was reserved.
 
-        Inside a transaction of the store, the counters of the store are part of it.
+        Ends the counters of `others` with them. Inside a transaction of the store, the counters of the store are part
+        of it.
         """
-        keys = list(slot.clears) if slot.lapsed else [slot.key, *slot.clears]
+        keys = [*slot.clears, *others] if slot else [*others]
+        if slot and not slot.lapsed:
+            keys.insert(0, slot.key)
         with outages():
-            if keys or slot.given_back:
-                self._counters.end(keys, slot.given_back)
+            self._end(keys, slot.given_back if slot else {})
 
     def fail(self, slot: Slot) -> Locked | None:
         """Record a wrong password and use the slot up. Returns the lock if this failure started one."""
@@ -304,11 +253,11 @@ class Lockout:
         return Ended(removed.get(f"{subject}:refused", 0))
 
     def _slots(self, subject: str) -> list[str]:
-        return [_key(subject, number) for number in self._numbers]
+        return [key_of(subject, number) for number in self._numbers]
 
     def _used_up(self, subject: str, seen: Reading) -> tuple[int, ...]:
         """The slots of failures, and those whose check must have ended: a count that is young enough is in progress."""
-        young = self._window - _CHECK_SECONDS
+        young = self._window - CHECK_SECONDS
         counts = (seen.counts.get(key, (0, 0.0)) for key in self._slots(subject))
         return tuple(
             number for number, (count, left) in enumerate(counts) if count >= _USED_UP or (count and left < young)
@@ -341,8 +290,9 @@ class Lockout:
             self._counters.incr(f"{subject}:level", 2 * self._max_duration + _DAY, level)
 
 
-def _key(subject: str, number: int) -> str:
-    return f"{subject}:s:{number}"
+def _raised(names: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """The change that adds 1 to each of these counters."""
+    return {name: (1, lifetime) for name, lifetime in names.items()}
 
 
 def _ended(subject: str, removed: Mapping[str, int]) -> Ended | None:

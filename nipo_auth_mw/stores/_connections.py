@@ -75,12 +75,12 @@ class Connections:
         with self.write_lock():
             return bool(self._run(_count_changed, query.sql, query.values(**values)))
 
-    def insert(self, statement: sa.ClauseElement, **values: object) -> None:
-        """Run a constant INSERT, in the open transaction or in one of its own. Raises ValueError for a misfit."""
+    def write(self, statement: sa.ClauseElement, **values: object) -> bool:
+        """Run a constant statement in the open transaction, or in one of its own; whether it changed a row. Raises
+        ValueError for a misfit."""
         query = self._query(statement)
         with self.writing():
-            current = self._transactions[threading.get_ident()]
-            current.cursor.execute(query.sql, query.values(**values))
+            return bool(_count_changed(self._transactions[threading.get_ident()], query.sql, query.values(**values)))
 
     def _query(self, statement: sa.ClauseElement) -> Query:
         query = self._queries.get(statement)

@@ -36,7 +36,7 @@ class SQLAudit:
         texts = {name: plain(getattr(new, name)) for name in _TEXTS}
         details = json.dumps(dict(new.details), separators=(",", ":"))
         values = {"time": new.time.timestamp(), "event": new.event, "user_id": new.user_id, "details": details}
-        self._db.insert(_APPEND, **values, **texts, digest=new.digest)
+        self._db.write(_APPEND, **values, **texts, digest=new.digest)
 
     def events(
         self,

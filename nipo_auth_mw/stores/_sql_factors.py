@@ -19,7 +19,12 @@ _OF_USER = (
     sa.select(*_FACTOR).where(factor.c.user_id == sa.bindparam("user_id")).order_by(factor.c.created_at, factor.c.key)
 )
 _CODES = sa.select(backup_code.c.digest).where(backup_code.c.user_id == sa.bindparam("user_id"))
-_FIXED = ("key", "user_id", "kind", "created_at")
+_CHANGED = ("name", "data", "counter", "used_at", "digest")
+_UPDATE = (
+    sa.update(factor)
+    .where(factor.c.key == sa.bindparam("of_key"), factor.c.digest == sa.bindparam("expected"))
+    .values({name: sa.bindparam(f"new_{name}") for name in _CHANGED})
+)
 
 
 class SQLFactors:
@@ -53,9 +58,8 @@ class SQLFactors:
         """See `AccountFactorStore.update_factor`."""
         if not storable(new.key, new.name, new.data, new.digest, expected):
             return False
-        same = sa.and_(factor.c.key == new.key, factor.c.digest == expected)
-        values = {name: value for name, value in new._asdict().items() if name not in _FIXED}
-        return self._db.change(sa.update(factor).where(same).values(values))
+        values = {f"new_{name}": getattr(new, name) for name in _CHANGED}
+        return self._db.write(_UPDATE, of_key=new.key, expected=expected, **values)
 
     def remove_factor(self, key: str, user_id: str) -> Factor | None:
         """See `AccountFactorStore.remove_factor`."""

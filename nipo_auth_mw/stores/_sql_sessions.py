@@ -105,7 +105,7 @@ class SQLSessions:
         """See `SessionStore.open_session`."""
         texts = {"client_address": plain(new.client_address), "user_agent": plain(new.user_agent)}
         values = new._asdict() | texts | {"account_id": number_of(new.user_id)}
-        self._db.insert(_OPEN, **values)
+        self._db.write(_OPEN, **values)
 
     def touch_session(self, key: str, seen_at: float) -> None:
         """See `SessionStore.touch_session`."""

@@ -13,13 +13,15 @@ import pytest
 import time_machine
 
 from nipo_auth_mw import ConfigError, LockoutPolicy, StoreUnavailable
+from nipo_auth_mw._credentials.tokens import KeyedDigests
 from nipo_auth_mw._flows.advance import SignedIn
 from nipo_auth_mw._flows.login import sign_in
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._throttle.counters import open_counters, server_time
-from nipo_auth_mw._throttle.lockout import Locked, NoSlot
+from nipo_auth_mw._throttle.counters import CounterNames, open_counters, server_time
+from nipo_auth_mw._throttle.lockout import Lockout
+from nipo_auth_mw._throttle.slots import Locked, NoSlot
 from nipo_auth_mw.models import Client
-from nipo_auth_mw.stores import MemoryStore
+from nipo_auth_mw.stores import MemoryStore, SQLStore
 from tests._services import needed
 from tests.kit import PASSWORD, WRONG, events, middleware, person
 
@@ -143,6 +145,24 @@ def test_lk6_a_right_password_begins_the_count_to_giving_up_afresh(clock):
         for _ in range(4):
             attempt(auth)
         assert isinstance(attempt(auth, PASSWORD), SignedIn)
+
+
+def test_lk6_a_check_that_lost_its_slot_to_another_takes_the_next_and_counts_once(tmp_path):
+    """A known device counts for no client, so it has nothing else to give back."""
+    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    store.create_schema()
+    for permanent, row in ((None, {}), (7, {"d:x:row": 2})):
+        policy = LockoutPolicy(permanent_after=permanent)
+        lockout = Lockout(policy, store.counters, CounterNames(KeyedDigests(["k" * 32], "counters")))
+        seen = lockout.look("d:x")
+        slots = [lockout.reserve("d:x", 0, seen) for _ in range(2)]
+        assert [slot.number for slot in slots] == [0, 1]
+        counts = {name: count for name, (count, _) in lockout.look("d:x").counts.items()}
+        assert counts == {"d:x:s:0": 2, "d:x:s:1": 1} | row
+        for slot in slots:
+            lockout.succeed(slot)
+        assert lockout.look("d:x").counts == {}
+    store.close()
 
 
 def test_the_row_of_an_ended_lock_says_how_many_it_turned_away_and_is_written_once(clock):

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 import re
+import signal
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import count
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -20,6 +26,7 @@ from nipo_auth_mw._credentials.passkeys import Passkey
 from nipo_auth_mw._flows.second_check import lift_second_lock
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.models import Client
+from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, code_of, enrol_app, in_memory, link_in
 from tests.kit import PASSWORD, WRONG, browser, echo, events, middleware, person, seen, sign_in, store_passkey
 from tests.security.test_cross_site import House
@@ -435,9 +442,9 @@ def test_mf20_a_used_backup_code_stands_while_two_steps_are_on(auth: Any, secret
 def test_mf10_wrong_codes_count_over_all_doors_kinds_and_addresses(auth: Any, secret: str) -> None:
     codes = auth._services.factors.make_codes("1")
     own = inside(auth, secret, 1)
-    checked = mock.Mock(wraps=auth._services.factors.accept_code)
-    spent = mock.Mock(wraps=auth._services.factors.spend_code)
-    with mock.patch.multiple(type(auth._services.factors), accept_code=checked, spend_code=spent):
+    checked = mock.Mock(wraps=auth._services.factors.check_code)
+    found = mock.Mock(wraps=auth._services.factors.find_code)
+    with mock.patch.multiple(type(auth._services.factors), check_code=checked, find_code=found):
         own.reset()
         for number in range(4):
             device = pending(auth, f"192.0.2.{number + 10}", remember="")
@@ -446,10 +453,10 @@ def test_mf10_wrong_codes_count_over_all_doors_kinds_and_addresses(auth: Any, se
             refused = send(pending(auth, f"198.51.100.{number}"), wrong(secret))
             assert refused.status_int == (401 if number == 0 else 429)
             assert refused.headers["Retry-After"]
-        assert checked.call_count + spent.call_count == 5
+        assert checked.call_count + found.call_count == 5
         assert send(pending(auth), code_of(secret)).status_int == 429
         assert send(pending(auth), codes[0]).status_int == 429
-        assert checked.call_count + spent.call_count == 5
+        assert checked.call_count + found.call_count == 5
     with time_machine.travel(time.time() + 301, tick=False):
         assert send(pending(auth), code_of(secret)).status_int == 303
 
@@ -544,6 +551,91 @@ def test_mf12_parallel_guesses_are_counted_before_they_are_looked_at(auth: Any, 
             thread.join()
     assert len(looked) == 5
     assert len(events(auth, "second_locked")) == 1
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> Any:
+    """A middleware whose store other processes share."""
+    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    store.create_schema()
+    yield middleware(store=store)
+    store.close()
+
+
+def killed_at(target: Any, name: str, act: Callable[[], object]) -> None:
+    """Do this in another process, which is killed when it calls that method."""
+    child = os.fork()
+    if not child:
+        killed = mock.Mock(side_effect=lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        with mock.patch.object(target, name, killed):
+            act()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+def counted(auth: Any) -> dict[str, int]:
+    lockout = auth._services.second_lockout
+    seen = lockout.look(lockout.account("1")).counts
+    return {name.partition(":")[2].partition(":")[2]: count for name, (count, _) in seen.items()}
+
+
+def test_mf12_a_process_that_dies_has_counted_the_code_before_it_looked_at_it(on_disk: Any) -> None:
+    secret = enrol_app(on_disk, person(on_disk))
+    device = pending(on_disk)
+    killed_at(on_disk._services.factors, "check_code", lambda: send(device, wrong(secret)))
+    assert counted(on_disk) == {"s:0": 1, "row": 1}
+
+
+@pytest.mark.parametrize("kind", ["app", "backup"])
+def test_mf12_a_process_that_dies_spends_no_code_without_its_session(on_disk: Any, kind: str) -> None:
+    secret = enrol_app(on_disk, person(on_disk))
+    (backup, *_) = on_disk._services.factors.make_codes("1")
+    code = code_of(secret) if kind == "app" else backup
+    device = pending(on_disk)
+    killed_at(on_disk._services.session_store, "open_session", lambda: send(device, code))
+    assert counted(on_disk) == {"s:0": 1, "row": 1}
+    assert events(on_disk, "code_used") == []
+    assert send(device, code).status_int == 303
+    assert send(pending(on_disk), code).status_int == 401, "and it is spent now"
+
+
+def test_mf12_an_outage_while_the_session_opens_spends_no_code_and_is_no_failure(auth: Any, secret: str) -> None:
+    device, code = pending(auth), code_of(secret)
+    with mock.patch.object(auth._services.session_store, "open_session", side_effect=StoreUnavailable("down")):
+        for _ in range(6):
+            assert send(device, code).status_int == 503
+    assert send(device, code).status_int == 303
+    assert counted(auth) == {}
+
+
+@pytest.mark.parametrize("kind", ["app", "backup"])
+@pytest.mark.parametrize("store", ["auth", "on_disk"])
+def test_to2_rc2_of_two_sign_ins_with_one_code_one_opens_a_session(
+    request: pytest.FixtureRequest, store: str, kind: str
+) -> None:
+    """Both have found the code right before one of them spends it."""
+    auth: Any = request.getfixturevalue(store)
+    secret, factors = enrol_app(auth, person(auth)), auth._services.factors
+    code = code_of(secret) if kind == "app" else factors.make_codes("1")[0]
+    devices, both, looks = [pending(auth), pending(auth)], threading.Barrier(2), count()
+
+    def together(real: Any) -> Any:
+        def look(*given: Any) -> Any:
+            found = real(*given)
+            if next(looks) < 2:
+                both.wait(5)
+            return found
+
+        return look
+
+    with (
+        mock.patch.multiple(factors, check_code=together(factors.check_code), find_code=together(factors.find_code)),
+        ThreadPoolExecutor(2) as threads,
+    ):
+        answers = list(threads.map(lambda device: send(device, code).status_int, devices))
+    assert sorted(answers) == [303, 401]
+    assert len(auth._services.session_store.sessions_of("1")) == 1
+    assert [row.details["reason"] for row in events(auth, "second_step_failed")] == ["wrong_code"]
 
 
 def test_mf13_locks_double_up_to_a_day_and_end_after_a_hundred(mailer: MemoryMailer) -> None:

@@ -39,10 +39,12 @@ def show(web: WebContext, request: Request) -> Response:
 def submit(web: WebContext, request: Request) -> Response:
     """Check the code, or the passkey, and open the session."""
     wanted, pending, credential = request.text("next"), _pending(web, request), request.text("credential")
+    if pending is None:
+        return _expired(web, request, wanted)
     with_passkey = credential and web.services.passkeys is not None
     outcome = (finish_with_passkey if with_passkey else finish_with_code)(
         web.services,
-        web.second_cookie.read(request.cookies),
+        pending,
         credential if with_passkey else request.text("code"),
         client=request.client,
         device_cookie=web.device_cookie.read(request.cookies),
@@ -53,9 +55,9 @@ def submit(web: WebContext, request: Request) -> Response:
     return opened(web, request, outcome, wanted, [web.second_cookie.delete()])
 
 
-def refused(web: WebContext, request: Request, outcome: Refused, pending: Pending | None, wanted: str) -> Response:
+def refused(web: WebContext, request: Request, outcome: Refused, pending: Pending, wanted: str) -> Response:
     """The refusal on the page of the second step; on a page of its own if the sign-in has to begin again."""
-    if pending is None or outcome == EXPIRED:
+    if outcome == EXPIRED:
         return _expired(web, request, wanted)
     if outcome.code == "account_disabled":
         return web.answers.refuse(request, Refused(outcome.code, values={"email": pending.account.email}))
