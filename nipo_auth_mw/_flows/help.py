@@ -20,6 +20,8 @@ TOPICS = (
     "second_phone",
     "second_lost",
     "second_shared",
+    "passkey",
+    "passkey_fails",
     "address",
     "identifier",
     "shared",
@@ -37,6 +39,7 @@ ADMIN_TOPICS = (
 )
 """The questions of administrators."""
 _OF_TWO_STEPS = ("second_", "admin_second")
+_OF_PASSKEYS = "passkey"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,10 @@ class Facts:
     sender: str
 
 
-def offered(topics: Sequence[str], *, two_steps: bool) -> list[str]:
-    """The questions that users can have; those about two steps only where the pages of them are."""
-    return [topic for topic in topics if two_steps or not topic.startswith(_OF_TWO_STEPS)]
+def offered(topics: Sequence[str], *, two_steps: bool, passkeys: bool) -> list[str]:
+    """The questions that users can have; those about two steps and about passkeys only where their pages are."""
+    missing = (*(() if two_steps else _OF_TWO_STEPS), *(() if passkeys else (_OF_PASSKEYS,)))
+    return [topic for topic in topics if not topic.startswith(missing)]
 
 
 def facts(config: AuthConfig, sender: str) -> Facts:

@@ -46,12 +46,14 @@ _TEXTS = (*_PAGES, ".css", ".js", ".svg")
 
 
 class Problem(NamedTuple):
-    """A refusal in the user's language. `title` says what happened, `detail` what to do and whom to ask."""
+    """A refusal in the user's language. `title` says what happened, `detail` what to do and whom to ask. `text` is the
+    name of both in the catalogues."""
 
     code: str
     title: str
     detail: str
     retry_after: int | None = None
+    text: str = ""
 
 
 class Renderer:
@@ -191,7 +193,7 @@ class Renderer:
         values = {"ask": self.ask(language), **values}
         key = f"problem.{text or code}"
         title, detail = (self.catalogues.text(language, f"{key}.{part}", **values) for part in ("title", "detail"))
-        return Problem(code, title, detail, retry_after)
+        return Problem(code, title, detail, retry_after, text or code)
 
     def ask(self, language: str, role: str = "") -> str:
         """Whom a user with this role can ask, as the end of a sentence. An administrator is not sent to an

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nipo_auth_mw import LockoutPolicy
+from nipo_auth_mw import LockoutPolicy, TwoStepPolicy
 from nipo_auth_mw._flows.help import ADMIN_TOPICS, TOPICS
-from nipo_auth_mw.testing import MemoryMailer, link_in
+from nipo_auth_mw.testing import MemoryMailer, code_of, enrol_app, link_in
 from tests.kit import WRONG, browser, middleware, person, sign_in
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -128,3 +128,30 @@ def test_a_refused_sign_in_leads_to_its_answer(auth):
     answer = sign_in(browser(auth), password=WRONG)
     link = answer.html.select_one(".notice a")["href"]
     assert link.partition("#")[2] in TOPICS
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [({}, {"second_code", "passkey", "passkey_fails"}), ({"two_step": TwoStepPolicy(passkeys=False)}, {"second_code"})],
+)
+def test_passkeys_are_explained_where_there_are_some(settings, shown):
+    page = browser(middleware(**settings)).get("/-/auth/help")
+    assert {one["id"] for one in page.html.select(".more")} & {"second_code", "passkey", "passkey_fails"} == shown
+
+
+def test_a_refusal_leads_to_the_answer_to_it(auth):
+    """A lock of codes is not lifted by another password, as one of passwords is."""
+    key, device = enrol_app(auth, auth.accounts.find("tanaka@example.com")), browser(auth)
+    sign_in(device)
+    wrong = str((int(code_of(key)) + 1) % 10**6).zfill(6)
+    topics = []
+    for _ in range(8):
+        page = device.post("/-/auth/login/second", {"code": wrong}, expect_errors=True)
+        topics.append(page.html.select_one(".notice a")["href"])
+    assert page.status_int == 429
+    topics.append(sign_in(browser(auth), password=WRONG).html.select_one(".notice a")["href"])
+    refused = browser(auth).post("/-/auth/login/passkey", {"credential": "{}"}, expect_errors=True)
+    topics.append(refused.html.select_one(".notice a")["href"])
+    assert topics == [f"/-/auth/help#{name}" for name in (*["second_code"] * 8, "refused", "passkey_fails")]
+    ids = {one["id"] for one in browser(auth).get("/-/auth/help").html.select(".more")}
+    assert {topic.partition("#")[2] for topic in topics} <= ids

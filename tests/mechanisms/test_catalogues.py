@@ -22,10 +22,11 @@ from .conftest import LANGUAGES, config, values
 PACKAGE = Path(nipo_auth_mw.__file__).parent
 # Names of things, and the label of the language switch, which is for people who cannot read the page.
 NAMES = {"Caps", "Lock", "UTC", "IP", "ID", "base_url", "Language", "InPrivate", "Edge", "Cookie", "CSV", "QR", "Excel"}
-NAMES |= {"Google", "Microsoft", "Authenticator", "TSV", "UTF", "Shift_JIS", "MB", "xlsx", "JavaScript"}
+NAMES |= {"Google", "Microsoft", "Authenticator", "Apple", "PIN"}
+NAMES |= {"TSV", "UTF", "Shift_JIS", "MB", "xlsx", "JavaScript"}
 # What people are told to look for by its shape.
 SHAPES = {"aaa", "abc", "abcabcabc", "yamada", "dummy", "invalid", "example", "jp"}
-SHAPES |= {"nipo", "auth", "user", "password", "import"}
+SHAPES |= {"nipo", "auth", "user", "password", "security", "import"}
 
 
 def catalogue(language: str) -> dict[str, str]:

@@ -30,10 +30,8 @@ def show(web: WebContext, request: Request) -> Response:
     ask = web.pages.ask(request.language, user.role if user else "")
     catalogues = web.pages.catalogues
     wanted = (TOPICS, ADMIN_TOPICS if user and user.role == ADMIN else ())
-    two_steps = web.services.factors is not None
-    users, admins = (
-        topics(catalogues, request.language, given, ask, offered(one, two_steps=two_steps)) for one in wanted
-    )
+    has = {"two_steps": web.services.factors is not None, "passkeys": web.services.passkeys is not None}
+    users, admins = (topics(catalogues, request.language, given, ask, offered(one, **has)) for one in wanted)
     return web.answers.page(request, "help.html", topics=users, admin_topics=admins)
 
 
