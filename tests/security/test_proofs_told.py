@@ -8,7 +8,8 @@ from webtest import AppError
 
 from nipo_auth_mw.errors import MailerError, StoreUnavailable
 from nipo_auth_mw.testing import MemoryMailer, code_of, enrol_app
-from tests.kit import PASSWORD, browser, elapsing, events, middleware, person
+from tests.features.test_passkeys import add as add_passkey
+from tests.kit import PASSWORD, browser, elapsing, enrol_passkey, events, middleware, person
 from tests.kit import sign_in as typed
 
 NOW = 1_900_000_000.0
@@ -75,10 +76,21 @@ def codes(auth):
     assert len(codes_on(signed_in(auth, code_of(secret)).post(f"{SECURITY}/codes", {}))) == 10
 
 
+def first_passkey(auth):
+    add_passkey(signed_in(auth))
+
+
+def another_passkey(auth):
+    enrol_passkey(auth, auth.accounts.find("tanaka@example.com"))
+    add_passkey(signed_in(auth))
+
+
 BINDINGS = {
     first_app: ("two_step_on", "two-step sign-in is on"),
     another_app: ("factor_added", "your authenticator app was replaced"),
     codes: ("codes_made", "new backup codes"),
+    first_passkey: ("factor_added", "a passkey was added"),
+    another_passkey: ("factor_added", "a passkey was added"),
 }
 
 
@@ -102,7 +114,7 @@ def test_ef5_a_binding_stands_while_the_mailer_is_down_and_is_told_afterwards(au
         bind(auth)
         outbox.deliver()
         assert mailer.outbox == []
-        assert auth._services.account_states.account_state(user.id).two_step
+        assert auth._services.factors.of(user.id)
         mailer.away = False
         for _ in range(60):
             clock.shift(10)
@@ -114,6 +126,7 @@ def test_ef5_a_binding_stands_while_the_mailer_is_down_and_is_told_afterwards(au
 def test_ef5_what_cannot_be_told_is_not_bound(auth, bind, monkeypatch):
     """A store that is full keeps neither the mail nor the proof: an attacker cannot bind one unseen."""
     user, factors = auth.accounts.find("tanaka@example.com"), auth._services.factors
+    kept = {first_app: [], first_passkey: [], another_passkey: [0.0]}.get(bind, [NOW])
     before = []
 
     def full(*mails):
@@ -125,7 +138,7 @@ def test_ef5_what_cannot_be_told_is_not_bound(auth, bind, monkeypatch):
         bind(auth)
     assert len(set(before)) == 1
     assert events(auth, BINDINGS[bind][0]) == []
-    assert [factor.used_at for factor in factors.of(user.id)] == ([] if bind is first_app else [NOW])
+    assert [factor.used_at for factor in factors.of(user.id)] == kept
     assert factors.codes_left(user.id) == 0
 
 
