@@ -120,17 +120,18 @@ class Factors:
     def setup(self, user_id: str, revocations: int) -> Setup:
         """A new secret for an app of this account, and the text that brings it back with the code.
 
-        `revocations` is the account's revocation counter, which every change of its proofs raises. So the text is void
-        once its app is stored: the secret is never shown again, and none of its codes works twice (ASVS 5 6.5.1).
+        `revocations` is the account's revocation counter, which every change of its proofs raises, except a further
+        proof. The text is bound to it, and to whether the account has an app. So it is void once its app is stored: the
+        secret is never shown again, and none of its codes works twice (ASVS 5 6.5.1).
         """
         secret = totp.new_secret()
         plain = struct.pack(">Q", int(time.time())) + secret
-        return Setup(secret, self._setups.seal(plain, user_id, str(revocations)))
+        return Setup(secret, self._setups.seal(plain, *self._when_made(user_id, revocations)))
 
     def secret_in(self, sealed: str, user_id: str, revocations: int) -> bytes | None:
-        """The secret that `setup` made for this account within the last 15 minutes, if the account's revocation counter
-        is the same; else None. Never raises."""
-        plain = self._setups.open(sealed, user_id, str(revocations))
+        """The secret that `setup` made for this account within the last 15 minutes, if the account is as it was
+        then; else None."""
+        plain = self._setups.open(sealed, *self._when_made(user_id, revocations))
         if plain is None:
             return None
         age = time.time() - struct.unpack_from(">Q", plain)[0]
@@ -228,6 +229,10 @@ class Factors:
     def use_passkey(self, factor: Factor, *, counter: int, now: float, data: str | None = None) -> Factor | None:
         """Note the use of a passkey. None if another request has changed it since it was read."""
         return self._change(factor, counter=counter, used_at=now, data=factor.data if data is None else data)
+
+    def _when_made(self, user_id: str, revocations: int) -> tuple[str, ...]:
+        """What the set-up of an app is bound to."""
+        return user_id, str(revocations), APP if self._store.find_factor(f"{APP}:{user_id}") else ""
 
     def _add(self, key: str, user_id: str, kind: str, name: str, data: str, counter: int) -> Factor | None:
         factor = self._signed(Factor(key, user_id, kind, name, data, counter, round(time.time(), 3), 0.0, ""))

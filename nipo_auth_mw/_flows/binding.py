@@ -1,5 +1,5 @@
-"""The changes of an account's proofs: each is written with its event and its mail in one transaction, ends every other
-session of the account, and renews the one that made it (ASVS 5 7.4.3; NIST SP 800-63B-4 4.1.3)."""
+"""The changes of an account's proofs: each is written with its event and its mail in one transaction. All but a further
+proof end every other session of the account, and renew the one that made it (ASVS 5 7.4.3; NIST SP 800-63B-4 4.1.3)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused
-from nipo_auth_mw._flows.revocation import end_everything
+from nipo_auth_mw._flows.revocation import end_everything, hold_unchanged
 from nipo_auth_mw._flows.second_check import CODE, PASSKEY, PASSWORD, factors_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
@@ -81,6 +81,21 @@ def make(
         return SESSION_ENDED
     except Unfit as unfit:
         return unfit.refused
+
+
+def add_further(services: Services, session: ActiveSession, change: Change) -> Refused | None:
+    """Write a further proof, in one transaction. The account's devices stay signed in."""
+    account = changing(services, session)
+    if isinstance(account, Refused):
+        return account
+    try:
+        with services.log.transaction() as record:
+            if not hold_unchanged(services, account, session.state):
+                return SESSION_ENDED
+            change_account_state(services, account.id, **change.write(account, record))
+    except Unfit as unfit:
+        return unfit.refused
+    return None
 
 
 def _written(

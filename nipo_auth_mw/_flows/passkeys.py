@@ -10,11 +10,9 @@ from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._credentials.factors import MOST_PASSKEYS
 from nipo_auth_mw._credentials.passkey_names import cleaned_name, default_name
 from nipo_auth_mw._credentials.passkeys import Registered, Rejected
-from nipo_auth_mw._flows.account_state import change_account_state
-from nipo_auth_mw._flows.binding import Change, Renewed, Unfit, changing, make
-from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused
+from nipo_auth_mw._flows.binding import Change, Renewed, Unfit, add_further, make
+from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.passkeys_check import first_use, passkeys_of, stored_passkeys
-from nipo_auth_mw._flows.revocation import hold_unchanged
 from nipo_auth_mw._flows.second_check import PASSKEY, factors_of
 from nipo_auth_mw._flows.two_step import FACTOR_ADDED
 from nipo_auth_mw._pages.user_agents import describe
@@ -76,7 +74,7 @@ def add_passkey(
         return {"passkey_handle": made.handle}
 
     if factors_of(services).of(session.user.id):
-        refused = _add_further(services, session, Change(write))
+        refused = add_further(services, session, Change(write))
         return refused or Added(made.key, called, None)
     proved = [*(one for one in session.stored.means.split(",") if one != PASSKEY), PASSKEY]
     outcome = make(services, session, Change(write, ",".join(proved)), client, device_cookie)
@@ -90,21 +88,6 @@ def _add(services: Services, account: Account, made: Registered, name: str) -> N
     )
     if isinstance(added, str):
         raise Unfit(Refused(added))
-
-
-def _add_further(services: Services, session: ActiveSession, change: Change) -> Refused | None:
-    """Write a further proof. The account's devices stay signed in."""
-    account = changing(services, session)
-    if isinstance(account, Refused):
-        return account
-    try:
-        with services.log.transaction() as record:
-            if not hold_unchanged(services, account, session.state):
-                return SESSION_ENDED
-            change_account_state(services, account.id, **change.write(account, record))
-    except Unfit as unfit:
-        return unfit.refused
-    return None
 
 
 def signals(services: Services, session: ActiveSession) -> dict[str, Any] | None:

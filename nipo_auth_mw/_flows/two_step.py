@@ -16,7 +16,7 @@ from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.factors import NewCodes, Setup
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._credentials.passkey_names import cleaned_name
-from nipo_auth_mw._flows.binding import Change, Renewed, Unfit, changing, make
+from nipo_auth_mw._flows.binding import Change, Renewed, Unfit, add_further, changing, make
 from nipo_auth_mw._flows.outcomes import BUSY, SESSION_ENDED, Refused
 from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._flows.revocation import hold_unchanged
@@ -107,10 +107,11 @@ def add_app(
     replace: bool,
     client: Client,
     device_cookie: str | None,
-) -> Renewed | Refused:
+) -> Renewed | Refused | None:
     """Store the app whose first code is right, in place of the present one with `replace`, and switch two steps on.
 
-    The code is used up by it. Raises `StoreUnavailable` during an outage: then nothing has changed.
+    The code is used up by it. None for an app beside passkeys that have switched two steps on: it ends no session.
+    Raises `StoreUnavailable` during an outage: then nothing has changed.
     """
     if refused := _app_conflict(services, session, replace):
         return refused
@@ -133,6 +134,8 @@ def add_app(
         record(TWO_STEP_ON, subject=account, client=client)
         return {"two_step": time.time()}
 
+    if not first and not replace:
+        return add_further(services, session, Change(write))
     proved = [*(one for one in session.stored.means.split(",") if one != APP), APP]
     return make(services, session, Change(write, ",".join(proved)), client, device_cookie)
 

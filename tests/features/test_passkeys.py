@@ -14,7 +14,7 @@ from webtest import TestApp
 
 from nipo_auth_mw import TwoStepPolicy
 from nipo_auth_mw._flows.account_state import change_account_state
-from nipo_auth_mw.testing import MemoryMailer, SoftPasskey, enrol_app
+from nipo_auth_mw.testing import MemoryMailer, SoftPasskey, code_of, enrol_app
 from tests.kit import WRONG, browser, enrol_passkey, events, middleware, options_on, person, seen, sign_in
 
 JSON = {"Accept": "application/json"}
@@ -90,6 +90,39 @@ def test_the_switch_follows_a_passkey_at_once(auth: Any, tanaka: TestApp) -> Non
     page = tanaka.get(SECURITY).click(href="account/security/two-step")
     assert page.forms["account-security-two-step"].submit().location == f"{SECURITY}/codes"
     assert sign_in(browser(auth)).location == SECOND
+
+
+def test_the_switch_asks_for_a_passkey_first(auth: Any) -> None:
+    """A password confirms nothing here: its user might own no device with that passkey any more."""
+    soft, device = enrol_passkey(auth, person(auth)), browser(auth)
+    sign_in(device)
+    refused = device.post(f"{SECURITY}/two-step", {"on": "1"}, headers=JSON, status=403)
+    assert (refused.json["code"], refused.json["title"]) == ("second_step_required", "Confirm with a passkey first")
+    page = device.get(f"{SECURITY}/two-step")
+    assert "account-security-two-step" not in page.forms
+    form = page.forms["account-confirm-passkey"]
+    form["credential"] = soft.get(options_on(page))
+    page = form.submit().follow()
+    assert page.forms["account-security-two-step"].submit().location == f"{SECURITY}/codes"
+    assert sign_in(browser(auth)).location == SECOND
+
+
+def test_an_app_beside_a_passkey_ends_no_session(auth: Any, mailer: MemoryMailer) -> None:
+    soft, device, other = enrol_passkey(auth, person(auth)), browser(auth), browser(auth)
+    switch_on(auth)
+    use(device, soft)
+    use(other, soft)
+    setup = device.get(f"{SECURITY}/app", headers=JSON).json
+    fields = {"setup": setup["setup"], "code": code_of(setup["key"])}
+    page = device.post(f"{SECURITY}/app", fields).follow()
+    assert "The authenticator app is set up." in page.text
+    assert (seen(device), seen(other)) == ("1", "1")
+    assert [(mail.to, mail.subject) for mail in mailer.outbox][-1][1].endswith("an authenticator app was added")
+    for replace in ("", "1"):
+        again = device.post(
+            f"{SECURITY}/app", {**fields, "replace": replace, "code": code_of(setup["key"], 1)}, expect_errors=True
+        )
+        assert again.status_int == (422 if replace else 409), "the set-up is void"
 
 
 def test_a_role_that_requires_two_steps_gets_there_by_a_passkey(mailer: MemoryMailer) -> None:

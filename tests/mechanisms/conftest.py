@@ -329,6 +329,7 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
     }.items():
         yield f"two_step.html {name}", page("two_step.html", found=found)
         yield f"two_step-switch.html {name}", page("two_step-switch.html", found=found)
+        yield f"two_step-switch.html {name} proved", page("two_step-switch.html", found=found, passkey=None)
     yield "two_step-app.html another phone", page("two_step-app.html", replace=True)
     yield "two_step-codes.html none yet", page("two_step-codes.html", codes=None, left=0)
     yield "two_step-codes.html new ones", page("two_step-codes.html", codes=None)

@@ -11,7 +11,8 @@ from nipo_auth_mw._credentials.factors import Setup
 from nipo_auth_mw._flows import passkeys, two_step
 from nipo_auth_mw._flows.binding import Renewed
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
+from nipo_auth_mw._flows.passkeys_check import own_options
+from nipo_auth_mw._flows.second_check import PASSKEY
 from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
@@ -76,6 +77,7 @@ def show_app(web: WebContext, request: Request) -> Response:
 def submit_app(web: WebContext, request: Request) -> Response:
     """Store the app if its code is right, and go on to the backup codes."""
     session, sealed, replace = request.signed_in, request.text("setup"), request.given_flag("replace")
+    first = session.state.two_step is None
     outcome = two_step.add_app(
         web.services,
         session,
@@ -94,9 +96,10 @@ def submit_app(web: WebContext, request: Request) -> Response:
         page = _app_page(web, request, again, replace=replace, wanted=request.text("next"))
         return web.answers.refuse(request, outcome, "two_step-app.html", **page)
     has_codes = two_step.overview(web.services, session).codes_left > 0
-    route, flash = ("account/security", "app_replaced") if has_codes else ("account/security/codes", "two_step_on")
-    to = challenges.page(web, request, route, request.text("next"))
-    return web.answers.done(request, to, _cookies(web, outcome), flash=flash, two_step=True)
+    to = challenges.page(web, request, "account/security" + ("" if has_codes else "/codes"), request.text("next"))
+    flash = "two_step_on" if first else "app_replaced" if replace else "app_added"
+    cookies = _cookies(web, outcome) if outcome else []
+    return web.answers.done(request, to, cookies, flash=flash, two_step=True)
 
 
 @takes("next", gives={"codes_left": int})
@@ -127,9 +130,8 @@ def submit_codes(web: WebContext, request: Request) -> Response:
 
 
 def show_switch(web: WebContext, request: Request) -> Response:
-    """Ask whether to switch two steps off, or on."""
-    found = two_step.overview(web.services, request.signed_in)
-    return web.answers.page(request, "two_step-switch.html", found=found, problem=None)
+    """Ask whether to switch two steps off, or on. A session without a passkey proves one first."""
+    return web.answers.page(request, "two_step-switch.html", **_switch_page(web, request))
 
 
 @takes("on", gives={"next": str, "two_step": bool})
@@ -141,7 +143,7 @@ def submit_switch(web: WebContext, request: Request) -> Response:
     outcome = switch(web.services, session, client=request.client, device_cookie=device)
     if isinstance(outcome, Refused):
         if outcome.detail == "passkey":
-            return challenges.meet_first(web, request.environ, REAUTHENTICATION, session)
+            return web.answers.refuse(request, outcome, "two_step-switch.html", **_switch_page(web, request))
         return web.answers.refuse(request, outcome)
     route = "account/security/codes" if on and outcome else "account/security"
     cookies, flash = (_cookies(web, outcome), f"two_step_{'on' if on else 'off'}") if outcome else ([], "")
@@ -190,6 +192,19 @@ def submit_rename(web: WebContext, request: Request) -> Response:
         return web.answers.refuse(request, outcome, "two_step-rename.html", factor=factor, problem=None)
     to = web.path(request, "account/security")
     return web.answers.done(request, to, flash="factor_renamed", factor=factor_data(outcome))
+
+
+def _switch_page(web: WebContext, request: Request) -> dict[str, Any]:
+    """The facts of the page of the switch. `passkey` are the options for a passkey that has to be proved first."""
+    session = request.signed_in
+    found = two_step.overview(web.services, session)
+    first = found.since is None and found.passkeys and PASSKEY not in session.public.means
+    return {
+        "found": found,
+        "passkey": own_options(web.services, "confirm", session.user.id) if first else None,
+        "next": web.path(request, "account/security/two-step"),
+        "problem": None,
+    }
 
 
 def _factor_page(web: WebContext, request: Request, template: str, factor: two_step.Proof | None) -> Response:
