@@ -139,8 +139,8 @@ def _read(environ: Environ, most: int) -> bytes:
         while left > 0 and (chunk := environ["wsgi.input"].read(left)):
             chunks.append(chunk)
             left -= len(chunk)
-    except (OSError, ValueError):
-        # Servers raise either for chunks that they cannot decode.
+    except Exception:
+        # Servers raise what they like for chunks that they cannot decode: gunicorn 23 an OSError, 27 an Exception.
         raise BadRequest("bad_request") from None
     return b"".join(chunks)
 

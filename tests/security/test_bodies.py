@@ -137,9 +137,10 @@ def test_bd3_no_length_is_an_empty_form(auth, length):
         {"CONTENT_LENGTH": "10", "wsgi.input": Stream(ConnectionResetError())},
         {"CONTENT_LENGTH": "10", "wsgi.input": Stream(TimeoutError())},
         {"CONTENT_LENGTH": None, "wsgi.input_terminated": True, "wsgi.input": Stream(OSError("Invalid chunk header"))},
+        {"CONTENT_LENGTH": None, "wsgi.input_terminated": True, "wsgi.input": Stream(Exception("a server's own"))},
         {"CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": Stream()},
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_bd4_a_short_broken_or_endless_body_is_refused_and_counts_for_nobody(auth, broken):
     for kind in (FORM, "application/json"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -44,6 +45,17 @@ def send(url, path, body=None, chunked=False, **headers):
         answer = connection.getresponse()
         answer.read()
     return answer
+
+
+@pytest.mark.parametrize(
+    "chunks", [b"ZZ\r\nabc", b"-1\r\n", b"5\r\nabcdefgh\r\n0\r\n\r\n", b"3;\x00=1\r\nabc\r\n0\r\n\r\n"]
+)
+def test_bd4_chunks_that_no_server_can_decode_are_a_bad_request(url, chunks):
+    head = "POST /-/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    host, _, port = urlsplit(url).netloc.partition(":")
+    with closing(socket.create_connection((host, int(port)), timeout=20)) as connection:
+        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks)
+        assert connection.recv(1000).split()[1] in {b"400", b"401"}
 
 
 def test_ru14_bodies_without_a_length_are_read(url):
