@@ -27,7 +27,15 @@ PROBLEMS: dict[str, Kind] = {
     "wrong_host": _kind(400),
     "invalid_credentials": _kind(401, "last_try", "lock_begun"),
     "invalid_code": _kind(
-        401, "last_try", "lock_begun", own=403, own_last_try=403, own_lock_begun=403, setup=422, setup_expired=422
+        401,
+        "backup",
+        "last_try",
+        "lock_begun",
+        own=403,
+        own_last_try=403,
+        own_lock_begun=403,
+        setup=422,
+        setup_expired=422,
     ),
     "sign_in_required": _kind(401, "form"),
     "passkey_rejected": _kind(401, own=403, new=422),

@@ -7,9 +7,10 @@ import time
 
 import time_machine
 
-from nipo_auth_mw.testing import code_of
+from nipo_auth_mw.testing import code_of, enrol_app
 from tests.browser.test_door import DISABLED, MEMBER, sign_in
 from tests.browser.test_forgotten import ask, mailed_link
+from tests.kit import store_passkey
 
 ADMIN = ("kanri@example.com", "umi-no-mieru-kaigi")
 NEW = "yama-no-ue-no-asagohan"
@@ -137,6 +138,22 @@ def at_two_steps(demo, page):
     yield "backup codes"
     page.goto(f"{demo.url}/-/auth/account/security")
     yield "security, on"
+    page.goto(f"{demo.url}/-/auth/account/security/app?replace=1")
+    yield "app, of another phone"
+    page.goto(f"{demo.url}/-/auth/account/security/codes")
+    yield "backup codes, anew"
+    page.goto(f"{demo.url}/-/auth/account/security/passkeys")
+    yield "passkey, to create"
+    store_passkey(demo.auth, demo.auth.accounts.find(MEMBER[0]).id, "f1", "iCloud キーチェーン")
+    page.goto(f"{demo.url}/-/auth/account/security")
+    yield "security, with a passkey"
+    page.locator("a[href*='security/rename']").click()
+    yield "passkey, to rename"
+    page.goto(f"{demo.url}/-/auth/account/security/remove?factor=f1")
+    yield "passkey, to remove"
+    with time_machine.travel(time.time() + FRESH, tick=True):
+        page.goto(f"{demo.url}/-/auth/account/security/app?replace=1")
+        yield "confirm, with a code"
     page.goto(f"{demo.url}/-/auth/account/security/two-step")
     yield "security, to switch off"
     page.goto(f"{demo.url}/-/auth/logout")
@@ -147,6 +164,18 @@ def at_two_steps(demo, page):
     page.locator("#code").fill("000000")
     page.locator("#login-second button[type=submit]").click()
     yield "second step, refused"
+    page.locator("summary").first.click()
+    yield "second step, with a backup code"
+    page.locator("#backup-code").fill("aaaa-bbbb-ccccc")
+    page.locator("#login-second-code button[type=submit]").click()
+    yield "second step, backup code refused"
+    for _ in range(3):
+        page.locator("#code").fill("000000")
+        page.locator("#login-second button[type=submit]").click()
+    yield "second step, locked"
+    page.context.clear_cookies()
+    page.goto(f"{demo.url}/-/auth/login/second")
+    yield "second step, too late"
 
 
 def at_the_staff(demo, page):
@@ -210,6 +239,9 @@ def at_the_staff(demo, page):
     page.locator("#staff-role button").click()
     yield "staff, role, changed"
     page.locator("#staff-role-undo button").click()
+    enrol_app(demo.auth, demo.auth.accounts.find("yamada@dummy.invalid"))
+    page.goto(f"{demo.url}/-/auth/staff/{who}/security")
+    yield "staff, two steps to reset"
     page.goto(f"{demo.url}/-/auth/staff/{who}/active")
     yield "staff, to be disabled"
     page.goto(f"{demo.url}/-/auth/staff/{who}/delete")

@@ -83,6 +83,7 @@ def test_a_backup_code_works_once_and_is_told(auth: Any, secret: str, mailer: Me
     page.forms["login-second-code"]["code"] = codes[0]
     again = page.forms["login-second-code"].submit(status=401)
     assert again.html.find(id="backup-code")["aria-invalid"] == "true"
+    assert "This backup code is not right" in again.html.find(id="problem").text
     assert again.html.find("details").has_attr("open")
 
 

@@ -93,7 +93,7 @@ def test_rows_tell_what_an_administrator_has_to_know(auth: Any, boss: TestApp) -
         sign_in(browser(auth, "198.51.100.9"), password=WRONG)
     row = boss.get("/-/auth/staff").html.select_one(f"#u-{user.id}")
     assert [mark.text for mark in row.select(".badge")] == ["Locked", "Temporary password"]
-    assert "never" in row.text
+    assert "Never" in row.text
     assert shown(boss.get("/-/auth/staff?show=locked")) == shown(boss.get("/-/auth/staff?show=temporary")) == ["田中"]
     assert shown(boss.get("/-/auth/staff?show=unused")) == ["田中", "鈴木"]
     sign_in(browser(auth), "suzuki@example.com")
