@@ -13,8 +13,8 @@ DJANGO = "mysite/tests.py"
 __all__ = ["mysite"]
 
 
-def test_there_are_eleven():
-    assert re.findall(r"^### (\d+)\.", GUIDE, re.MULTILINE) == [str(number) for number in range(1, 12)]
+def test_there_are_twelve():
+    assert re.findall(r"^### (\d+)\.", GUIDE, re.MULTILINE) == [str(number) for number in range(1, 13)]
 
 
 def test_the_recipes_for_pytest_pass(tmp_path):
