@@ -22,6 +22,7 @@ from examples.own_users import PeopleStore, Person, people
 from nipo_auth_mw import LockoutPolicy, auth_url, current_user, require_fresh, require_role, require_user, sign_out_form
 from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
+from tests._services import needed
 from tests.kit import PASSWORD, browser, middleware, person, seen, sign_in
 from tests.security.django_site import django_app
 
@@ -241,6 +242,22 @@ def pyramid_that_refuses():
         return config.make_wsgi_app()
 
 
+def starlette_that_refuses():
+    needed("starlette")
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse, Response
+
+    app = Starlette()
+    of_the_docs("Starlette", app=app, werkzeug=werkzeug, Response=Response)
+    for place, view in VIEWS.items():
+
+        async def answer(request, view=view):
+            return PlainTextResponse(view(request.scope["wsgi_environ"]).email)
+
+        app.add_route(place, answer)
+    return a2wsgi.ASGIMiddleware(app)
+
+
 def asgi_that_refuses():
     async def app(scope, receive, send):
         try:
@@ -260,7 +277,7 @@ VIEWS = {
 }
 
 
-REFUSING = [bare_that_refuses, bottle_that_refuses, falcon_that_refuses, pyramid_that_refuses]
+REFUSING = [bare_that_refuses, bottle_that_refuses, falcon_that_refuses, pyramid_that_refuses, starlette_that_refuses]
 
 
 @pytest.mark.parametrize("make", REFUSING)
