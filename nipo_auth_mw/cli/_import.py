@@ -48,7 +48,9 @@ def import_(context: Context, file: Path, role: str, invite: bool, dry_run: bool
     invited = [_chosen(one, "email", "invited_until", "link") for one in outcomes if one["invited_until"]]
     kinds = sorted({one["hash"] for one in outcomes if one["hash"]})
     facts = {"created": len(outcomes) - len(refused), "refused": refused, "invited": invited}
-    show_one(facts | {"hashes": kinds, "dry_run": dry_run}, as_json, _report(outcomes, dry_run))
+    show_one(
+        facts | {"hashes": kinds, "dry_run": dry_run}, as_json, _report(outcomes, dry_run, of_app=bool(context.app))
+    )
     if refused:
         sys.exit(1)
 
@@ -101,16 +103,25 @@ def _chosen(outcome: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: outcome[name] for name in names}
 
 
-def _report(outcomes: list[dict[str, Any]], dry_run: bool) -> str:
-    """The report for people: the refused rows, the links to hand over, then the sums."""
+def _report(outcomes: list[dict[str, Any]], dry_run: bool, *, of_app: bool) -> str:
+    """The report for people: the refused rows, the links to hand over, then the sums.
+
+    `of_app`: the hashes were read by the app's own `legacy_hashers`, so nothing is left to do.
+    """
     refused = [one for one in outcomes if one["code"]]
     lines = [f"line {one['line']}: {one['email'] or 'no address'}: {one['code']}" for one in refused[:_SHOWN]]
     lines += [f"... and {len(refused) - _SHOWN} more"] if len(refused) > _SHOWN else []
     lines += [f"{one['email']} {one['link']}" for one in outcomes if one["link"]]
     done = "could be created; nothing was written" if dry_run else "created"
-    lines.append(f"{len(outcomes) - len(refused)} accounts {done}, {len(refused)} rows refused")
+    lines.append(f"{_number(len(outcomes) - len(refused), 'account')} {done}, {_number(len(refused), 'row')} refused")
     if mailed := sum(1 for one in outcomes if one["invited_until"] and not one["link"]):
-        lines.append(f"{mailed} invitations are on their way by mail")
+        lines.append(f"{_number(mailed, 'invitation')} sent by mail")
+    then = "becomes argon2 when its user signs in" if of_app else "the app has to name this system in legacy_hashers"
     for system, number in sorted(Counter(one["hash"] for one in outcomes if one["hash"]).items()):
-        lines.append(f"{number} have a hash of {system}: the app has to name it in legacy_hashers")
+        lines.append(f"{_number(number, 'account')} with a hash of {system}: {then}")
     return "\n".join("".join(c for c in line if c.isprintable()) for line in lines)
+
+
+def _number(number: int, what: str) -> str:
+    """Such as `1 account` or `2 accounts`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
