@@ -215,7 +215,8 @@ def test_a_file_is_imported_row_by_row(ready: Any, tmp_path: Path, encoding: str
 def test_json_and_an_export_of_firebase_are_imported(ready: Any, tmp_path: Path) -> None:
     file = tmp_path / "people.json"
     file.write_text(json.dumps([{"email": "a@example.com", "name": None, "active": True}]))
-    assert ready("user", "import", str(file))[0] == 0
+    code, out, _ = ready("user", "import", str(file))
+    assert (code, out) == (0, "1 account created, 0 rows refused\n")
     users = [
         {"localId": "x", "email": "g@example.com", "displayName": "G", "disabled": True, "providerUserInfo": []},
         {"localId": "y", "phoneNumber": "+81", "createdAt": "1"},
