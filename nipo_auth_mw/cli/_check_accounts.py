@@ -10,7 +10,7 @@ from nipo_auth_mw._validation import offers
 from nipo_auth_mw.protocols import Account, AccountSearch, HashSamples
 
 _AT_ONCE, _MOST = 500, 100_000
-_SHOWN = 3
+_SHOWN = 20
 
 Finding = tuple[str, str, str]
 
@@ -35,7 +35,7 @@ def proofs_of_older_keys(services: Services) -> int:
 
 def _addresses(services: Services, users: AccountSearch) -> Iterator[Finding]:
     """Whether sign-in finds each account by its own address."""
-    lost = [account.email for account in _all(users) if not _is_found(services, account)]
+    lost = [f"{account.email!r} {why}" for account in _all(users) if (why := _why_lost(services, account))]
     if lost:
         shown = ", ".join(lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
         text = f"sign-in does not find {len(lost)} accounts by their addresses, or finds others in their place: {shown}"
@@ -44,13 +44,20 @@ def _addresses(services: Services, users: AccountSearch) -> Iterator[Finding]:
         yield "ok", "accounts", "sign-in finds each account by its address"
 
 
-def _is_found(services: Services, account: Account) -> bool:
-    """Whether a sign-in with the account's address finds this account. Most addresses are canonical as they are."""
+def _why_lost(services: Services, account: Account) -> str:
+    """Why a sign-in with the account's address does not find this account; "" if it does.
+
+    Most addresses are canonical as they are, so they cost no look-up.
+    """
     canonical = addresses.canonical(account.email)
-    if canonical is None or canonical == account.email:
-        return canonical is not None
+    if canonical is None:
+        return f"(id {account.id}) is no address"
+    if canonical == account.email:
+        return ""
     found = services.users.find_by_email(canonical)
-    return found is not None and found.id == account.id
+    if found is None:
+        return f"(id {account.id}) is looked for as {canonical!r}"
+    return "" if found.id == account.id else f"(id {account.id}) finds the account with the id {found.id}"
 
 
 def _all(users: AccountSearch) -> Iterator[Account]:

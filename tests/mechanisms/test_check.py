@@ -134,7 +134,8 @@ def test_addresses_that_nobody_could_sign_in_with_are_listed(store, check):
     assert code == 1
     (text,) = found[("error", "accounts")]
     assert "2 accounts" in text
-    assert "Taro@Example.com" in text
+    assert "'Taro@Example.com' (id 2) is looked for as 'taro@example.com'" in text
+    assert "'no address' (id 3) is no address" in text
     assert "hanako" not in text
 
 

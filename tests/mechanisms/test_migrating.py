@@ -261,10 +261,13 @@ assert sign_in(browser(auth), "nobody@example.com", "").status_int == 401
 from nipo_auth_mw.cli._check_accounts import account_findings
 
 assert {level for level, _, _ in account_findings(auth._services, of_app=True)} == {"ok"}
-# Django lets two users have one address: only one of them can sign in with it.
-get_user_model().objects.create_user("twin", "NOBODY@example.com")
+# Django lets two users have one address, or none: only one of them can sign in with it.
+twin = get_user_model().objects.create_user("twin", "NOBODY@example.com")
+get_user_model().objects.create_user("nameless")
 (error,) = [text for level, _, text in account_findings(auth._services, of_app=True) if level == "error"]
-assert "does not find 1 accounts" in error and "NOBODY@example.com" in error, error
+assert "does not find 2 accounts" in error, error
+assert f"'NOBODY@example.com' (id {twin.pk}) finds the account with the id" in error, error
+assert "is no address" in error, error
 print("all signed in")
 """
 
