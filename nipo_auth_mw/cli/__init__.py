@@ -50,7 +50,7 @@ _EXIT_REFUSED, _EXIT_CONFIG, _EXIT_OUTAGE = 1, 2, 3
     envvar="NIPO_AUTH_APP",
     default="",
     metavar="MODULE:NAME",
-    help="The app behind the middleware, such as reports:app: with its own settings, user table, store and mailer.",
+    help="The app behind the middleware, such as reports:app or reports:create_app(), with its settings and its users.",
 )
 @click.version_option(package_name="nipo_auth_mw")
 @click.pass_context

@@ -145,21 +145,25 @@ def _refuse_another_secret(services: Services, store: SQLStore) -> None:
 
 
 def middleware_of(app: str) -> AuthMiddleware:
-    """The middleware of `module:name`: an `AuthMiddleware`, or an object whose `wsgi_app` is one. Raises
-    `ConfigError`."""
+    """The middleware of `module:name`: an `AuthMiddleware`, or an object whose `wsgi_app` is one.
+
+    `module:factory()` is what a function without arguments returns, as for gunicorn. Raises `ConfigError`.
+    """
     module, _, name = app.partition(":")
     # As for gunicorn and flask: the folder that the command was called in has the app.
     sys.path.insert(0, str(Path.cwd()))
     try:
         found = importlib.import_module(module)
-        for part in (name or "app").split("."):
+        for part in (name or "app").removesuffix("()").split("."):
             found = getattr(found, part)
+        found = found() if name.endswith("()") else found
     except (ImportError, AttributeError, ValueError) as problem:
         raise ConfigError("--app", f"{app} cannot be imported ({problem})", "Write it as reports:app.") from None
     for one in (found, getattr(found, "wsgi_app", None)):
         if isinstance(one, AuthMiddleware):
             return one
-    raise ConfigError("--app", f"{app} is no AuthMiddleware and has none as wsgi_app", "Name the wrapped app.")
+    hint = "Name the wrapped app; a factory as reports:create_app()."
+    raise ConfigError("--app", f"{app} is no AuthMiddleware and has none as wsgi_app", hint)
 
 
 def find(accounts: Accounts, who: str) -> User:

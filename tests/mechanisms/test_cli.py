@@ -380,6 +380,9 @@ config = AuthConfig(secret_key="{secret}", base_url="http://localhost")
 auth = AuthMiddleware(echo, config, store=SQLStore("{store}"), mailer=Mailer())
 app = Host()
 app.wsgi_app = auth
+
+def create_app():
+    return app
 """
 
 
@@ -446,9 +449,10 @@ def test_check_tells_of_mails_that_no_process_sends(ready, app, monkeypatch):
 
 def test_check_tells_of_a_store_that_keeps_no_mails(ready, app, monkeypatch):
     monkeypatch.setattr(app.auth._services.outbox, "_store", None)
-    told = ready("--app", "reports_app:auth", "check").stdout
-    assert "the session store keeps no mails" in told
-    assert "base_url\tis plain http" in told, "the app's own settings"
+    for name in ("reports_app:auth", "reports_app:app", "reports_app:create_app()"):
+        told = ready("--app", name, "check").stdout
+        assert "the session store keeps no mails" in told
+        assert "base_url\tis plain http" in told, "the app's own settings"
 
 
 @pytest.mark.parametrize(
@@ -457,6 +461,7 @@ def test_check_tells_of_a_store_that_keeps_no_mails(ready, app, monkeypatch):
         (("--app", "no_such_module:app"), "cannot be imported"),
         (("--app", "reports_app:nothing"), "cannot be imported"),
         (("--app", "reports_app:sent"), "is no AuthMiddleware"),
+        (("--app", "reports_app:create_app"), "a factory as reports:create_app()"),
         ((), "Give --app"),
     ],
 )
