@@ -153,7 +153,7 @@ def middleware_of(app: str) -> AuthMiddleware:
     # As for gunicorn and flask: the folder that the command was called in has the app.
     sys.path.insert(0, str(Path.cwd()))
     try:
-        found = importlib.import_module(module)
+        found: Any = importlib.import_module(module)
         for part in (name or "app").removesuffix("()").split("."):
             found = getattr(found, part)
         found = found() if name.endswith("()") else found
