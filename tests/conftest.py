@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from nipo_auth_mw import _wiring
 from nipo_auth_mw.stores import SQLStore
-from nipo_auth_mw.testing import MemoryMailer
+from nipo_auth_mw.testing import MemoryMailer, fast_hasher
 from tests import _once
 from tests._services import address_of, needed
 from tests.security import requirements
@@ -36,6 +37,13 @@ def empty_database(tmp_path_factory):
     made.create_schema()
     made.close()
     return path
+
+
+@pytest.fixture
+def quick_hashes(monkeypatch):
+    """Where no hasher is chosen it is the fast one: for tests that start an app or a command as people do."""
+    made = _wiring.PasswordHashing
+    monkeypatch.setattr(_wiring, "PasswordHashing", lambda hasher, *more: made(hasher or fast_hasher(), *more))
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from nipo_auth_mw.testing.contracts.factors import a_factor, digests
 from tests._services import needed
 from tests.kit import PASSWORD, WRONG, browser, middleware, seen, sign_in
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 SECRET = "0123456789abcdef0123456789abcdef"
 
 

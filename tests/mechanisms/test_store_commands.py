@@ -20,6 +20,7 @@ from nipo_auth_mw.testing import MemoryMailer, fast_hasher
 from nipo_auth_mw.testing.contracts.factors import a_factor, digests
 from tests.kit import PASSWORD, browser, middleware, person, seen, sign_in
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 SECRET = "the-key-of-the-server-" * 3
 
 

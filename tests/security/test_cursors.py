@@ -69,12 +69,17 @@ def listed(auth, cookie, name, query):
     return json.loads(answer.body) if answer.status == 200 else None
 
 
+def rows_of(page, name):
+    """The rows of a page as texts, which a set can hold."""
+    return {json.dumps(row) for row in page[LISTS[name][0]]}
+
+
 def whole(auth, cookie, name):
     """Every row of a list, followed by its own cursors, and the cursors."""
-    rows, cursors, after = [], [], ""
+    rows, cursors, after = set(), [], ""
     while after is not None:
         page = listed(auth, cookie, name, f"after={quote(after)}")
-        rows += page[LISTS[name][0]]
+        rows |= rows_of(page, name)
         after = page["after"]
         cursors += [after] if after else []
     return rows, cursors
@@ -90,7 +95,7 @@ def test_ak4_a_cursor_of_another_list_or_of_none_shows_rows_of_this_list_only(au
     for after in (*others, *mutated, *ODD, *MARKUP):
         page = listed(auth, cookie, name, f"after={quote(after)}")
         if page is not None:
-            assert all(row in rows for row in page[LISTS[name][0]])
+            assert rows_of(page, name) <= rows
             assert page.keys() - {"count"} == {LISTS[name][0], "after"}
             shown = ask(auth, path=f"/-/auth/{name}", query=f"after={quote(after)}", cookie=cookie)
             assert shown.status == 200
@@ -101,12 +106,12 @@ FILTERS = ["q", "email", "event", "from", "to", "sort", "order", "limit", "offse
 
 
 @pytest.mark.parametrize("name", LISTS)
-@pytest.mark.parametrize("field", FILTERS)
-def test_ak4_filters_show_rows_of_this_list_only_whatever_they_hold(auth, cookie, name, field):
+def test_ak4_filters_show_rows_of_this_list_only_whatever_they_hold(auth, cookie, name):
     rows, _ = whole(auth, cookie, name)
-    for value in (*ODD, "admin", "password_hash", "1", "2"):
-        page = listed(auth, cookie, name, f"{field}={quote(value)}")
-        assert page is None or all(row in rows for row in page[LISTS[name][0]])
+    for field in FILTERS:
+        for value in (*ODD, "admin", "password_hash", "1", "2"):
+            page = listed(auth, cookie, name, f"{field}={quote(value)}")
+            assert page is None or rows_of(page, name) <= rows, (field, value)
 
 
 @pytest.mark.parametrize("name", LISTS)
