@@ -21,6 +21,7 @@ from tests._services import database
 from tests.kit import PASSWORD, echo
 from tests.security.tools import ask, login
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 SECRET = "a secret for the tests of the command line alone"
 
 

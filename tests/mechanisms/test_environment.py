@@ -15,6 +15,7 @@ from nipo_auth_mw.environment import _kept_secret
 from nipo_auth_mw.models import Message
 from tests.kit import browser, echo, person, seen, sign_in
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 SECRET = "k" * 40 + "q"
 WHOLE = {"NIPO_AUTH_SECRET_KEY": SECRET, "NIPO_AUTH_BASE_URL": "https://reports.example.jp"}
 

@@ -8,14 +8,16 @@ import json
 import logging
 import os
 import stat
-import subprocess
-import sys
 import threading
+from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
 from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.listeners import JSONLines
+from nipo_auth_mw.models import Event
+from tests.contract.workers import forked
 from tests.kit import PASSWORD, WRONG, browser, events, middleware, person, sign_in
 
 
@@ -66,27 +68,21 @@ def test_after_a_rotation_the_next_line_goes_to_the_new_file(path):
     assert [len(lines(one)) for one in (path, path.with_suffix(".1"))] == [1, 1]
 
 
-WRITER = """
-import sys
-from datetime import UTC, datetime
-from nipo_auth_mw.listeners import JSONLines
-from nipo_auth_mw.models import Event
-write = JSONLines(sys.argv[1])
-for number in range(500):
-    write(Event(datetime.now(UTC), "signed_in", user_agent="日" * 250, details={"number": number, "of": sys.argv[2]}))
-"""
+def write_many(path, name):
+    write = JSONLines(str(path))
+    for number in range(500):
+        write(Event(datetime.now(UTC), "signed_in", user_agent="日" * 250, details={"number": number, "of": name}))
 
 
 def test_several_processes_and_threads_append_whole_lines(path):
-    command = [sys.executable, "-c", WRITER, str(path)]
-    writers = [subprocess.Popen([*command, name]) for name in ("a", "b", "c")]
+    writers = [forked(partial(write_many, path, name)) for name in ("a", "b", "c")]
     auth = wrapped(path)
     threads = [threading.Thread(target=person, args=(auth, f"n{n}@example.com")) for n in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert [os.waitpid(writer, 0)[1] for writer in writers] == [0, 0, 0]
     told = lines(path)
     assert len(told) == 3 * 500 + 20
     for name in ("a", "b", "c"):

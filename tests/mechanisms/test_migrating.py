@@ -227,6 +227,8 @@ call_command("migrate", verbosity=0, run_syncdb=True)
 kinds = ("pbkdf2_sha256", "bcrypt_sha256", "scrypt", "argon2")
 hashers.PBKDF2PasswordHasher.iterations = 1000
 hashers.BCryptSHA256PasswordHasher.rounds = 4
+hashers.ScryptPasswordHasher.work_factor = 2**10
+hashers.Argon2PasswordHasher.memory_cost = 1024
 for number, kind in enumerate(kinds):
     user = get_user_model().objects.create_user(f"user{number}", f"User{number}@Example.com")
     user.password = hashers.make_password(OLD, hasher=kind)

@@ -62,6 +62,9 @@ def commands(group, path=()):
             yield (*path, name)
 
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
+
+
 class Terminal(io.TextIOWrapper):
     def __init__(self, encoding):
         self.sink = io.BytesIO()

@@ -297,11 +297,11 @@ def test_en2_an_older_cheaper_hash_takes_as_long_as_nobodys():
     cheap = argon2.PasswordHasher(1, 8 * 1024, 1).hash(PASSWORD)
 
     def cost(stored):
-        started = time.process_time()
+        started = time.thread_time()
         assert not hashing.verify(stored, WRONG)
-        return time.process_time() - started
+        return time.thread_time() - started
 
-    rounds = [(cost(cheap), cost(None)) for _ in range(25)]
+    rounds = [(cost(cheap), cost(None)) for _ in range(8)]
     # The least of many rounds: other work on the machine only ever adds. Not made up for, it would be a fifth.
     ratio = min(a for a, _ in rounds) / min(b for _, b in rounds)
     assert 0.6 < ratio < 1.6
