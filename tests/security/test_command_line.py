@@ -37,6 +37,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "store copy": ["--to", "sqlite:////nowhere/at/all.db"],
     "store backup": ["/nowhere/at/all.db"],
 }
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 READS = {"user list", "session list", "audit list", "audit export", "audit verify", "check", "mail list"}
 READS |= {"store copy", "store backup"}  # which write elsewhere
 STORELESS = {"dev-cert", "i18n init"}

@@ -28,6 +28,7 @@ from nipo_auth_mw.testing.contracts.factors import a_factor
 from tests.kit import PASSWORD, WRONG, browser, middleware, person, seen, sign_in, store_passkey
 from tests.security.test_command_line import READS, verbs
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 KEY = "the-servers-key-" * 3
 EMAIL, NEW, LONG = "tanaka@example.com", "hanako@example.com", "midori-no-oka-to-kaze"
 

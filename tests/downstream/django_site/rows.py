@@ -24,6 +24,9 @@ class Site(TestCase):
     def text(self, path):
         return self.client.get(path).content.decode()
 
+    def known_to_django_alone(self):
+        super(Client, self.client).force_login(DjangoUser.objects.get(username="boss"))
+
     def also_boss(self):
         self.client.post("/admin/login/?next=/admin/", {"username": "boss", "password": PASSWORD})
         self.assertEqual(self.text("/who"), "True boss")
@@ -49,7 +52,7 @@ class DJ1(Site):
         self.assertEqual(Session.objects.count(), 0)
 
     def test_a_log_in_from_before_the_sign_in_does_not_count(self):
-        self.client.force_login(DjangoUser.objects.get(username="boss"))
+        self.known_to_django_alone()
         self.client.sign_in("yamada@example.com")
         self.assertEqual(self.text("/who"), "True yamada@example.com")
 
@@ -65,11 +68,11 @@ class DJ2(Site):
         self.assertEqual(self.text("/open/mine"), "yamada@example.com")
         self.client.sign_in("yamada@example.com", role="admin")
         self.assertEqual(self.text("/open/admins/7"), "7")
-        self.client.sign_in("yamada@example.com")
+        self.client.sign_in("yamada@example.com", role="staff")
         self.assertEqual(self.client.get("/open/admins/7").status_code, 403)
 
     def test_a_django_user_alone_passes_no_decorator(self):
-        self.client.force_login(DjangoUser.objects.get(username="boss"))
+        self.known_to_django_alone()
         for path in ("/open/mine", "/open/admins/7"):
             self.assertEqual(self.client.get(path, headers=HTML).status_code, 303)
 
