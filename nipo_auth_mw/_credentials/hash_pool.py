@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar, TypeVarTuple
 
+from nipo_auth_mw._runtime.greenlets import gevent_replaces
 from nipo_auth_mw._runtime.per_process import PerProcess
 
 _AVERAGED_OVER = 8
@@ -78,8 +79,7 @@ class HashPool:
         would come to keep 19 MiB. Under gevent, the call runs on one of gevent's real threads: on the hub's thread, a
         hash would delay every other request of the process by 20 ms.
         """
-        monkey: Any = sys.modules.get("gevent.monkey")
-        if monkey is not None and monkey.is_module_patched("threading"):
+        if gevent_replaces("threading"):
             gevent: Any = sys.modules["gevent"]
             hashed: Any = gevent.get_hub().threadpool.spawn(call, *arguments)
             result: T = hashed.get()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Generator
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from nipo_auth_mw._runtime.greenlets import gevent_replaces
 from nipo_auth_mw.stores._pool import PooledConnection
 
 T = TypeVar("T")
@@ -37,6 +40,8 @@ class Setup:
 
     def open(self, engine: sa.Engine) -> PooledConnection:
         """A new connection, ready for statements."""
+        if self._backend == "postgresql" and gevent_replaces("select"):
+            _let_other_greenlets_run()
         connection = engine.connect()
         try:
             begin = {"sqlite": self._sqlite, "postgresql": self._postgresql}.get(self._backend, self._mariadb)(
@@ -104,6 +109,16 @@ class Setup:
         )
         connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         return "START TRANSACTION"
+
+
+@cache
+def _let_other_greenlets_run() -> None:
+    """Load psycopg's way to wait for a server once more.
+
+    psycopg chooses it when it is imported. A server that loads the app before it replaces threads with greenlets
+    (gunicorn's `preload_app`) would stop all greenlets of a process while one of them waits for an answer.
+    """
+    importlib.reload(importlib.import_module("psycopg.waiting"))
 
 
 def _bounded(steps: Generator[Any, Any, T], outage: type[Exception]) -> Generator[Any, Any, T]:

@@ -221,6 +221,33 @@ def test_ru2_forty_slow_pages_and_idle_sockets_hold_no_connection(limited_role, 
         one.close()
 
 
+def test_ru2_a_statement_that_waits_holds_up_no_other_greenlet(server, gunicorn):
+    """gunicorn loads the app, and so the driver, before it replaces threads with greenlets (`preload_app`)."""
+    kind, there = server
+    url = gunicorn(workers=1, kind="gevent", SERVED_STORE=there)
+    cookie = post(f"{url}/-/auth/login", {"email": "tanaka@example.com", "password": PASSWORD})[1]["Set-Cookie"]
+    locking = sa.create_engine(there, poolclass=NullPool)
+    with locking.connect() as other, ThreadPoolExecutor(1) as threads:
+        other.exec_driver_sql("DELETE FROM nipo_auth_session")
+        ending = threads.submit(post, f"{url}/-/auth/logout", {}, cookie.partition(";")[0])
+        while not _waits_for_a_lock(there, kind):
+            assert not ending.done()
+        assert get(f"{url}/-/auth/session", "") == 401
+        assert not ending.done()
+        other.rollback()
+        assert ending.result()[0] == 200
+
+
+def _waits_for_a_lock(url, kind):
+    waiting = {
+        "postgres": "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+        "mariadb": "SELECT count(*) FROM information_schema.innodb_lock_waits",
+    }
+    engine = sa.create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        return bool(connection.exec_driver_sql(waiting[kind]).scalar())
+
+
 @pytest.fixture
 def pooled(tmp_path):
     """A database behind pgbouncer in transaction mode, with two connections to the server."""
