@@ -24,6 +24,9 @@ _MAILBOX = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~.][a-z0-9!#$%&'*+/=?^_`{|}~.-]*
 _DEFAULT_PORTS = {"smtp": 25, "smtps": 465}
 # RFC 4954, section 6: the server wants a login or TLS. An administrator can set that right, and the mails wait.
 _ABOUT_THE_LOGIN = frozenset({530, 534, 535, 538})
+_ENHANCED = re.compile(rb"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")
+_HOST_NAME = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]")
+_LONGEST_NAME = 253
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
 
@@ -122,9 +125,9 @@ class SMTPMailer:
                 yield server
         except smtplib.SMTPResponseException as problem:
             # A refusal before MAIL is about the server or the settings, and not about this mail.
-            raise MailerError(f"{type(problem).__name__} ({problem.smtp_code})") from None
+            raise MailerError(f"{type(problem).__name__} ({_told(problem.smtp_code, problem.smtp_error)})") from None
         except (OSError, smtplib.SMTPException) as problem:
-            raise MailerError(f"{self._host}:{self._port}: {type(problem).__name__}") from None
+            raise MailerError(f"{self._host}:{self._port}: {_reason(problem)}") from None
 
     def _check_plaintext(self, host: str, tls: ssl.SSLContext | None) -> None:
         """Raise `ConfigError` if plain text is not what the other arguments say."""
@@ -138,17 +141,19 @@ class SMTPMailer:
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
         """A connection that is ready for a mail. Its end never fails, since the mail may have been taken."""
+        name, limit = _own_name(), self._timeouts.connect
         if self._tls_at_once:
-            server: _SMTP | _SMTPS = _SMTPS(timeout=self._timeouts.connect, context=self._tls)
+            server: _SMTP | _SMTPS = _SMTPS(local_hostname=name, timeout=limit, context=self._tls)
         else:
-            server = _SMTP(timeout=self._timeouts.connect)
+            server = _SMTP(local_hostname=name, timeout=limit)
         # smtplib's private attributes: `connect` waits for the greeting, and STARTTLS checks the name of the host.
         server._greeting_timeout = self._timeouts.command
         server._host = self._host
         try:
-            code, _ = server.connect(self._host, self._port)
+            code, greeting = server.connect(self._host, self._port)
             if code != 220:
-                raise smtplib.SMTPConnectError(code, "")
+                raise smtplib.SMTPConnectError(code, greeting)
+            server.local_hostname = name or _literal(_socket(server).getsockname()[0])
             if self._plaintext:
                 self._check_private(server)
             server.ehlo_or_helo_if_needed()
@@ -188,7 +193,7 @@ class SMTPMailer:
             if not 200 <= answer[0] < 600:
                 raise smtplib.SMTPServerDisconnected
         except (OSError, smtplib.SMTPException) as problem:
-            lost = f"{self._host}:{self._port}: {type(problem).__name__} after the data"
+            lost = f"{self._host}:{self._port}: {_reason(problem)} after the data"
             raise MailerError(f"{lost}, so the mail may have been delivered", unconfirmed=True) from None
         _expect("mail", 2, answer)
 
@@ -238,7 +243,44 @@ def _expect(what: str, hundreds: int, answer: tuple[int, bytes]) -> None:
     code = answer[0]
     if code // 100 != hundreds:
         permanent = code // 100 == 5 and code not in _ABOUT_THE_LOGIN
-        raise MailerError(f"the server refused the {what} ({code})", permanent=permanent)
+        raise MailerError(f"the server refused the {what} ({_told(*answer)})", permanent=permanent)
+
+
+def _told(code: int, answer: bytes | str) -> str:
+    """The code of an answer, with its enhanced code (RFC 3463), such as `550 5.7.1`. Its text may quote the mail."""
+    text = answer if isinstance(answer, bytes) else answer.encode()
+    enhanced = _ENHANCED.match(text)
+    return f"{code} {enhanced[0].decode()}" if enhanced else str(code)
+
+
+def _reason(problem: Exception) -> str:
+    """The class of an error, and what is wrong with the certificate or the name of the host."""
+    why = ""
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        why = str(problem.verify_message)
+    if isinstance(problem, socket.gaierror):
+        why = "the host name is unknown"
+    if isinstance(problem, smtplib.SMTPNotSupportedError):
+        why = "the server offers no STARTTLS or no login"
+    return f"{type(problem).__name__}{why and ': '}{why}"
+
+
+def _own_name() -> str:
+    """The name of this machine if EHLO may say it, else "".
+
+    A container may have a name with an underscore, which servers refuse (RFC 5321, 4.1.1.1), and a Japanese PC one in
+    kanji, which no command can hold.
+    """
+    try:
+        name = socket.getfqdn()
+    except (OSError, UnicodeError):
+        return ""
+    return name if len(name) <= _LONGEST_NAME and _HOST_NAME.fullmatch(name) else ""
+
+
+def _literal(address: str) -> str:
+    """The IP address of this end, as EHLO says it without a name (RFC 5321, 4.1.3)."""
+    return f"[IPv6:{address.partition('%')[0]}]" if ":" in address else f"[{address}]"
 
 
 def _address(mailbox: str, name: str = "") -> Address:

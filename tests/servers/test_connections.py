@@ -240,7 +240,8 @@ def test_ru2_a_statement_that_waits_holds_up_no_other_greenlet(server, gunicorn)
 
 def _waits_for_a_lock(url, kind):
     waiting = {
-        "postgres": "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+        "postgres": "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()",
         "mariadb": "SELECT count(*) FROM information_schema.innodb_lock_waits",
     }
     engine = sa.create_engine(url, poolclass=NullPool)

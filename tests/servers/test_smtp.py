@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import email
 import email.policy
 import itertools
+import re
 import smtplib
 import socket
 import ssl
 import threading
 import time
 from contextlib import suppress
+from unittest import mock
 
 import pytest
 import trustme
@@ -246,6 +249,33 @@ def test_fa5_a_server_that_never_answers_is_given_up_after_the_time_out():
     assert max(SMTPMailer("smtp://localhost", sender=SENDER)._timeouts) <= 600
 
 
+@pytest.mark.parametrize(
+    ("names", "until", "reason"),
+    [
+        (["127.0.0.1"], datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), "certificate has expired"),
+        (["mail.example.com"], None, "IP address mismatch, certificate is not valid for '127.0.0.1'"),
+    ],
+)
+def test_ru4_a_certificate_that_is_refused_is_told_with_its_reason(serve, authority, names, until, reason):
+    from_then = until and until - datetime.timedelta(days=30)
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(*names, not_before=from_then, not_after=until).configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    inbox = serve(tls_context=server)
+    with pytest.raises(MailerError, match=re.escape(f"SSLCertVerificationError: {reason}")) as refused:
+        mailer_for(inbox, tls=client).send(Message("a@example.com", "x", "y"))
+    assert not refused.value.permanent
+    assert inbox.envelopes == []
+
+
+def test_ru4_a_server_without_starttls_or_of_an_unknown_name_is_told_as_that(serve, client_tls):
+    with pytest.raises(MailerError, match="SMTPNotSupportedError: the server offers no STARTTLS"):
+        mailer_for(serve(), tls=client_tls).send(Message("a@example.com", "x", "y"))
+    with pytest.raises(MailerError, match=r"no-such-host\.invalid:25: gaierror: the host name is unknown"):
+        SMTPMailer("smtp://no-such-host.invalid", sender=SENDER).check()
+
+
 USUAL = {"greeting": "220 ready", "EHLO": "250 hi", "DATA": "354 go on", ".": "250 taken", "QUIT": "221 bye"}
 
 
@@ -258,7 +288,7 @@ class Script(threading.Thread):
 
     def __init__(self, **answers):
         super().__init__(daemon=True)
-        self.answers, self.taken, self.commands = answers, [], []
+        self.answers, self.taken, self.commands, self.greeted = answers, [], [], []
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.port = self.listening.getsockname()[1]
         self.over = threading.Event()
@@ -293,6 +323,8 @@ class Script(threading.Thread):
         for line in stream:
             command = line.split()[0].decode().upper()
             self.commands.append(command)
+            if command == "EHLO":
+                self.greeted.append(line.split(maxsplit=1)[1].decode().strip())
             self.answer(stream, command)
             if command != "DATA" or isinstance(self.answers.get(command), str):
                 continue
@@ -350,6 +382,44 @@ def test_ru9_only_a_mail_whose_data_was_sent_may_have_been_taken(answers, unconf
         assert (refused.value.unconfirmed, refused.value.permanent) == (unconfirmed, permanent)
         assert "a-secret-token" not in str(refused.value)
         assert bool(server.taken) is ("." in answers)
+
+
+@pytest.mark.parametrize(
+    ("step", "answer", "told"),
+    [
+        ("greeting", "554 5.7.1 blocked by a-secret-token", r"SMTPConnectError \(554 5\.7\.1\)"),
+        ("MAIL", "452 4.3.1 a-secret-token", r"the server refused the sender \(452 4\.3\.1\)"),
+        ("RCPT", "450 4.2.0 greylisted a-secret-token", r"the server refused the recipient \(450 4\.2\.0\)"),
+        ("RCPT", "550 a-secret-token 5.1.1", r"the server refused the recipient \(550\)"),
+        ("RCPT", "550 5.1.1234 a-secret-token", r"the server refused the recipient \(550\)"),
+        (".", "552 5.3.4 a-secret-token", r"the server refused the mail \(552 5\.3\.4\)"),
+    ],
+)
+def test_ru4_a_refusal_is_told_with_its_enhanced_code_and_without_its_text(step, answer, told):
+    with Script(**{step: answer}) as server, pytest.raises(MailerError, match=told + r"\Z"):
+        SMTPMailer(f"smtp://127.0.0.1:{server.port}", sender=SENDER, timeout=5).send(
+            Message("a@example.com", "x", "a-secret-token")
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("web-1.reports.example.jp", "web-1.reports.example.jp"),
+        ("web_1.reports.example.jp", "[127.0.0.1]"),
+        ("山田-pc.reports.example.jp", "[127.0.0.1]"),
+        ("localhost", "[127.0.0.1]"),
+        ("a.example\r\nRSET", "[127.0.0.1]"),
+        ("192.0.2.1", "[127.0.0.1]"),
+        ("l" * 63 + ".example" * 30, "[127.0.0.1]"),
+        (UnicodeError("label too long"), "[127.0.0.1]"),
+    ],
+)
+def test_ru9_a_machine_whose_name_no_server_takes_says_its_address(name, said, monkeypatch):
+    monkeypatch.setattr(socket, "getfqdn", mock.Mock(side_effect=[name]))
+    with Script() as server:
+        SMTPMailer(f"smtp://127.0.0.1:{server.port}", sender=SENDER, timeout=5).send(Message("a@example.com", "x", "y"))
+    assert server.greeted == [said]
 
 
 @pytest.mark.parametrize("answer", [2.0, None, "500 what", "421 closing"])
