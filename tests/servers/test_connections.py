@@ -312,7 +312,8 @@ HOSTILE = {
     "postgres": (
         "SET lock_timeout = '1ms'; SET default_transaction_isolation = 'serializable'; SET client_encoding = 'LATIN1'"
     ),
-    "mariadb": "SET SESSION sql_mode = 'ORACLE,NO_BACKSLASH_ESCAPES', autocommit = 0, tx_isolation = 'SERIALIZABLE'",
+    "mariadb": "SET SESSION sql_mode = 'ORACLE,NO_BACKSLASH_ESCAPES', autocommit = 0, tx_isolation = 'SERIALIZABLE',"
+    " completion_type = 'CHAIN', sql_select_limit = 1, sql_safe_updates = 1",
 }
 
 
@@ -330,6 +331,7 @@ def test_ru1_settings_that_an_administrator_made_for_other_programs_refuse_nobod
     for _ in range(5):
         assert all_sign_in(auth, people) == [(303, 200)] * 4
     assert store.find_by_email(people[0]).name == "山田 \\' 太郎"
+    assert len(store.sessions_of(store.find_by_email(people[0]).id)) == 5
     store.close()
 
 
