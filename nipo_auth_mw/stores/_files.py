@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from nipo_auth_mw.errors import DatabaseUnavailable, StoreUnavailable
+from nipo_auth_mw.errors import DatabaseUnavailable
 
 _OWNER_ONLY = 0o600
 _BESIDE = ("", "-wal", "-shm", "-journal")
@@ -29,15 +29,15 @@ def create_private(path: str) -> None:
 
 
 def keep_private(path: str) -> None:
-    """Before SQLite opens the file: create it if it is missing, and take the rights of all others from it.
+    """Before SQLite opens the file: take the rights of all others from it.
 
-    The rights of the group stay, since a server and an administrator may share the file by it. Never raises: if the
-    file cannot be created, SQLite says why, and `nipo-auth check` reports the mode of a file that is another user's.
+    The rights of the group stay, since a server and an administrator may share the file by it. `nipo-auth check`
+    reports the mode of a file that is another user's. Raises `StoreUnavailable` if the file is missing: SQLite would
+    create an empty one, and a backup that is put back meanwhile would find it in its place.
     """
     real = os.path.realpath(path)
-    if not Path(real).exists():
-        with suppress(StoreUnavailable):
-            create_private(real)
+    if not Path(real).exists() and Path(real).parent.is_dir():
+        raise DatabaseUnavailable(f"the database file {path} is missing: put it back, or run nipo-auth init")
     for beside in _BESIDE:
         with suppress(OSError):
             mode = stat.S_IMODE(Path(real + beside).stat().st_mode)

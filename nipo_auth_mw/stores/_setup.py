@@ -29,7 +29,7 @@ class Setup:
     last ones.
 
     `behind_pooler` is set when the server turns out to be reached through a connection pooler. `replaced` tells whether
-    an SQLite file has another inode than at the last call; None for a server.
+    an SQLite file is missing or has another inode than at the last call; None for a server.
     """
 
     def __init__(self, backend: str, path: str, *, durable: bool) -> None:
@@ -141,7 +141,7 @@ def _bounded(steps: Generator[Any, Any, T], outage: type[Exception]) -> Generato
 
 
 class _Inode:
-    """Notices that a file was replaced: a backup put back under a running process, for example."""
+    """Notices that a file was replaced or deleted: a backup put back under a running process, for example."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
@@ -150,6 +150,9 @@ class _Inode:
     def has_changed(self) -> bool:
         try:
             found = self._path.stat()
+        except FileNotFoundError:
+            # What is written to a deleted file is lost at the end of the process.
+            return self._last is not None
         except OSError:
             return False
         last, self._last = self._last, (found.st_dev, found.st_ino)

@@ -293,6 +293,23 @@ def test_ru1_a_backup_put_back_under_a_running_process_is_used_within_a_second(
     assert sql_store.find_session("a" * 64) is None
 
 
+def test_ru1_a_file_that_is_deleted_or_moved_is_an_outage_within_a_second(
+    sql_store: SQLStore, tmp_path: Path, url: str
+) -> None:
+    """What a connection to the deleted file wrote would be lost, and a new file would stand in a backup's way."""
+    sql_store.open_session(a_session())
+    pool = sql_store._db._pool
+    pool._look(0.0)
+    (tmp_path / "auth.db").replace(tmp_path / "moved.db")
+    pool._look_at = 0.0
+    for work in (lambda: sql_store.find_session("a" * 64), lambda: sql_store.raise_revocation_counter("1")):
+        with pytest.raises(StoreUnavailable, match=r"auth\.db is missing: put it back"):
+            work()
+    assert not (tmp_path / "auth.db").exists()
+    (tmp_path / "moved.db").replace(tmp_path / "auth.db")
+    assert sql_store.find_session("a" * 64) is not None
+
+
 def test_ru4_an_outage_names_its_reason_the_file_and_a_hint(tmp_path: Path) -> None:
     folder = tmp_path / "folder.db"
     folder.mkdir()
