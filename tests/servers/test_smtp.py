@@ -403,7 +403,7 @@ def test_ru4_a_refusal_is_told_with_its_enhanced_code_and_without_its_text(step,
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "greeting"),
     [
         ("web-1.reports.example.jp", "web-1.reports.example.jp"),
         ("web_1.reports.example.jp", "[127.0.0.1]"),
@@ -415,11 +415,11 @@ def test_ru4_a_refusal_is_told_with_its_enhanced_code_and_without_its_text(step,
         (UnicodeError("label too long"), "[127.0.0.1]"),
     ],
 )
-def test_ru9_a_machine_whose_name_no_server_takes_says_its_address(name, said, monkeypatch):
+def test_ru9_a_machine_whose_name_no_server_takes_says_its_address(name, greeting, monkeypatch):
     monkeypatch.setattr(socket, "getfqdn", mock.Mock(side_effect=[name]))
     with Script() as server:
         SMTPMailer(f"smtp://127.0.0.1:{server.port}", sender=SENDER, timeout=5).send(Message("a@example.com", "x", "y"))
-    assert server.greeted == [said]
+    assert server.greeted == [greeting]
 
 
 @pytest.mark.parametrize("answer", [2.0, None, "500 what", "421 closing"])
