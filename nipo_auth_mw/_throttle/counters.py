@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from nipo_auth_mw._credentials.tokens import KeyedDigests
+from nipo_auth_mw._runtime.per_process import PerProcess
 from nipo_auth_mw._validation import offers
 from nipo_auth_mw.config import LockoutPolicy
 from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable, StoreUnavailable
@@ -23,6 +24,9 @@ from nipo_auth_mw.protocols import BatchCounters, Counters
 _SOCKET_TIMEOUT = 3
 """Seconds for each step of an exchange with Redis. A Redis that never answers must not hold up a sign-in for longer."""
 
+_MOST_AT_ONCE = 32
+"""Exchanges of a process with the server of the counters at the same time, each on a connection of its own."""
+_TURN_SECONDS = 2.0
 _REMOVAL_SECONDS = 10
 _HINTS = {
     "AuthenticationError": "the password is wrong or missing",
@@ -120,12 +124,16 @@ class OneByOne:
     """Gives a `limits` storage the methods of `BatchCounters`, with one exchange for each counter.
 
     `open` opens the storage at the first use: the one of a cluster contacts it, and an app has to start without it.
+
+    At most 32 exchanges of a process run at the same time. Further ones wait two seconds for their turn and then raise
+    `StoreUnavailable`, so a server that stands still does not get one more connection with each request.
     """
 
     def __init__(self, open: Callable[[], Counters]) -> None:
         self._open = open
         self._lock = threading.Lock()
         self._opened: Counters | None = None
+        self._turns = PerProcess(lambda: threading.BoundedSemaphore(_MOST_AT_ONCE))
 
     @property
     def storage(self) -> Counters:
@@ -174,6 +182,9 @@ class OneByOne:
         After an error, the next exchange opens a new connection: an open one may lead to a former primary, which only
         reads from now on.
         """
+        turns = self._turns.get()
+        if not turns.acquire(timeout=_TURN_SECONDS):
+            raise DatabaseUnavailable(f"all {_MOST_AT_ONCE} connections to the server of the counters are in use")
         try:
             yield self.storage
         except StoreUnavailable:
@@ -184,6 +195,8 @@ class OneByOne:
                 with suppress(Exception):
                     pool.disconnect(inuse_connections=False)
             raise _unavailable(problem) from None
+        finally:
+            turns.release()
 
     def read(self, lifetimes: Mapping[str, int]) -> Mapping[str, tuple[int, float]]:
         """See `BatchCounters.read`. Redis itself ends a counter, by its own clock."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -164,3 +166,16 @@ def test_ru4_counters_that_cannot_be_used_are_told_with_the_reason(servers, sett
         assert sign_in(browser(auth)).status_int == 503
     assert f"the server of the counters cannot be used ({reason}" in caplog.text
     assert "secret-of-redis" not in caplog.text
+
+
+def test_ru2_a_flood_that_meets_a_slow_redis_takes_no_connection_for_each_request(servers):
+    """Each waits for its turn. Beyond a hundred connections, Redis' client would refuse one at once."""
+    port = servers.start("--save", "", "--appendonly", "no")
+    auth = middleware(lockout=LockoutPolicy(storage=f"redis://127.0.0.1:{port}/0", client_failures=10**6))
+    servers.ask(port, "CLIENT", "PAUSE", "1000")
+    with ThreadPoolExecutor(150) as threads:
+        answers = [threads.submit(sign_in, browser(auth), f"p{number}@example.com", WRONG) for number in range(150)]
+        assert {one.result().status_int for one in answers} == {401}
+    accepted = re.search(r"total_connections_received:(\d+)", servers.ask(port, "INFO", "stats"))
+    assert int(accepted[1]) < 50
+    auth._services.counters.server.connection_pool.disconnect()
