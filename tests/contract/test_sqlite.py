@@ -250,11 +250,6 @@ def test_a_writer_elsewhere_is_waited_for_and_reads_go_on(sql_store: SQLStore, t
     other.close()
 
 
-def test_a_store_of_ones_own_does_not_load_sqlalchemy() -> None:
-    code = "import sys, nipo_auth_mw.stores; sys.exit('sqlalchemy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 def test_no_connection_is_left_to_the_garbage_collector(url: str) -> None:
     """With Python 3.13 sqlite3 warns of each."""
     code = (

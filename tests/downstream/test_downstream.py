@@ -30,6 +30,7 @@ def site(tmp_path_factory):
         "pip",
         "install",
         "-q",
+        "--no-compile",
         "--no-deps",
         "--no-index",
         "--target",

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from nipo_auth_mw._credentials.sealing import Sealing
@@ -62,20 +58,3 @@ def test_to5_the_newest_key_seals_and_all_of_them_open():
     assert (both.open(sealed, "1"), both.outdated(sealed)) == (PLAIN, True)
     again = both.seal(PLAIN, "1")
     assert (Sealing([NEW], "factor").open(again, "1"), both.outdated(again)) == (PLAIN, False)
-
-
-def test_a_process_that_uses_no_two_steps_imports_neither_library():
-    """They take 40 ms of a start, and hosts without the extra do not have them."""
-    code = """
-import sys
-from webtest import TestApp
-from nipo_auth_mw import AuthMiddleware
-from nipo_auth_mw.testing import in_memory
-auth = AuthMiddleware(lambda environ, start_response: [], **in_memory())
-auth.accounts.create(email="tanaka@example.com", password="aoi-umi-to-shiroi-kumo")
-TestApp(auth).post("/-/auth/login", {"email": "tanaka@example.com", "password": "aoi-umi-to-shiroi-kumo"})
-print(*sorted({name.partition(".")[0] for name in sys.modules} & {"cryptography", "fido2"}))
-"""
-    environ = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)
-    assert done.stdout == "\n"
