@@ -12,6 +12,7 @@ import pytest
 
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.testing import fast_hasher
+from tests.each import each
 from tests.kit import PASSWORD, SpyHasher, events, middleware, person
 from tests.security.corpora.bodies import FORMS, JSON, LENGTHS, ODD_PARAMETERS, OTHER_TYPES
 from tests.security.tools import FORM, Inner, ask, login, rows, signed_in
@@ -148,7 +149,7 @@ def test_bd4_a_short_broken_or_endless_body_is_refused_and_counts_for_nobody(aut
     assert failures(auth) == 0
 
 
-@pytest.mark.parametrize("kind", OTHER_TYPES)
+@each("kind", OTHER_TYPES)
 def test_bd5_other_types_are_refused(auth, kind):
     began = time.process_time()
     for body in (GOOD, b'{"email": "tanaka@example.com", "password": "%s"}' % PASSWORD.encode()):
@@ -182,7 +183,7 @@ def test_bd5_what_is_no_utf_8_is_refused_and_counts_for_nobody(auth, byte):
     assert failures(auth) == 0
 
 
-@pytest.mark.parametrize("body", JSON, ids=range(len(JSON)))
+@each("body", JSON)
 def test_bd6_json_that_readers_disagree_about_is_refused(auth, body):
     for route in POSTS:
         answer = ask(auth, "POST", f"/-/auth/{route}", body=body, CONTENT_TYPE="application/json")
@@ -313,7 +314,7 @@ def test_ru14_a_body_without_a_length_counts_as_one_with_a_length(auth, path):
             assert (other.status, other.get("Location")) == (plain.status, plain.get("Location"))
 
 
-@pytest.mark.parametrize("path", POSTED)
+@each("path", POSTED)
 def test_ru14_a_body_over_the_cap_is_refused_wherever_it_ends(auth, path):
     mine = signed_in(auth)
     for endless in (Stream(), Stream(ends_after=CAP + 1)):

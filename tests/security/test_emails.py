@@ -57,7 +57,7 @@ def test_ma1_a_control_character_is_never_taken_out_of_an_address(auth, control)
     assert auth._services.outbox._mailer.outbox == []
 
 
-@pytest.mark.parametrize("typed", REFUSED)
+@each("typed", REFUSED)
 def test_ma1_an_odd_address_is_not_changed_to(auth, typed):
     fields = {"email": typed, "password": PASSWORD}
     answer = ask(auth, "POST", "/-/auth/account/email", form=fields, cookie=signed_in(auth))

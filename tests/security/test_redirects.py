@@ -51,14 +51,14 @@ def locations(auth, value: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("value", EVIL)
+@each("value", EVIL)
 def test_rd1_an_evil_next_leads_nowhere(auth, value):
     for channel, location in locations(auth, value).items():
         assert SAFE_LOCATION.match(location), channel
         assert location in {"/", "/-/auth/login"}, channel
 
 
-@pytest.mark.parametrize("value", ODD)
+@each("value", ODD)
 def test_rd1_an_odd_next_stays_at_home(auth, value):
     for channel, location in locations(auth, value).items():
         assert SAFE_LOCATION.match(location), channel
@@ -207,7 +207,7 @@ def test_rd4_no_input_reaches_a_header_unescaped(value):
             assert "X-Evil" not in [name for name, _ in answer.headers]
 
 
-@pytest.mark.parametrize("value", GOOD)
+@each("value", GOOD)
 def test_rd5_good_values_survive_exactly(auth, value):
     assert set(locations(auth, value).values()) == {value}
     form = (
@@ -236,7 +236,7 @@ def test_rd5_the_page_asked_for_is_the_page_landed_on(auth, target):
     assert seen[0] == seen[1]
 
 
-@pytest.mark.parametrize("value", OWN)
+@each("value", OWN)
 def test_rd6_our_own_pages_are_not_landed_on(auth, value):
     found = locations(auth, value)
     assert {found[name] for name in ("login", "login, signed in", "login as JSON")} == {"/"}

@@ -77,7 +77,7 @@ def test_ru12_a_page_of_ours_is_reached_by_a_redirect(auth):
     assert (answer.status, answer.get("Location")) == (303, "/-/auth/account")
 
 
-@pytest.mark.parametrize("target", EVIL)
+@each("target", EVIL)
 def test_ru12_ru13_no_page_leads_to_another_site(auth, target):
     for fields in ({"next": target}, {"next": target + "#/orders"}, {"next": "/#" + target}):
         to = led_to(login(auth, fields=fields, **WINDOW))
