@@ -20,10 +20,10 @@ def hand_over(web: WebContext, environ: Environ, start_response: StartResponse, 
     With a message the answer becomes private, since it may show it, and the browser drops the cookie whether the app
     shows it or not.
     """
-    flashes, path = web.answers.flashes, str(environ.get("PATH_INFO", ""))
-    header = environ["HTTP_COOKIE"]
+    flashes, header = web.answers.flashes, environ["HTTP_COOKIE"]
     if not flashes.is_in(header):
         return start_response
+    path = str(environ.get("PATH_INFO", ""))
     shown = root_of(environ, web.config) + path.encode("latin-1", "replace").decode("utf-8", "replace")
     word = flashes.read(header, environ.get("REQUEST_METHOD", ""), shown)
     if not word:

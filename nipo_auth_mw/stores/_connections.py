@@ -249,7 +249,9 @@ def _fetch_all(current: PooledConnection, sql: str, parameters: Sequence[object]
 def _fetch_prepared(current: PooledConnection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
     # psycopg prepares by itself, SQLite's driver keeps what it has compiled, and PyMySQL sends the text each time.
     if current.prepared is None:
-        return _fetch_all(current, sql, parameters)
+        current.cursor.execute(sql, parameters)
+        rows: Sequence[Any] = current.cursor.fetchall()
+        return rows
     execute = current.prepared.get(sql)
     if execute is None:
         # Behind a pooler, another client's statement must not have this name.
