@@ -10,10 +10,13 @@ from typing import Any
 
 import time_machine
 
-from nipo_auth_mw import LockoutPolicy
+from nipo_auth_mw import LockoutPolicy, TwoStepPolicy
+from nipo_auth_mw._flows.staff_actor import Actor
+from nipo_auth_mw._flows.staff_security import reset_factors
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
 from tests.kit import middleware, person
+from tests.security.model import REQUIRED, ROLES
 from tests.security.tools import HTTPS, Answer, ask
 
 
@@ -30,18 +33,28 @@ class Door:
             base_url=HTTPS,
             hasher=fast_hasher(),
             public_paths=["/open/*"],
+            roles=ROLES,
+            two_step=TwoStepPolicy(required_for=[REQUIRED]),
             lockout=LockoutPolicy(client_failures=1_000_000),
         )
 
-    def ask(self, method: str, path: str, form: dict[str, str] | None, cookie: str, address: str) -> list[Any]:
+    def ask(
+        self, method: str, path: str, form: dict[str, str] | None, cookie: str, address: str, accept: str
+    ) -> list[Any]:
         """Status, headers and body; what the request left to the background is done."""
-        answer = ask(self.auth, method, path, form=form, cookie=cookie, REMOTE_ADDR=address)
+        path, _, query = path.partition("?")
+        sent = {"REMOTE_ADDR": address, "HTTP_ACCEPT": accept}
+        answer = ask(self.auth, method, path, query=query, form=form, cookie=cookie, **sent)
         self.auth._services.worker.flush(5)
         return [answer.status, answer.headers, answer.body.decode("latin-1")]
 
     def act(self, name: str, *arguments: Any, **named: Any) -> None:
         """A call of `auth.accounts`."""
         getattr(self.auth.accounts, name)(*arguments, **named)
+
+    def reset_factors(self, user_id: str) -> None:
+        """As the command line does it."""
+        reset_factors(self.auth._services, user_id, actor=Actor("cli"))
 
     def create(self, email: str, role: str) -> str:
         return str(person(self.auth, email, role=role).id)
