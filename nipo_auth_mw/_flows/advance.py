@@ -113,6 +113,10 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
     settles_inside = services.lockout.in_store
 
     def opened(record: Record) -> tuple[StoredSession, str]:
+        if clients:
+            # First, as in a change of the account: another order could be a deadlock. If another request has changed
+            # the state meanwhile, the next sign-in adds this client.
+            services.account_states.update_account_state(account.id, state.having(clients=clients), expected=state)
         if proofs.spend is not None:
             proofs.spend(record)
         if proofs.over is not None:
@@ -140,9 +144,6 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
             record(NEW_DEVICE, subject=account, email=typed, client=attempt.client, session=stored)
         if tells:
             services.notifications.new_device(account, state, attempt.client)
-        if clients:
-            # If another request has changed the state meanwhile, the next sign-in adds this client.
-            services.account_states.update_account_state(account.id, state.having(clients=clients), expected=state)
         if settles_inside:
             settle(services, attempt)
         return stored, cookie

@@ -86,7 +86,8 @@ class SQLCounters:
         """See `BatchCounters.end`. The rows of ended counters stay until they are pruned."""
         db = self._store if self._store.in_transaction else self._connections
         # As an INSERT: an UPDATE locks rows in any order.
-        self._add(db, dict.fromkeys(keys, (0, 0)) | {key: (-1, lifetime) for key, lifetime in less.items()})
+        if changes := dict.fromkeys(keys, (0, 0)) | {key: (-1, lifetime) for key, lifetime in less.items()}:
+            self._add(db, changes)
 
     def get(self, key: str) -> int:
         """The count; 0 for a counter that does not exist or has expired."""

@@ -215,3 +215,5 @@ def test_counters_are_raised_and_ended_together(stored):
     counters.end(["a", "never"], {"b": 60})
     assert {name: count for name, (count, _) in counters.read({"a": 60, "b": 60, "never": 60}).items()} == {"b": 8}
     assert counters.add({"a": (1, 60)}) == {"a": 1}
+    counters.end([], {})
+    assert counters.get("a") == 1
