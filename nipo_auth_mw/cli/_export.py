@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from nipo_auth_mw._flows.staff_rows import cells_of, text_of
 from nipo_auth_mw._flows.staff_words import COLUMNS, headings_in, words_shown
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw.cli._context import ACTOR, Context, json_option, show_one
+from nipo_auth_mw.stores._files import create_new
 
 
 @click.command("export")
@@ -20,14 +22,19 @@ from nipo_auth_mw.cli._context import ACTOR, Context, json_option, show_one
 @click.pass_obj
 def export_(context: Context, file: Path, as_json: bool) -> None:
     """Write every account to a new CSV file, without passwords, for a spreadsheet or for `user import`."""
-    if file.exists():
-        raise click.BadParameter("the file exists", param_hint="FILE")
+    taken = click.BadParameter("the file exists", param_hint="FILE")
+    if os.path.lexists(file):
+        raise taken
     with context.services() as services:
         config = services.config
         catalogues, language = Renderer(config).catalogues, config.default_language
         shown = words_shown(catalogues, config, language)
         rows = [cells_of(row, COLUMNS, shown) for row in export(services, actor=Actor(ACTOR))]
         headings = list(headings_in(catalogues, language).values())
-        file.touch(mode=0o600)
-        file.write_text(text_of([headings, *rows]) + "\n", "utf-8-sig")
+        try:
+            made = create_new(file)
+        except FileExistsError:
+            raise taken from None
+        with os.fdopen(made, "w", encoding="utf-8-sig") as opened:
+            opened.write(text_of([headings, *rows]) + "\n")
     show_one({"written": len(rows)}, as_json, f"{len(rows)} accounts written")

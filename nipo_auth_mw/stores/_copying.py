@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable
 from nipo_auth_mw.stores import _engines, _schema
-from nipo_auth_mw.stores._files import create_private
+from nipo_auth_mw.stores._files import create_new
 from nipo_auth_mw.stores._sql import SQLStore
 
 _AT_ONCE = 500
@@ -74,9 +75,9 @@ def backup(store: SQLStore, file: Path, progress: Progress) -> None:
     if file.exists():
         raise ConfigError("FILE", "exists", "Give the backup a new name, such as one with the date.")
     store.check()
-    beside = file.with_name(f".{file.name}.{os.getpid()}.part")
-    create_private(str(beside))
+    beside = file.with_name(f".{file.name}.{secrets.token_hex(8)}.part")
     try:
+        os.close(create_new(beside))
         with _outages(), engine.connect() as connection:
             target = sqlite3.connect(beside)
             try:

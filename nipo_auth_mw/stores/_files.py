@@ -1,4 +1,4 @@
-"""The mode of an SQLite file, which holds password hashes."""
+"""Files that only their owner may read: SQLite files hold password hashes, and lists of accounts names."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ _OWNER_ONLY = 0o600
 _BESIDE = ("", "-wal", "-shm", "-journal")
 
 
+def create_new(path: str | os.PathLike[str]) -> int:
+    """Create a file that did not exist, for its owner's eyes only, and return its descriptor.
+
+    Raises `FileExistsError` for a file that is there and for a symbolic link, wherever it leads: in a folder that
+    others may write to, an attacker may have put either there, to read what is written or to have it overwrite another
+    file. Raises other `OSError`s too.
+    """
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _OWNER_ONLY)
+
+
 def create_private(path: str) -> None:
     """Create the file if it is missing, for its owner's eyes only. Raises `StoreUnavailable`.
 
@@ -21,7 +31,7 @@ def create_private(path: str) -> None:
     # O_EXCL refuses a symbolic link, also one that leads to no file yet. SQLite follows it.
     real = os.path.realpath(path)
     try:
-        os.close(os.open(real, os.O_CREAT | os.O_EXCL | os.O_RDWR, _OWNER_ONLY))
+        os.close(create_new(real))
     except FileExistsError:
         return
     except OSError as problem:

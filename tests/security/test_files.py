@@ -1,4 +1,4 @@
-"""Who can read the database file: row RU27 of what must hold."""
+"""Who can read the database file, a backup and an export: row RU27 of what must hold."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.errors import ConfigError, StoreUnavailable
 from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.stores._copying import backup
 from nipo_auth_mw.testing import fast_hasher
 from tests.kit import browser, middleware, person, sign_in
 
@@ -148,3 +149,39 @@ def test_ru27_the_command_line_makes_it_the_same_way(tmp_path: Path) -> None:
     )
     assert json.loads(done.stdout)[0]["role"] == "admin", done.stderr
     assert set(modes(tmp_path).values()) == {0o600}
+
+
+def written(folder: Path, what: str, name: str) -> int:
+    """The exit code of a command that writes a file into the folder."""
+    store = SQLStore(f"sqlite:///{folder}/auth.db")
+    store.create_schema()
+    store.close()
+    environ = {"NIPO_AUTH_STORE": f"sqlite:///{folder}/auth.db", "NIPO_AUTH_SECRET_KEY": secrets.token_urlsafe(48)}
+    command = [sys.executable, "-m", "nipo_auth_mw.cli", *what.split(), str(folder / name)]
+    return subprocess.run(command, env={**os.environ, **environ}, capture_output=True, check=False).returncode
+
+
+@pytest.mark.parametrize("what", ["user export", "store backup"])
+def test_ru27_a_new_file_follows_no_link_and_takes_no_file_of_another(tmp_path: Path, what: str) -> None:
+    (tmp_path / "planted").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "there").write_text("theirs")
+    for name in ("planted", "there"):
+        assert written(tmp_path, what, name) in {1, 2}
+    assert not (tmp_path / "elsewhere").exists()
+    assert (tmp_path / "there").read_text() == "theirs"
+    assert written(tmp_path, what, "made") == 0
+    assert modes(tmp_path)["made"] == 0o600
+
+
+def test_ru27_a_backup_is_not_written_into_a_file_that_another_has_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SQLStore(f"sqlite:///{tmp_path}/auth.db")
+    store.create_schema()
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "known")
+    planted = tmp_path / ".copy.db.known.part"
+    planted.touch(0o666)
+    with pytest.raises(ConfigError):
+        backup(store, tmp_path / "copy.db", lambda *_: None)
+    assert not planted.exists() or planted.stat().st_size == 0
+    assert not (tmp_path / "copy.db").exists()
