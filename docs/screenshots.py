@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.browser.conftest import Demo
-from tests.browser.walks import at_the_account, at_the_door, at_the_staff, at_two_steps
+from tests.browser.walks import at_the_account, at_the_door, at_the_first_time, at_the_staff, at_two_steps
 
 README = Path(__file__).parent / "img"
 LOOKS = {
@@ -37,7 +37,7 @@ def main(folder: Path | None) -> None:
         for look, options in LOOKS.items():
             if folder is None and look not in {wanted_look for wanted_look, _ in wanted}:
                 continue
-            for walk in (at_the_door, at_the_account, at_two_steps, at_the_staff):
+            for walk in (at_the_door, at_the_first_time, at_the_account, at_two_steps, at_the_staff):
                 with tempfile.TemporaryDirectory() as temporary:
                     demo = Demo(Path(temporary) / "demo")
                     page = browser.new_context(**options).new_page()

@@ -37,7 +37,7 @@ from nipo_auth_mw._pages.qr_code import qr_code, qr_code_of_page
 from nipo_auth_mw._pages.user_agents import by_device, describe
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError
-from nipo_auth_mw.models import Message
+from nipo_auth_mw.models import Message, User
 
 _PACKAGE = Path(__file__).parent.parent
 _TEMPLATES = _PACKAGE / "templates"
@@ -90,6 +90,7 @@ class Renderer:
         # A theme needs to give only what it changes.
         files["theme.css"] = "\n".join(reversed(themes)).encode()
         self.assets: Assets = Assets(files)
+        self._login_id = config.login_id
         self._env.globals.update(
             organization=config.organization,
             host=self.brand.host,
@@ -113,7 +114,11 @@ class Renderer:
             qr_code_of_page=qr_code_of_page,
         )
         self._env.filters.update(
-            when=self._when, duration=self._duration, moment=self._moment, login_id=config.login_id
+            when=self._when,
+            duration=self._duration,
+            moment=self._moment,
+            login_id=config.login_id,
+            called=self._called,
         )
         if host is not None:
             self._check(host, [*files, *shipped.list_templates()])
@@ -246,6 +251,12 @@ class Renderer:
         )
 
     @pass_context
+    def _called(self, context: Context, user: User) -> str:
+        """What a sentence calls another user: the name, with the title of respect of the language, or the login id."""
+        name = self.catalogues.text(context["language"], "staff.called", who=user.name) if user.name else ""
+        return name or self._login_id(user.email)
+
+    @pass_context
     def _moment(self, context: Context, time: datetime) -> str:
         """The moment inside a sentence."""
         now = datetime.now(self._zone)
@@ -286,7 +297,11 @@ def _code(name: str) -> CodeType:
     environment = _environment(loader)
     # The compiler only asks whether a filter takes the context. It never calls these filters.
     environment.filters.update(
-        when=Renderer._when, duration=Renderer._duration, moment=Renderer._moment, login_id=AuthConfig.login_id
+        when=Renderer._when,
+        duration=Renderer._duration,
+        moment=Renderer._moment,
+        login_id=AuthConfig.login_id,
+        called=Renderer._called,
     )
     source, path, _ = loader.get_source(environment, name)
     return environment.compile(source, name, path)

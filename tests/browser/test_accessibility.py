@@ -14,7 +14,7 @@ import pytest
 from tests._services import absent
 from tests.browser.test_door import opened, sign_in
 from tests.browser.test_forgotten import ask, mailed_link
-from tests.browser.walks import at_the_account, at_the_door, at_the_staff, at_two_steps
+from tests.browser.walks import at_the_account, at_the_door, at_the_first_time, at_the_staff, at_two_steps
 
 MODULES = Path(__file__).parent / "node_modules"
 
@@ -32,7 +32,8 @@ FAULTS = "async rules => (await axe.run(rules)).violations.map(v => [v.id, v.nod
 
 @pytest.mark.parametrize(("language", "width"), [("ja-JP", 320), ("en-GB", 1200)])
 @pytest.mark.parametrize(
-    ("walk", "amount"), [(at_the_door, 18), (at_the_account, 14), (at_two_steps, 20), (at_the_staff, 25)]
+    ("walk", "amount"),
+    [(at_the_door, 18), (at_the_first_time, 13), (at_the_account, 14), (at_two_steps, 20), (at_the_staff, 25)],
 )
 def test_no_page_has_a_fault_that_axe_finds_or_needs_to_be_scrolled_sideways(
     demo, new_browser, axe, language, width, walk, amount

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.browser.conftest import ARGUMENTS
-from tests.browser.walks import at_the_account, at_the_door, at_the_staff, at_two_steps
+from tests.browser.walks import at_the_account, at_the_door, at_the_first_time, at_the_staff, at_two_steps
 
 # What does not fit: a page wider than the screen, a field for a few characters, a text of one character a line.
 FAULTS = """() => {
@@ -30,7 +30,7 @@ FAULTS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("walk", [at_the_door, at_the_account, at_two_steps, at_the_staff])
+@pytest.mark.parametrize("walk", [at_the_door, at_the_first_time, at_the_account, at_two_steps, at_the_staff])
 def test_a_font_of_32_px_fits_a_phone_on_every_page(demo, playwright, chromium, tmp_path, walk):
     settings = tmp_path / "profile" / "Default" / "Preferences"
     settings.parent.mkdir(parents=True)

@@ -70,6 +70,56 @@ def at_the_door(demo, page):
     yield "ended session"
 
 
+def at_the_first_time(demo, page):
+    """What is handed over, and what a person meets who comes with it."""
+    page.goto(demo.url)
+    sign_in(page, *ADMIN)
+    page.locator("#who").wait_for()
+    page.goto(f"{demo.url}/-/auth/staff/create")
+    page.locator("#name").fill("山田 花子")
+    page.locator("#email").fill("yamada@dummy.invalid")
+    page.locator("#staff-create button[type=submit]").click()
+    password = page.locator(".slip .big").text_content()
+    yield "card, password"
+    page.goto(f"{demo.url}/-/auth/staff/create")
+    page.locator("#email").fill("suzuki@dummy.invalid")
+    page.locator("#invite").check()
+    page.locator("#staff-create button[type=submit]").click()
+    link = page.locator(".slip .link").text_content()
+    yield "card, link"
+    page.goto(f"{demo.url}/-/auth/staff/{demo.auth.accounts.find('suzuki@dummy.invalid').id}/password")
+    yield "staff, invited"
+    page.goto(f"{demo.url}/-/auth/staff/create")
+    page.locator("#email").fill("honda@example.net")
+    page.locator("#invite").check()
+    page.locator("#staff-create button[type=submit]").click()
+    yield "card, mailed"
+    page.goto(f"{demo.url}/-/auth/audit/usage")
+    yield "usage"
+    page.goto(f"{demo.url}/-/auth/help")
+    yield "help, of an administrator"
+    page.context.clear_cookies()
+    page.goto(link)
+    yield "invitation"
+    page.locator("#password").fill("aaaaaaaaaaaa")
+    page.locator("main form button.main").click()
+    yield "invitation, refused"
+    page.locator("#password").fill(NEW)
+    page.locator("main form button.main").click()
+    yield "login, after the invitation"
+    page.goto(link)
+    yield "invitation, spent"
+    page.goto(f"{demo.url}/-/auth/login")
+    for _ in range(4):
+        sign_in(page, MEMBER[0], "machigai-password")
+    yield "last try"
+    sign_in(page, "yamada@dummy.invalid", password)
+    yield "temporary password"
+    page.locator("#password").fill("aaaaaaaaaaaa")
+    page.locator("#account-password button.main").click()
+    yield "temporary password, refused"
+
+
 def at_the_account(demo, page):
     """What a person does with their own account."""
     page.goto(demo.url)
