@@ -53,6 +53,12 @@ def step_at(now: float) -> int:
     return int(now // _STEP)
 
 
+def normalised(text: str) -> str | None:
+    """The six digits of a code as it was typed: of any width, with blanks and hyphens. None for a text that is none."""
+    code = plain(text)
+    return code if len(code) == _DIGITS and code.isascii() and code.isdigit() else None
+
+
 def step_of(secret: bytes, code_text: str, *, now: float, after: int) -> int | None:
     """The step number that the code is accepted for: within one step of `now`, and higher than `after`; else None.
 
@@ -60,8 +66,8 @@ def step_of(secret: bytes, code_text: str, *, now: float, after: int) -> int | N
     5.2; ASVS 5 6.5.1). Of two steps with the same code it is the higher one. Digits of any width, blanks and hyphens
     are read; any other text is refused before an HMAC is computed. The time does not depend on the digits.
     """
-    code = plain(code_text)
-    if not (len(code) == _DIGITS and code.isascii() and code.isdigit()):
+    code = normalised(code_text)
+    if code is None:
         return None
     found = None
     for step in range(max(0, step_at(now) - _TOLERANCE), step_at(now) + _TOLERANCE + 1):

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Literal, TypeVar
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record
-from nipo_auth_mw._credentials import backup_codes
+from nipo_auth_mw._credentials import backup_codes, totp
 from nipo_auth_mw._credentials.factors import Factors
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.lock_answers import look, refuse_locked, refuse_wrong
@@ -129,11 +129,11 @@ def with_code(
 
     The slot is reserved before the code is looked at, and each code works once (RFC 6238 5.2; ASVS 5 6.3.1, 6.5.1).
     `act` spends the code, and frees the slot in the end: then a process that dies leaves no code that is spent for
-    nothing. An empty text is no guess: it takes no slot. `beside` names counters to be read with those of the attempt.
-    The caller holds no transaction. Raises `StoreUnavailable` during an outage.
+    nothing. A text that has the form of no code is no guess: it takes no slot. `beside` names counters to be read with
+    those of the attempt. The caller holds no transaction. Raises `StoreUnavailable` during an outage.
     """
-    if not text.strip():
-        return Refused("invalid_code")
+    if totp.normalised(text) is None and backup_codes.normalised(text) is None:
+        return Refused("invalid_code", detail="form")
     lockout = services.second_lockout
     seen = look(lockout, attempt.subject, partial(_report_ended, services, attempt), beside)
     try:

@@ -120,7 +120,7 @@ def add_app(
         return Refused("invalid_code", detail="setup_expired")
     step = totp.step_of(secret, text, now=time.time(), after=0)
     if step is None:
-        return Refused("invalid_code", detail="setup")
+        return Refused("invalid_code", detail="setup" if totp.normalised(text) else "setup_form")
     first = session.state.two_step is None
 
     def write(account: Account, record: Record) -> dict[str, AttributeValue | None]:

@@ -138,6 +138,15 @@ def test_to4_the_secret_of_a_confirmed_set_up_is_never_shown_again(tanaka: TestA
         assert made["key"].replace(" ", "") not in again.text.replace(" ", "")
 
 
+def test_a_digit_too_few_at_the_set_up_is_told_so(tanaka: TestApp) -> None:
+    made = tanaka.get(f"{SECURITY}/app", headers=JSON).json
+    code = code_of(made["key"])
+    for typed in (code[:5], code + code, ""):
+        refused = confirm(tanaka, made["setup"], typed, "")
+        assert (refused.status_int, refused.json["title"]) == (422, "Check the code you entered")
+    assert confirm(tanaka, made["setup"], code, "").status_int == 200
+
+
 def test_to1_a_confirmed_set_up_revives_no_used_code(auth: Any, tanaka: TestApp) -> None:
     """Nor one whose app was replaced or removed since."""
     first = tanaka.get(f"{SECURITY}/app", headers=JSON).json
