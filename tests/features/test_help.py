@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
 
 from nipo_auth_mw import LockoutPolicy, TwoStepPolicy
 from nipo_auth_mw._flows.help import ADMIN_TOPICS, TOPICS
+from nipo_auth_mw._pages.catalogues import shipped
 from nipo_auth_mw.testing import MemoryMailer, code_of, enrol_app, link_in
 from tests.kit import WRONG, browser, middleware, person, sign_in
 
@@ -155,3 +157,12 @@ def test_a_refusal_leads_to_the_answer_to_it(auth):
     assert topics == [f"/-/auth/help#{name}" for name in (*["second_code"] * 8, "refused", "passkey_fails")]
     ids = {one["id"] for one in browser(auth).get("/-/auth/help").html.select(".more")}
     assert {topic.partition("#")[2] for topic in topics} <= ids
+
+
+@pytest.mark.parametrize(("language", "quoted"), [("ja", "「(.+?)」"), ("en", "“(.+?)”")])
+def test_the_answers_about_proofs_quote_the_pages_as_they_read(language, quoted):
+    texts = shipped(language)
+    told = [text for key, text in texts.items() if key.startswith(("help.second_", "help.passkey"))]
+    found = [word for text in told for word in re.findall(quoted, text)]
+    assert found
+    assert [word for word in found if word not in texts.values()] == []
