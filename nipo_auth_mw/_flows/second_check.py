@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -153,11 +153,11 @@ def with_code(
     if slot.lapsed:
         return BUSY
     if code is None:
-        return _fail(services, attempt, slot)
+        return _fail(services, attempt, slot, text)
     try:
         return act(code)
     except CodeSpent:
-        return _fail(services, attempt, slot)
+        return _fail(services, attempt, slot, text)
     except BaseException:
         with suppress(StoreUnavailable):
             lockout.release(slot)
@@ -198,7 +198,7 @@ def _look_at(services: Services, attempt: SecondAttempt, text: str, slot: Slot, 
     return RightCode(CODE, slot, seen, spend) if digest else None
 
 
-def _fail(services: Services, attempt: SecondAttempt, slot: Slot) -> Refused:
+def _fail(services: Services, attempt: SecondAttempt, slot: Slot, text: str) -> Refused:
     """Record a wrong code, and start a lock if the slots are used up."""
     lock = services.second_lockout.fail(slot)
     tampered = bool(factors_of(services).tampered(attempt.account.id))
@@ -206,7 +206,8 @@ def _fail(services: Services, attempt: SecondAttempt, slot: Slot) -> Refused:
     services.log.record(SECOND_STEP_FAILED, subject=attempt.account, client=attempt.client, reason=reason)
     if lock is not None:
         _tell_of_lock(services, attempt, lock)
-    return refuse_wrong(services.second_lockout, attempt.subject, slot, lock, "invalid_code")
+    refused = refuse_wrong(services.second_lockout, attempt.subject, slot, lock, "invalid_code")
+    return refused if refused.detail or totp.normalised(text) else replace(refused, detail="backup")
 
 
 def _tell_of_lock(services: Services, attempt: SecondAttempt, lock: Locked) -> None:

@@ -32,7 +32,7 @@ PROBLEMS: dict[str, Kind] = {
         "backup",
         "last_try",
         "lock_begun",
-        **dict.fromkeys(("own", "own_form", "own_last_try", "own_lock_begun"), 403),
+        **dict.fromkeys(("own", "own_form", "own_backup", "own_last_try", "own_lock_begun"), 403),
         **dict.fromkeys(("setup", "setup_form", "setup_expired"), 422),
     ),
     "sign_in_required": _kind(401, "form"),

@@ -137,3 +137,18 @@ def test_without_the_store_there_is_no_second_step(monkeypatch: pytest.MonkeyPat
         assert browser(auth).get(f"/-/auth/{route}", status=404)
     person(auth)
     assert sign_in(browser(auth)).location == "/"
+
+
+def test_a_wrong_backup_code_is_told_as_one_at_both_doors(auth: Any, secret: str) -> None:
+    codes = auth._services.factors.make_codes("1")
+    device, page = asked(auth)
+    form = page.forms["login-second-code"]
+    form["code"] = "aaaa-aaaa-aaaaa"
+    again = form.submit(status=401)
+    assert "This backup code is not right" in again.html.find(id="problem").text
+    assert again.html.find(id="backup-code")["aria-invalid"] == "true"
+    again.forms["login-second-code"]["code"] = codes[0]
+    again.forms["login-second-code"].submit(status=303)
+    fields = {"password": LOGIN["password"], "code": codes[0]}
+    refused = device.post("/-/auth/account/confirm", fields, headers=JSON, status=403)
+    assert (refused.json["code"], refused.json["title"]) == ("invalid_code", "This backup code is not right")

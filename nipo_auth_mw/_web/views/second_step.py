@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from werkzeug.wrappers import Response
@@ -63,10 +62,7 @@ def refused(web: WebContext, request: Request, outcome: Refused, pending: Pendin
     if outcome.code == "account_disabled":
         return web.answers.refuse(request, Refused(outcome.code, values={"email": pending.account.email}))
     request.wanted = web.redirect_target(request, wanted, default="")
-    page = _page(web, request, pending, wanted)
-    if page["backup"] and (outcome.code, outcome.detail) == ("invalid_code", ""):
-        outcome = replace(outcome, detail="backup")
-    return web.answers.refuse(request, outcome, "second_step.html", **page)
+    return web.answers.refuse(request, outcome, "second_step.html", **_page(web, request, pending, wanted))
 
 
 def _expired(web: WebContext, request: Request, wanted: str) -> Response:
