@@ -51,7 +51,7 @@ class HmacAndSQLite:
 
     def __init__(self, app: Any, path: Path) -> None:
         self.app = app
-        self.db = sqlite3.connect(path, isolation_level=None)
+        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=FULL")
         self.db.execute("CREATE TABLE user (id TEXT PRIMARY KEY, email TEXT, name TEXT)")

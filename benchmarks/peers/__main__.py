@@ -13,6 +13,7 @@ import sys
 import tempfile
 import venv
 from pathlib import Path
+from zlib import crc32
 
 ROOT = Path(__file__).parents[2]
 PEERS = (
@@ -22,13 +23,14 @@ PEERS = (
     "pyramid==2.1",
     "Beaker==1.14.1",
     "repoze.who==3.2.0",
+    "gunicorn==27.0.1",
 )
 
 
 def main() -> int:
     """Run `benchmarks.peers.run` in the environment of the peers. Returns its exit code."""
     version = ".".join(map(str, sys.version_info[:2]))
-    folder = Path(tempfile.gettempdir()) / f"nipo-auth-peers-{os.getuid()}-{version}"
+    folder = Path(tempfile.gettempdir()) / f"nipo-auth-peers-{os.getuid()}-{version}-{crc32(repr(PEERS).encode()):x}"
     python = folder / "bin" / "python"
     if not python.exists():
         # Another user's folder of this name must not be run from.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.browser import Browser, request_of
+from benchmarks.peers.gunicorn import cpu_of_a_request
 from benchmarks.peers.sites import EMAIL, SITES, Site
 from benchmarks.request import Answer
 from benchmarks.timing import interleaved
@@ -124,12 +125,21 @@ def main() -> None:
         entering = {name: _entering(site) for name, site in sites.items()}
         sign_ins = interleaved(entering, max(3, given.rounds // 3), 1)
         print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; SQLite; {given.rounds} interleaved rounds")
-        heads = ("visitor, us", "user, us", "sign-in, ms", "start, ms", "memory, MiB", "copied cookie after sign-out")
+        heads = (
+            "visitor, us",
+            "user, us",
+            "user under gunicorn, CPU us",
+            "sign-in, ms",
+            "start, ms",
+            "memory, MiB",
+            "copied cookie after sign-out",
+        )
         print(f"| {'':32} | " + " | ".join(heads) + " |\n|---|" + "---|" * len(heads))
         for name in SITES:
             start, memory = started(name)
             visitor, user = (requests[f"{name}/{kind}"].median * 1e6 for kind in ("visitor", "user"))
-            row = (visitor, user, sign_ins[name].median * 1e3, start * 1e3, memory)
+            served = cpu_of_a_request(name, sites[name], given.rounds, given.calls) * 1e6
+            row = (visitor, user, served, sign_ins[name].median * 1e3, start * 1e3, memory)
             cells = [f"{value:.0f}" for value in row] + ["lives on" if facts[name][1] else "is dead"]
             print(f"| {f'{name} {version(name)}':32} | " + " | ".join(cells) + " |", flush=True)
 
