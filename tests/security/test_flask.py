@@ -8,8 +8,15 @@ import flask
 import pytest
 import time_machine
 
-from nipo_auth_mw.flask import Auth, current_user, fresh_login_required, login_required, role_required
-from nipo_auth_mw.testing import in_memory, sign_in, sign_in_as
+from nipo_auth_mw.flask import (
+    Auth,
+    current_user,
+    fresh_login_required,
+    login_required,
+    role_required,
+    second_step_required,
+)
+from nipo_auth_mw.testing import enrol_app, in_memory, sign_in, sign_in_as
 from tests.kit import PASSWORD
 
 HTML = {"Accept": "text/html"}
@@ -27,6 +34,7 @@ class Site:
             ("any", login_required),
             ("admins", role_required("admin")),
             ("fresh", fresh_login_required),
+            ("second", second_step_required),
             ("who", lambda view: view),
         ):
             self.app.add_url_rule(f"/{name}", name, checked(self.view(name)))
@@ -95,7 +103,7 @@ def test_fl1_the_current_user_ends_with_the_account(site: Site, change: str) -> 
 
 def test_fl2_a_refused_user_reaches_no_view(site: Site) -> None:
     visitor, member = site.browser(), site.browser("1")
-    for name in ("any", "admins", "fresh"):
+    for name in ("any", "admins", "fresh", "second"):
         assert visitor.get(f"/{name}", headers=HTML).location == f"/-/auth/login?next=/{name}"
         assert visitor.get(f"/{name}", headers={"Accept": "application/json"}).status_code == 401
     assert member.get("/admins").status_code == 403
@@ -103,12 +111,16 @@ def test_fl2_a_refused_user_reaches_no_view(site: Site) -> None:
         stale = site.browser("2")
         clock.shift(16 * 60)
         assert stale.get("/fresh", headers=HTML).location == "/-/auth/account/confirm?next=/fresh"
+    assert member.get("/second", headers=HTML).location == "/-/auth/account/security?next=/second"
+    assert member.get("/second", headers={"Accept": "application/json"}).json["code"] == "second_step_required"
     assert site.ran == []
     assert [site.browser("2").get(f"/{name}").status_code for name in ("any", "admins", "fresh")] == [200] * 3
     site.auth.accounts.set_role("1", "admin")
     assert member.get("/admins").status_code == 200
     site.auth.accounts.set_role("1", "staff")
     assert member.get("/admins").status_code == 403
+    enrol_app(site.auth, "1")
+    assert site.browser("1").get("/second").status_code == 200
 
 
 def test_fl3_the_apps_session_ends_with_its_user(site: Site) -> None:
