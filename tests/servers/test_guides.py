@@ -26,10 +26,11 @@ HEADERS = "\n".join(re.findall(r"^    proxy_set_header .*$", OPERATIONS, re.MULT
 PASSED_ON = "location /reports/ { proxy_pass http://reports; }"
 
 
-def test_a_program_signs_in_with_the_lines_of_the_guide(tmp_path):
+@pytest.mark.parametrize("page", ["guides/json.md", "ja/how-to.md"])
+def test_a_program_signs_in_with_the_lines_of_the_guide(tmp_path, page):
     if shutil.which("curl") is None:
         absent("curl is not installed (Debian: apt-get install curl)")
-    (lines,) = re.findall(r"```sh\n(curl .*?)```", (DOCS / "guides" / "json.md").read_text("utf-8"), re.DOTALL)
+    (lines,) = re.findall(r"```sh\n(curl .*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL)
     auth = middleware()
     person(auth, "yamada@example.com")
     server = Server(auth)
