@@ -6,6 +6,7 @@ import html
 import json
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -72,6 +73,11 @@ def events(auth: AuthMiddleware, *names: str) -> list[Any]:
     """The rows of the audit log, oldest first."""
     rows = list(reversed(auth._services.audit.events(limit=10_000)))
     return [row for row in rows if not names or row.event in names]
+
+
+def logged_here(caplog: Any) -> list[str]:
+    """What this thread has logged. A background thread of the test before may log meanwhile."""
+    return [one.getMessage() for one in caplog.records if one.thread == threading.get_ident()]
 
 
 def enrol_passkey(auth: AuthMiddleware, user: Any, **kind: Any) -> SoftPasskey:

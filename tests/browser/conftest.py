@@ -51,7 +51,7 @@ class Demo:
         self.app = protected(folder, self.url)
         self.auth = self.app.extensions["nipo_auth_mw"]
         self.mailer = self.app.extensions["demo_mailer"]
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 
     def answer(self, environ, start_response):

@@ -28,7 +28,7 @@ def notes(chromium):
     auth = make(**in_memory(public_paths=PUBLIC, base_url=f"http://localhost:{server.port}"))
     auth.accounts.create(email="yamada@example.com", name="山田", password=PASSWORD)
     server.app = auth
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield auth.config.base_url, auth
     server.shutdown()

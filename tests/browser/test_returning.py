@@ -20,7 +20,7 @@ from tests.kit import PASSWORD, WRONG, person
 def served(app, host="localhost"):
     """The URL of an app on a port of its own: an origin of its own."""
     server = make_server(host, 0, app, True, False, Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://{host}:{server.port}"
     server.shutdown()

@@ -390,11 +390,11 @@ def test_bd10_a_hostile_file_is_refused_with_a_message_and_soon(
     """Together they meet every reason that the page knows."""
 
     def refused(content: bytes, kind: str, seconds: float = 4) -> str:
-        began = time.process_time()
+        began = time.thread_time()
         page = sent(boss, content, emails="typed@example.net")
         assert page.status_int == 422, kind
         assert page.forms["staff-bulk"]["emails"].value == "typed@example.net", "nothing typed is lost"
-        assert time.process_time() - began < seconds, kind
+        assert time.thread_time() - began < seconds, kind
         assert len(auth.accounts.search()) == 1, kind
         return str(page.html.select_one('[role="alert"] .what').text)
 
@@ -465,9 +465,9 @@ FORMS = {
 
 @pytest.mark.parametrize("kind", FORMS)
 def test_bd9_a_malformed_form_is_refused(auth: Any, boss: TestApp, kind: str) -> None:
-    began = time.process_time()
+    began = time.thread_time()
     assert multipart(boss, FORMS[kind]).json["code"] == "bad_request"
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 2
     assert len(auth.accounts.search()) == 1
 
 

@@ -74,10 +74,10 @@ BAD_SHAPES += ["123456", "0123abcdefgh\0", "0123abcdefgh\ud800", "\u01303abcdefg
 def test_rc5_a_text_of_another_form_is_never_hashed(text, hashing, derived):
     stored = codes(hashing).hashes([CODE], "1")
     derived.clear()
-    started = time.perf_counter()
+    started = time.thread_time()
     assert normalised(text) is None
     assert codes(hashing).find(stored, text, "1") is None
-    assert time.perf_counter() - started < 0.05
+    assert time.thread_time() - started < 0.05
     assert derived == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from nipo_auth_mw import AuthMiddleware, ConfigError, from_environ
 from nipo_auth_mw.environment import _kept_secret
 from nipo_auth_mw.models import Message
-from tests.kit import browser, echo, person, seen, sign_in
+from tests.kit import browser, echo, logged_here, person, seen, sign_in
 
 pytestmark = pytest.mark.usefixtures("quick_hashes")
 SECRET = "k" * 40 + "q"
@@ -64,7 +64,7 @@ def test_a_development_day_starts_from_nothing(folder, caplog, capsys):
     caplog.clear()
     again = AuthMiddleware(echo, **from_environ({"NIPO_AUTH_DEVELOPMENT": str(folder)}))
     assert again.accounts.find("tanaka@example.com")
-    assert caplog.text == ""
+    assert logged_here(caplog) == []
     other = browser(again)
     other.cookiejar = member.cookiejar
     assert seen(other) == "1", "the secret key was kept"

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from nipo_auth_mw.testing import MemoryStore
-from tests.kit import browser, echo, middleware, person, sign_in
+from tests.kit import browser, echo, logged_here, middleware, person, sign_in
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "theming.md").read_text("utf-8")
 
@@ -33,4 +33,4 @@ def test_the_guides_example_works_as_it_stands(tmp_path, monkeypatch, caplog):
     assert theme.index("#12506f") < theme.index("#804000")
     sign_in(boss, "boss@example.com")
     assert "リーダー" in boss.get("/-/auth/staff").text
-    assert not caplog.records
+    assert logged_here(caplog) == []

@@ -107,9 +107,9 @@ NO_CODES = {
 
 @pytest.mark.parametrize("what", NO_CODES)
 def test_to6_anything_else_is_refused_without_an_hmac(what, hmacs):
-    started = time.perf_counter()
+    started = time.thread_time()
     assert step_of(NO_CODES[what]) is None
-    assert time.perf_counter() - started < 0.05
+    assert time.thread_time() - started < 0.05
     assert hmacs == []
 
 

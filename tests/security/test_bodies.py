@@ -80,21 +80,21 @@ def test_bd1_head_is_get_without_a_body_and_options_is_harmless(auth):
 @pytest.mark.parametrize("length", [CAP + 1, 10**7, 10**8, 9_999_999_999])
 def test_bd2_a_big_body_is_refused_unread(auth, kind, length):
     stream = Stream()
-    began = time.process_time()
+    began = time.thread_time()
     for route in POSTS:
         answer = ask(
             auth, "POST", f"/-/auth/{route}", CONTENT_TYPE=kind, CONTENT_LENGTH=str(length), **{"wsgi.input": stream}
         )
         assert answer.status in {413, 415}
     assert stream.taken <= CAP + 1
-    assert time.process_time() - began < 0.3
+    assert time.thread_time() - began < 0.3
 
 
 @pytest.mark.parametrize("body", FORMS, ids=range(len(FORMS)))
 def test_bd2_too_many_fields_broken_text_and_fields_given_twice_are_refused(auth, body):
-    began = time.process_time()
+    began = time.thread_time()
     assert ask(auth, "POST", "/-/auth/login", body=body, CONTENT_TYPE=FORM).status in {400, 413}
-    assert time.process_time() - began < 0.2
+    assert time.thread_time() - began < 0.2
     assert failures(auth) == 0
 
 
@@ -109,9 +109,9 @@ def test_bd2_pw14_one_field_of_the_whole_body_is_a_wrong_password_without_a_hash
 
 @pytest.mark.parametrize("body", [b"\r" * 60_000, b"--x\r\n" * 10_000, b"\r\n--x" + b"\n" * 60_000])
 def test_bd2_multipart_is_not_read_at_all(auth, body):
-    began = time.process_time()
+    began = time.thread_time()
     assert ask(auth, "POST", "/-/auth/login", body=body, CONTENT_TYPE="multipart/form-data; boundary=x").status == 415
-    assert time.process_time() - began < 0.2
+    assert time.thread_time() - began < 0.2
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -151,11 +151,11 @@ def test_bd4_a_short_broken_or_endless_body_is_refused_and_counts_for_nobody(aut
 
 @each("kind", OTHER_TYPES)
 def test_bd5_other_types_are_refused(auth, kind):
-    began = time.process_time()
+    began = time.thread_time()
     for body in (GOOD, b'{"email": "tanaka@example.com", "password": "%s"}' % PASSWORD.encode()):
         for route in POSTS:
             assert ask(auth, "POST", f"/-/auth/{route}", body=body, CONTENT_TYPE=kind).status in {400, 415}
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert (rows(auth), failures(auth)) == (0, 0)
 
 

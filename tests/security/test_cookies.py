@@ -178,10 +178,10 @@ def test_ck10_a_big_header_is_cheap_and_a_visitor(auth):
     # As long as what is still read, so that each pair is looked at.
     read = ["; ".join([a, b] * 50 + ["c=x"] * 3000), "; " * 15_000 + a + "; " + b, f"{NAME}x=;" * 1500, "=;" * 15_000]
     for big in (*bigs, *read):
-        began = time.process_time()
+        began = time.thread_time()
         assert who(auth, big) == ""
         assert ask(auth, path="/-/auth/login", cookie=big).status == 200
-        assert time.process_time() - began < 0.2
+        assert time.thread_time() - began < 0.2
 
 
 def test_ck11_the_apps_own_cookies_survive_beside_ours():

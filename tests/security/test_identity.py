@@ -207,11 +207,11 @@ def test_id6_sign_in_only_canonicalises_and_looks_up(auth, persistent):
     ids=range(15),
 )
 def test_id7_length_is_looked_at_before_anything_else(typed):
-    began = time.process_time()
+    began = time.thread_time()
     assert addresses.canonical(typed) is None or len(typed) <= 254
     with pytest.raises(EmailRejected):
         addresses.accepted(typed)
-    assert time.process_time() - began < 0.2
+    assert time.thread_time() - began < 0.2
 
 
 def test_id7_nothing_long_reaches_a_library(monkeypatch):

@@ -157,6 +157,6 @@ def test_pw17_every_romanisation_is_one_spelling(kana, typed):
 
 def test_pw17_no_password_takes_long_to_judge():
     for text in ("satou1" * 21, "o" * 128, "aiueo0" * 21, "ni1chi" * 21 + "x", "'" * 128, "しゃ" * 64, "satōu" * 25):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         japanese.guesses(text, HANAKO)
-        assert time.perf_counter() - begun < 0.1
+        assert time.thread_time() - begun < 0.1

@@ -153,7 +153,7 @@ def test_pg1_a_token_is_never_shown(text):
 
 @pytest.mark.parametrize("wish", LANGUAGES, ids=range(len(LANGUAGES)))
 def test_pg2_an_odd_language_is_the_default_one(auth, wish):
-    began = time.process_time()
+    began = time.thread_time()
     default = without_challenge(ask(auth, path="/-/auth/login"))
     for odd in ({"HTTP_ACCEPT_LANGUAGE": wish}, {"HTTP_COOKIE": f"nipo_lang={wish[:20_000]}"}):
         answer = ask(auth, path="/-/auth/login", **odd)
@@ -163,11 +163,11 @@ def test_pg2_an_odd_language_is_the_default_one(auth, wish):
             assert without_challenge(answer) == default
     answer = ask(auth, "POST", "/-/auth/language", form={"lang": wish[:20_000]})
     assert (answer.status, answer.all("Set-Cookie")) == (422, [])
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 def test_pg2_a_header_of_a_megabyte_is_cheap(auth):
-    began = time.process_time()
+    began = time.thread_time()
     for text in (
         "a" * 2**20,
         "en," * 350_000,
@@ -178,7 +178,7 @@ def test_pg2_a_header_of_a_megabyte_is_cheap(auth):
         "en-" * 350_000,
     ):
         assert ask(auth, path="/-/auth/login", HTTP_ACCEPT_LANGUAGE=text).status == 200
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def resident() -> int:

@@ -477,10 +477,10 @@ def test_pw15_who_would_wait_in_vain_is_told_so_at_once():
 def test_pw8_no_password_is_dear_to_judge(password):
     """zxcvbn alone takes 11 seconds of the whole process for the first of these; anybody who may set a password could
     stop every page with it. Bounded generously: it is some 20 ms."""
-    started = time.process_time()
+    started = time.thread_time()
     with contextlib.suppress(PasswordRejected):
         PasswordRules(PasswordPolicy()).check(password, about=("tanaka@example.com", "Tanaka"))
-    assert time.process_time() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.parametrize(

@@ -256,10 +256,10 @@ def test_ma4_a_language_adds_nothing_to_a_mail(auth, language):
 )
 def test_rs6_odd_tokens_match_nothing(auth, token):
     forgot(auth)
-    began = time.process_time()
+    began = time.thread_time()
     for method, sent in (("GET", {}), ("POST", {"form": {"password": NEW}}), ("POST", {"data": {"password": NEW}})):
         assert ask(auth, method, f"/-/auth/reset/{token}", **sent).status == 410
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert login(auth).status == 303
 
 

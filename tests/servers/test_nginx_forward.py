@@ -55,7 +55,7 @@ def behind(port):
     person(auth, name="田中")
     person(auth, email="boss@example.com", role="admin", name="山田 太郎")
     dashboard = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dashboard)
-    threading.Thread(target=dashboard.serve_forever, daemon=True).start()
+    threading.Thread(target=dashboard.serve_forever, args=(0.02,), daemon=True).start()
     return Server(auth), dashboard
 
 

@@ -129,7 +129,7 @@ def reports():
 
     auth = middleware(app, base_url="https://reports.example.jp", trusted_proxies=1, public_paths=("/static/*",))
     server = make_server("127.0.0.1", 0, auth, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield server.port, auth, served
     server.shutdown()
