@@ -11,6 +11,7 @@ from nipo_auth_mw._flows.invitations import invite
 from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, link_in
+from tests.each import each
 from tests.kit import PASSWORD, middleware, person
 from tests.security.tools import HTTPS, ask, login, signed_in
 
@@ -113,7 +114,7 @@ STEPS = [route for route in ROUTES if "POST" in route.views and route.path not i
 
 
 @pytest.mark.parametrize("who", ["visitor", "user", "stale user", "temporary password"])
-@pytest.mark.parametrize("route", STEPS, ids=lambda route: route.path)
+@each("route", STEPS)
 def test_ak5_nothing_passes_no_step(site, route, who):
     path = "/-/auth/" + route.path.replace("<id>", "1").replace("<token>", "x")
     cookie = "" if who == "visitor" else f"__Host-nipo_auth={site.session}"
