@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.architecture import old_names
+from tests.each import each
 
 TABLE = old_names.names()
 
@@ -19,8 +20,8 @@ def test_the_search_finds_what_it_looks_for(monkeypatch: pytest.MonkeyPatch) -> 
     assert {"AccountNotes", "lockout.longest", "NIPO_AUTH_PUBLIC", "forgot.html", "tests/house"} <= in_table
 
 
-@pytest.mark.parametrize(
-    ("line", "old", "used"),
+@each(
+    "line, old, used",
     [
         ("notes: AccountNotes = AccountNotes()", "AccountNotes", True),
         ("MyAccountNotesView()", "AccountNotes", False),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nipo_auth_mw._web import language
 from nipo_auth_mw._web.language import choose
+from tests.each import each
 from tests.kit import browser, middleware, person
 
 JA_EN = ("ja", "en")
@@ -96,13 +97,13 @@ JUNK = [
 ]
 
 
-@pytest.mark.parametrize("junk", JUNK)
+@each("junk", JUNK)
 def test_junk_is_no_language_and_no_exception(junk: str) -> None:
     assert chosen(cookie=junk, account=junk) == "en"
     assert chosen(accept=junk) in {"en", "ja"}
 
 
-@pytest.mark.parametrize("junk", [one for one in JUNK if one not in {"ja\n", " ja", "ja--"}])
+@each("junk", [one for one in JUNK if one not in {"ja\n", " ja", "ja--"}])
 def test_junk_in_the_header_asks_for_nothing(junk: str) -> None:
     assert chosen(accept=junk) == "en"
 

@@ -11,6 +11,7 @@ from jinja2 import DictLoader
 import nipo_auth_mw
 from nipo_auth_mw._pages.assets import Assets
 from nipo_auth_mw._pages.renderer import Renderer
+from tests.each import each
 
 from .conftest import config, values
 
@@ -123,7 +124,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize(("front", "back", "least"), PAIRS)
+@each("front, back, least", PAIRS)
 def test_contrast_is_enough_in_light_and_dark(front: str, back: str, least: float) -> None:
     """WCAG 2.2, 1.4.3, 1.4.6 and 1.4.11."""
     light, _, dark = (STATIC / "theme.css").read_text("utf-8").partition("@media")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from nipo_auth_mw._web.cookies import LONGEST_HEADER, Cookie, take
+from tests.each import each
 
 
 def read(header, name):
     return take(header, name)[0]
 
 
-@pytest.mark.parametrize(
-    ("header", "value"),
+@each(
+    "header, value",
     [
         ("ours=v", "v"),
         ("a=1; ours=v", "v"),
@@ -50,7 +51,7 @@ def test_the_one_cookie_of_a_name_is_read_whatever_stands_beside_it(header, valu
     assert read(header, "ours") == value
 
 
-@pytest.mark.parametrize(
+@each(
     "header",
     [
         "",

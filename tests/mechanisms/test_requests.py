@@ -14,6 +14,7 @@ from nipo_auth_mw._web.body import BadRequest
 from nipo_auth_mw._web.problems import status_of
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.routes import ROUTES
+from tests.each import each
 from tests.kit import middleware, person
 from tests.security.tools import FORM, ask, login
 
@@ -224,8 +225,8 @@ def test_a_server_may_leave_out_what_is_empty():
 # What the sender wants to see.
 
 
-@pytest.mark.parametrize(
-    ("accept", "as_json", "html"),
+@each(
+    "accept, as_json, html",
     [
         (None, False, False),
         ("", False, False),
@@ -297,8 +298,8 @@ def test_a_navigation_is_what_a_browser_calls_so_or_looks_like_one(method, mode,
 # Where it came from and where to.
 
 
-@pytest.mark.parametrize(
-    ("config", "headers", "elsewhere"),
+@each(
+    "config, headers, elsewhere",
     [
         (SECURE, {}, False),
         (SECURE, {"HTTP_SEC_FETCH_SITE": "same-origin", "HTTP_ORIGIN": "https://evil.example"}, False),
@@ -327,8 +328,8 @@ def test_a_request_from_another_origin_is_known_as_such(config, headers, elsewhe
     assert origin.is_from_elsewhere(headers, config) is elsewhere
 
 
-@pytest.mark.parametrize(
-    ("host", "wrong"),
+@each(
+    "host, wrong",
     [
         (None, False),
         ("", False),

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from nipo_auth_mw._credentials import totp
+from tests.each import each
 
 SECRET = b"12345678901234567890"
 NOW = 1_795_470_000.0
@@ -70,11 +71,11 @@ def hmacs(monkeypatch):
     return steps
 
 
-@pytest.mark.parametrize(
+@each(
     "spelled",
     ["{} {}", "{}-{}", "{}  {}", "\t{}{}\n", "{}\u3000{}", "{}ー{}", "{}－{}", "{}‑{}", "{}\xa0{}", "- {} - {} -"],
 )
-@pytest.mark.parametrize("full_width", [False, True], ids=["ascii", "full width"])
+@each("full_width", [False, True])
 def test_to6_digits_of_both_widths_in_groups(spelled, full_width):
     code = totp.code_at(SECRET, STEP)
     if full_width:

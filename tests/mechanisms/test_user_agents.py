@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from nipo_auth_mw._pages.user_agents import describe
+from tests.each import each
 
 KIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 WINDOWS = f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {KIT} Chrome/143.0.0.0 Safari/537.36"
@@ -12,8 +11,8 @@ ANDROID = f"Mozilla/5.0 (Linux; Android 15; K) {KIT}"
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
 
 
-@pytest.mark.parametrize(
-    ("agent", "words"),
+@each(
+    "agent, words",
     [
         (WINDOWS, "Chrome (Windows)"),
         (WINDOWS + " Edg/143.0.0.0", "Edge (Windows)"),

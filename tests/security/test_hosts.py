@@ -78,7 +78,7 @@ def test_ho2_links_and_redirects_are_the_same_for_every_host():
     assert plain == strange
 
 
-@pytest.mark.parametrize(
+@each(
     "base_url",
     [
         None,

@@ -15,6 +15,7 @@ from itsdangerous import Signer, URLSafeSerializer, URLSafeTimedSerializer
 from nipo_auth_mw import AuthConfig, ConfigError
 from nipo_auth_mw._credentials.tokens import KeyedDigests, SignedTokens
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, link_in
+from tests.each import each
 from tests.kit import PASSWORD, WRONG, middleware, person
 from tests.security.tools import ask, login, session_pair, signed_in, who
 
@@ -188,7 +189,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("key", BAD, ids=range(len(BAD)))
+@each("key", BAD)
 def test_ky4_a_weak_known_or_missing_secret_is_refused_at_start(key):
     with pytest.raises(ConfigError) as refused:
         AuthConfig(secret_key=key, base_url="https://app.example")

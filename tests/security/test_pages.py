@@ -15,6 +15,7 @@ import pytest
 from nipo_auth_mw._mail.addresses import has_wrong_letters
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.testing import MemoryMailer, link_in
+from tests.each import each
 from tests.kit import middleware, person, without_challenge
 from tests.security.corpora.texts import LANGUAGES, MARKUP
 from tests.security.tools import HTTPS, Answer, ask, login, signed_in
@@ -151,7 +152,7 @@ def test_pg1_a_token_is_never_shown(text):
             assert (odd.status, outline(odd)) == (plain.status, outline(plain)) == (410, outline(plain))
 
 
-@pytest.mark.parametrize("wish", LANGUAGES, ids=range(len(LANGUAGES)))
+@each("wish", LANGUAGES)
 def test_pg2_an_odd_language_is_the_default_one(auth, wish):
     began = time.thread_time()
     default = without_challenge(ask(auth, path="/-/auth/login"))
