@@ -303,9 +303,7 @@ ODD += ["NaN", "{" + '"a": 1,' * 2000 + '"a": 2}', "x" * 65536, "[" * 65536, "ã
 def test_pk10_odd_texts_are_refused_cheaply(text: str) -> None:
     passkeys = relying_party()
     for ask in (lambda: passkeys.register(text, OWNER), lambda: passkeys.open(text, "login")):
-        result, spent = timed(ask)
-        assert isinstance(result, Rejected)
-        assert spent < 0.05
+        assert isinstance(cheaply(ask), Rejected)
 
 
 @pytest.mark.parametrize("where", ["outside", "response", "client data"])
@@ -341,21 +339,18 @@ def nested_cbor(depth: int) -> bytes:
 def test_pk10_binary_parts_that_are_no_credential_are_refused_cheaply(data: bytes) -> None:
     passkeys = relying_party()
     credential = changed(SoftPasskey(ORIGIN).create(new_options(passkeys)), attestationObject=to_base64(data))
-    result, spent = timed(lambda: passkeys.register(credential, OWNER))
-    assert isinstance(result, Rejected)
-    assert spent < 0.05
+    assert isinstance(cheaply(lambda: passkeys.register(credential, OWNER)), Rejected)
 
 
-def timed(ask: Callable[[], Any]) -> tuple[Any, float]:
-    """What it returns, and the processor time that it takes at least: a collection of garbage may fall into one try."""
-    least = float("inf")
-    for _ in range(3):
+def cheaply(ask: Callable[[], Any], seconds: float = 0.05) -> Any:
+    """What it returns, if one of five tries takes less processor time than that: a collection of garbage, or a process
+    that takes the caches away, may fall into one try, and what is expensive is so in each."""
+    for _ in range(5):
         started = time.thread_time()
         result = ask()
-        least = min(least, time.thread_time() - started)
-        if least < 0.02:
-            break
-    return result, least
+        if time.thread_time() - started < seconds:
+            return result
+    raise AssertionError(f"takes {seconds} s of the processor")
 
 
 def mutated(source: random.Random, credential: str) -> str:
@@ -402,13 +397,11 @@ def mutate(number: int) -> None:
     used = one.answer()
     for _ in range(number // 2):
         credential = mutated(source, source.choice(new))
-        result, spent = timed(lambda credential=credential: passkeys.register(credential, OWNER))
+        result = cheaply(lambda credential=credential: passkeys.register(credential, OWNER))
         assert isinstance(result, Registered | Rejected)
-        assert spent < 0.05, credential
         credential = mutated(source, used)
-        result, spent = timed(lambda credential=credential: one.verify(credential))
+        result = cheaply(lambda credential=credential: one.verify(credential))
         assert isinstance(result, Verified | Rejected)
-        assert spent < 0.05, credential
         if isinstance(result, Verified):
             assert signed_part(credential) == signed_part(used)
 
@@ -431,9 +424,7 @@ def test_pk10_a_credential_has_a_greatest_length() -> None:
     one = enrolled()
     padded = json.loads(one.answer())
     padded["padding"] = "x" * MOST_CHARACTERS
-    result, spent = timed(lambda: one.verify(json.dumps(padded)))
-    assert result == Rejected("malformed")
-    assert spent < 0.005
+    assert cheaply(lambda: one.verify(json.dumps(padded)), 0.005) == Rejected("malformed")
 
 
 @each("text", [*MARKUP, "\u202eabc", "a\u2066b", "a\x00b", "a\r\nBcc: x", "\ud800", "x" * 999])
