@@ -556,11 +556,11 @@ def test_mf12_parallel_guesses_are_counted_before_they_are_looked_at(auth: Any, 
 
 
 @pytest.fixture
-def on_disk(tmp_path: Path) -> Any:
+def on_disk(tmp_path: Path, mailer: MemoryMailer) -> Any:
     """A middleware whose store other processes share."""
     store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
     store.create_schema()
-    yield middleware(store=store)
+    yield middleware(store=store, mailer=mailer)
     store.close()
 
 
@@ -733,31 +733,53 @@ def test_mf17_a_disabled_account_gets_in_by_nothing_and_hears_of_it_last(auth: A
 
 
 def test_mf18_no_secret_of_the_second_step_leaves(
-    auth: Any, mailer: MemoryMailer, caplog: pytest.LogCaptureFixture
+    on_disk: Any, mailer: MemoryMailer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Neither by the files of the database, nor the log, the audit log, a mail, a repr or a later page."""
     caplog.set_level(logging.DEBUG)
+    auth, store = on_disk, on_disk._services.session_store
     person(auth)
     own = browser(auth)
     sign_in(own)
-    setup = own.get(f"{SECURITY}/app", headers=JSON).json
-    secret = setup["key"]
-    own.post(f"{SECURITY}/app", {"setup": setup["setup"], "code": code_of(secret)})
-    codes = own.post_json(f"{SECURITY}/codes", {}).json["codes"]
-    for _ in range(2):
-        device = pending(auth)
-        send(device, wrong(secret))
-        send(device, codes[0])
-    with mock.patch.object(MemoryStore, "update_factor", side_effect=RuntimeError("x")):
-        assert send(pending(auth), code_of(secret, 1)).status_int == 503
+    app, markers, pages = f"{SECURITY}/app", set(), []
+    for replace in ("", "1"):
+        setup = own.get(f"{app}?replace={replace}", headers=JSON).json
+        own.post(app, {"setup": setup["setup"], "code": code_of(setup["key"]), "replace": replace}, status=303)
+        codes = own.post_json(f"{SECURITY}/codes", {}).json["codes"]
+        raw, key = base64.b32decode(setup["key"].replace(" ", "")), setup["key"]
+        markers |= {raw, raw.hex(), repr(raw), key, key.replace(" ", ""), setup["setup"]}
+        markers |= {encoded(raw).rstrip(b"=") for encoded in (base64.b64encode, base64.urlsafe_b64encode)}
+        markers |= {*codes, *(code.replace("-", "") for code in codes)}
+    send(pending(auth), wrong(key))
+    for code in (codes[0], codes[0]):
+        send(pending(auth), code)
+    own.post("/-/auth/account/confirm", {"password": PASSWORD, "code": codes[1]}, status=303)
+    setup = own.get(f"{app}?replace=1", headers=JSON).json
+    markers |= {setup["key"], setup["key"].replace(" ", "")}
+    replaced = {"setup": setup["setup"], "code": code_of(setup["key"]), "replace": "1"}
+    broken: dict[str, Callable[[], Any]] = {
+        "update_factor": lambda: send(pending(auth), code_of(key, 1)),
+        "spend_backup_code": lambda: send(pending(auth), codes[2]),
+        "add_factor": lambda: own.post(app, replaced, expect_errors=True),
+        "replace_backup_codes": lambda: own.post(f"{SECURITY}/codes", {}, expect_errors=True),
+        "remove_factor": lambda: own.post(f"{SECURITY}/two-step", {"on": "0"}, expect_errors=True),
+    }
+    for name, act in broken.items():
+        with mock.patch.object(store, name, side_effect=RuntimeError("x")):
+            assert act().status_int == 503, name
     auth.flush_mail()
-    pages = [own.get(path).text for path in (SECURITY, f"{SECURITY}/codes", "/-/auth/account")]
-    store = auth._services.session_store
-    kept = repr([store.factors_of("1"), store.backup_codes("1")]) + repr([tuple(one) for one in store.factors_of("1")])
-    places = [caplog.text, repr(events(auth)), *pages, *(mail.text + (mail.html or "") for mail in mailer.outbox), kept]
-    places.append(repr([auth, auth._services.factors, auth._services.factors.setup("1", 0)]))
-    raw = base64.b32decode(secret.replace(" ", ""))
-    for marker in (raw.hex(), repr(raw), secret, secret.replace(" ", ""), *codes, *(c.replace("-", "") for c in codes)):
-        assert not any(marker in place for place in places), marker
+    pages += [own.get(path).text for path in (SECURITY, f"{SECURITY}/codes", "/-/auth/account")]
+    factors = auth._services.factors
+    reprs = repr(
+        [auth, factors, factors.setup("1", 0), factors.of("1"), store.factors_of("1"), store.backup_codes("1")]
+    )
+    texts = [caplog.text, repr(events(auth)), *pages, *(mail.text + (mail.html or "") for mail in mailer.outbox), reprs]
+    files = {path.name: path.read_bytes() for path in tmp_path.glob("auth.db*")}
+    assert {"auth.db", "auth.db-wal"} <= set(files)
+    assert any(b"factor_added" in content for content in files.values())
+    for marker in markers:
+        sought = marker if isinstance(marker, bytes) else marker.encode()
+        assert not any(sought in place for place in [*files.values(), *(text.encode() for text in texts)]), marker
 
 
 # Roles that require two steps
