@@ -181,6 +181,22 @@ class TestRaces:
         assert seen(owner) == house.user.id
         assert house.auth._services.factor_store.factors_of(house.user.id) == []
 
+    def test_mf9_nobody_is_in_by_a_passkey_that_is_removed_at_the_same_moment(self, house: House) -> None:
+        soft, owner = enrol_passkey(house.auth, house.user), house.device()
+        sign_in(owner)
+        (factor,) = house.auth._services.factors.of(house.user.id)
+        options = [options_on(house.device().get("/-/auth/login")) for _ in range(3)]
+        sign_ins = [house.posting(PASSKEY, credential=soft.get(one)) for one in options]
+
+        def remove(number: int) -> tuple[str, Any]:
+            return answer(owner, f"{SECURITY}/remove", {"factor": factor.key}), owner
+
+        (gone, _), *others = together(remove, *sign_ins)
+        assert gone == ""
+        won(others)
+        assert [seen(device) for _, device in others] == [""] * 3
+        assert seen(owner) == house.user.id
+
     @pytest.mark.parametrize("replace", ["", "1"])
     def test_mf9_of_two_apps_that_are_confirmed_at_once_one_is_stored(self, house: House, replace: str) -> None:
         works, secrets = [], []
