@@ -74,6 +74,8 @@ MODULES = {
     ],
     "_throttle/quotas": [
         "mechanisms/test_throttle.py",
+        "security/test_rations.py",
+        "security/test_passkeys.py",
         "features/test_password_reset.py",
         "mechanisms/test_challenges.py",
     ],
