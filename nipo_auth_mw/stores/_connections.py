@@ -12,7 +12,7 @@ from typing import Any, TypeVar, TypeVarTuple
 import sqlalchemy as sa
 
 from nipo_auth_mw.errors import DatabaseUnavailable, StoreUnavailable
-from nipo_auth_mw.stores._outages import Outages, is_contention, is_lost_preparation
+from nipo_auth_mw.stores._outages import Outages, is_contention, is_lost_preparation, is_outdated_plan
 from nipo_auth_mw.stores._pool import ConnectionPool, PooledConnection, WriteLock
 from nipo_auth_mw.stores._setup import Setup
 from nipo_auth_mw.stores._statements import Query, compiled
@@ -236,7 +236,9 @@ class Connections:
         return self._outages.translated(problem)
 
     def _is_outage(self, problem: BaseException) -> bool:
-        return isinstance(problem, self._outages.outages) or is_lost_preparation(problem)
+        if is_lost_preparation(problem) or is_outdated_plan(problem):
+            return True
+        return isinstance(problem, self._outages.outages)
 
 
 def _fetch_all(current: PooledConnection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:

@@ -127,6 +127,11 @@ def is_lost_preparation(problem: BaseException) -> bool:
     return code_of(problem) in {"26000", "42P05", "1243", "1461"}
 
 
+def is_outdated_plan(problem: BaseException) -> bool:
+    """Whether a table was changed since PostgreSQL prepared the statement on this connection."""
+    return code_of(problem) == "0A000"
+
+
 def code_of(problem: BaseException) -> str:
     """The SQLSTATE, SQLite's error name, or MariaDB's error number; "" without one."""
     cause = _cause(problem)

@@ -342,3 +342,18 @@ def test_ru1_a_process_that_stands_still_in_a_transaction_holds_up_the_others_fo
         with store.transaction():
             assert store._db.fetch("SHOW idle_in_transaction_session_timeout", ())[0][0] == "5s"
         store.close()
+
+
+def test_ru1_a_column_that_is_changed_under_a_running_process_refuses_nobody(server, served):
+    """PostgreSQL refuses a statement that was prepared before, once on each connection."""
+    kind, url = server
+    auth, people, _ = served
+    test_app = browser(auth)
+    sign_in(test_app, people[0])
+    for _ in range(10):
+        test_app.get("/page")
+    change = "ALTER COLUMN email TYPE text" if kind == "postgres" else "MODIFY email varchar(300)"
+    engine = sa.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE nipo_auth_account {change}")
+    assert test_app.get("/page", expect_errors=True).status_int == 200
