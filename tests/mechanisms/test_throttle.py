@@ -511,3 +511,25 @@ def test_fa5_a_redis_that_never_answers_costs_seconds_not_minutes():
         with pytest.raises(StoreUnavailable):
             attempt(auth, PASSWORD)
         assert time.monotonic() - began < 6
+
+
+def test_ru24_what_a_user_causes_counts_together_and_begins_anew_after_an_hour(clock):
+    allow = door()._services.quotas.allow_mails_by
+    assert allow("1", "import", an_hour=5, mails=3)
+    assert [allow("1", "import", an_hour=5) for _ in range(3)] == [True, True, False]
+    assert allow("2", "import", an_hour=5)
+    assert allow("1", "another", an_hour=5)
+    clock.shift(3599)
+    assert not allow("1", "import", an_hour=5)
+    clock.shift(1)
+    assert allow("1", "import", an_hour=5)
+
+
+def test_what_may_be_used_once_is_used_once(clock):
+    first_use = door()._services.quotas.first_use
+    assert [first_use("a", lasts=90) for _ in range(3)] == [True, False, False]
+    assert first_use("b", lasts=90)
+    clock.shift(89)
+    assert not first_use("a", lasts=90)
+    clock.shift(1)
+    assert first_use("a", lasts=90)
