@@ -14,8 +14,9 @@ from nipo_auth_mw._flows.accept_link import Accepted, Link, Unfit, accept_link, 
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.invitations_state import invitation_of
 from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
-from nipo_auth_mw._flows.staff import LONGEST_NAME, create_account
+from nipo_auth_mw._flows.staff import create_account
 from nipo_auth_mw._flows.staff_actor import Actor, still_allowed
+from nipo_auth_mw._flows.staff_names import person_name
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import NoSuchAccount
 from nipo_auth_mw.models import Client, User
@@ -126,7 +127,7 @@ def accept_invitation(
     opened = _opened(services, token, client)
     if opened is None:
         return _EXPIRED
-    link, name = Link(INVITATION_ACCEPTED, _EXPIRED, services.notifications.invitation_accepted), name[:LONGEST_NAME]
+    link, name = Link(INVITATION_ACCEPTED, _EXPIRED, services.notifications.invitation_accepted), person_name(name)
     return accept_link(services, link, opened, password, name=name, client=client, device_cookie=device_cookie)
 
 

@@ -17,6 +17,7 @@ from nipo_auth_mw._flows.profile import PROFILE_CHANGED, allow_notify_email_mail
 from nipo_auth_mw._flows.revocation import end_everything, lift_lock, lift_lock_soon
 from nipo_auth_mw._flows.second_check import lift_second_lock
 from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, directory_of, keep_an_admin, still_allowed, too_many_mails
+from nipo_auth_mw._flows.staff_names import person_name
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._validation import offers
 from nipo_auth_mw.errors import EmailTaken, NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
@@ -32,7 +33,7 @@ ROLE_CHANGED = EventType("role_changed", EventGroup.STAFF)
 
 CHANGE_WITHIN = timedelta(days=7)
 """How long a temporary password works (ASVS 5 6.4.1)."""
-LONGEST_NAME, LONGEST_MEMO = 100, 2000
+LONGEST_MEMO = 2000
 
 
 def create_account(
@@ -58,7 +59,7 @@ def create_account(
     `EmailRejected`, `PasswordRejected`, `HashRejected`, `UnknownRole`, `NotSupported`, and `ValueError` for a language
     that is not configured, or for a password and a hash at once.
     """
-    directory = directory_of(services)
+    directory, name = directory_of(services), person_name(name)
     address = services.addresses.accepted(email)
     notify = services.addresses.receiving(notify_email) if notify_email else None
     _check_role(services, role)
@@ -72,9 +73,7 @@ def create_account(
         hashed = services.hashing.hash(password)
     with services.log.transaction() as record:
         still_allowed(services, actor)
-        account = directory.create(
-            email=address, password_hash=hashed, name=name[:LONGEST_NAME], role=role, active=active
-        )
+        account = directory.create(email=address, password_hash=hashed, name=name, role=role, active=active)
         deadline = _change_deadline() if must_change and hashed is not None else None
         change_account_state(
             services,
@@ -83,7 +82,7 @@ def create_account(
             notify_email=notify,
             password_change_deadline=deadline,
             memo=memo[:LONGEST_MEMO],
-            **{READING: reading[:LONGEST_NAME]},
+            **{READING: person_name(reading)},
         )
         record(ACCOUNT_CREATED, subject=account, **_by(actor), role=role)
         also(account, record)
@@ -216,9 +215,10 @@ def change_profile(
         return notify
     wanted = {"memo": before.memo if memo is None else memo[:LONGEST_MEMO], "notify_email": notify}
     changes = {key: value for key, value in wanted.items() if value != getattr(before, key)}
-    if reading is not None and reading[:LONGEST_NAME] != reading_of(before):
-        changes[READING] = reading[:LONGEST_NAME]
-    renamed = name is not None and name != (account.name or "")
+    if reading is not None and person_name(reading) != reading_of(before):
+        changes[READING] = person_name(reading)
+    new_name = None if name is None else person_name(name)
+    renamed = new_name is not None and new_name != (account.name or "")
     if not changes and not renamed:
         return None
     elsewhere, to = "notify_email" in changes, (account.email, before.notify_email, notify)
@@ -227,7 +227,7 @@ def change_profile(
     with services.log.transaction() as record:
         still_allowed(services, actor)
         if renamed:
-            directory_of(services).update(user_id, name=str(name)[:LONGEST_NAME])
+            directory_of(services).update(user_id, name=new_name)
         after = change_account_state(services, user_id, **changes) if changes else before
         what = [*(["name"] if renamed else []), *changes]
         record(PROFILE_CHANGED, subject=account, **_by(actor), what=" ".join(what))
