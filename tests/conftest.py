@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from hypothesis.internal.conjecture import providers
 
 from nipo_auth_mw import _wiring
 from nipo_auth_mw.stores import SQLStore
@@ -69,8 +69,16 @@ def pytest_configure(config):
     settings.register_profile("the same twice", derandomize=True, database=None, deadline=None)
     if config.option.markexpr == "not long":
         settings.load_profile("the same twice")
-        # It reads the source of every imported module, which takes seconds, and draws what it finds there.
-        providers._get_local_constants = lambda: providers._local_constants
+        _read_no_sources()
+
+
+def _read_no_sources():
+    """Hypothesis reads the source of every imported module, which takes seconds, and draws what it finds there."""
+    with suppress(ImportError, AttributeError):
+        from hypothesis.internal.conjecture import providers
+
+        none = providers._local_constants
+        providers._get_local_constants = lambda: none
 
 
 def pytest_collection_modifyitems(config, items):

@@ -6,14 +6,14 @@ import json
 import os
 import secrets
 import stat
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
+from nipo_auth_mw.cli import cli
 from nipo_auth_mw.errors import ConfigError, StoreUnavailable
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.stores._copying import backup
@@ -133,20 +133,9 @@ def test_ru27_an_older_file_loses_the_rights_of_all_others(tmp_path: Path, mode:
 
 def test_ru27_the_command_line_makes_it_the_same_way(tmp_path: Path) -> None:
     link = linked("{folder}/auth.db")(tmp_path)
-    environ = {**os.environ, "NIPO_AUTH_SECRET_KEY": secrets.token_urlsafe(32), "NIPO_AUTH_STORE": f"sqlite:///{link}"}
-    command = [
-        sys.executable,
-        "-m",
-        "nipo_auth_mw.cli",
-        "init",
-        "--email",
-        "a@example.com",
-        "--password-stdin",
-        "--json",
-    ]
-    done = subprocess.run(
-        command, env=environ, input="aoi-umi-to-shiroi-kumo\n", capture_output=True, text=True, check=False
-    )
+    environ = {"NIPO_AUTH_SECRET_KEY": secrets.token_urlsafe(32), "NIPO_AUTH_STORE": f"sqlite:///{link}"}
+    command = ["init", "--email", "a@example.com", "--password-stdin", "--json"]
+    done = CliRunner().invoke(cli, command, env=environ, input="aoi-umi-to-shiroi-kumo\n")
     assert json.loads(done.stdout)[0]["role"] == "admin", done.stderr
     assert set(modes(tmp_path).values()) == {0o600}
 
@@ -157,10 +146,10 @@ def written(folder: Path, what: str, name: str) -> int:
     store.create_schema()
     store.close()
     environ = {"NIPO_AUTH_STORE": f"sqlite:///{folder}/auth.db", "NIPO_AUTH_SECRET_KEY": secrets.token_urlsafe(48)}
-    command = [sys.executable, "-m", "nipo_auth_mw.cli", *what.split(), str(folder / name)]
-    return subprocess.run(command, env={**os.environ, **environ}, capture_output=True, check=False).returncode
+    return CliRunner().invoke(cli, [*what.split(), str(folder / name)], env=environ).exit_code
 
 
+@pytest.mark.usefixtures("quick_hashes")
 @pytest.mark.parametrize("what", ["user export", "store backup"])
 def test_ru27_a_new_file_follows_no_link_and_takes_no_file_of_another(tmp_path: Path, what: str) -> None:
     (tmp_path / "planted").symlink_to(tmp_path / "elsewhere")
