@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -65,11 +66,18 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # Thousands of tests and what they import stay until the end: looking through them again and again takes seconds.
+    gc.set_threshold(50_000, 20, 20)
     """A run without the long tests does the same twice: only the long ones try what no run tried before."""
     settings.register_profile("the same twice", derandomize=True, database=None, deadline=None)
     if config.option.markexpr == "not long":
         settings.load_profile("the same twice")
         _read_no_sources()
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.freeze()
 
 
 def _read_no_sources():

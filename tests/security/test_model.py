@@ -57,7 +57,7 @@ def play_at_random(test: Any, examples: int, steps: int, house: type[House] = Ho
 
 
 def test_short_sequences_find_nobody_where_the_model_has_nobody():
-    play(8, 15)
+    play(6, 15)
 
 
 def test_a_short_sequence_over_two_processes_finds_nobody_where_the_model_has_nobody():
