@@ -1,4 +1,4 @@
-"""The documentation as a site, made of the same pages that the repository shows: `python -m docs.make_site FOLDER`."""
+"""The documentation as a site, made of the pages that the repository shows: `sphinx-build -c docs . build/site`."""
 
 from __future__ import annotations
 

@@ -77,7 +77,8 @@ class SMTPMailer:
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
             raise ConfigError("mailer", "the SMTP address cannot be read", hint)
         if not _MAILBOX.match(sender):
-            raise ConfigError("mailer", "sender is not a plain address", 'Use one such as "noreply@example.com".')
+            hint = 'Use one such as "noreply@example.com". A name goes into sender_name=.'
+            raise ConfigError("mailer", "sender is not a plain address", hint)
         if not sender_name.isprintable():
             raise ConfigError("mailer", "sender_name is not one line of text", "Remove the line breaks.")
         self.sender = sender

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
 from docs import make_changelog, make_reference, operator_texts
+from nipo_auth_mw.accounts import Accounts
+from nipo_auth_mw.mailers import SMTPMailer
 from tests.each import each
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +41,23 @@ def test_every_link_leads_somewhere(page):
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_every_method_of_accounts_is_listed_with_its_arguments():
+    page = (ROOT / "docs" / "reference" / "python.md").read_text("utf-8")
+    methods = {name: method for name, method in vars(Accounts).items() if not name.startswith("_")}
+    listed = dict(re.findall(r"`(\w+)\(([^)`]*)\)`", page.partition("## `auth.accounts`")[2].partition("\n## ")[0]))
+    assert listed.keys() - {"find", "get"} == methods.keys() - {"find", "get"}
+    for name, method in methods.items():
+        arguments = [each for each in inspect.signature(method).parameters.values() if each.name != "self"]
+        assert re.findall(r"(\w+)(?:=|,|$)", listed[name])[0] == arguments[0].name, name
+        assert all(re.search(rf"\b{each.name}\b", listed[name]) for each in arguments), name
+
+
+def test_every_argument_of_the_mailer_is_told():
+    page = (ROOT / "docs" / "guides" / "mail.md").read_text("utf-8")
+    named = inspect.signature(SMTPMailer).parameters.keys() - {"url"}
+    assert named == {name for name in named if f"{name}=" in page}
 
 
 def test_every_feature_has_a_page_in_the_index():

@@ -1,4 +1,4 @@
-"""The recipes of docs/guides/testing.md, as they stand."""
+"""The recipes of docs/guides/testing.md and the blocks of docs/guides/django.md, as they stand."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from pathlib import Path
 
 from tests.downstream.test_first_day import mysite, run
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "testing.md").read_text("utf-8")
-FILES = dict(re.findall(r"```python\n# ([\w/]+\.py)\n(.*?)```", GUIDE, re.DOTALL))
+GUIDES = Path(__file__).parents[2] / "docs" / "guides"
+GUIDE = (GUIDES / "testing.md").read_text("utf-8")
+
+
+def files(guide):
+    """The Python blocks of a guide, by the names of their files."""
+    return dict(re.findall(r"```python\n# ([\w/]+\.py)\n(.*?)```", guide, re.DOTALL))
+
+
+FILES = files(GUIDE)
 DJANGO = "mysite/tests.py"
 __all__ = ["mysite"]
 
@@ -30,3 +38,34 @@ def test_the_recipe_for_django_passes(mysite):
     done = run("manage.py", "test", folder=mysite)
     assert "Ran 1 test" in done.stderr
     assert done.returncode == 0, done.stderr
+
+
+ADMIN = """
+from webtest import TestApp
+from nipo_auth_mw.testing import in_memory_from, sign_in_as
+from nipo_auth_mw import django as ours
+protect = ours.protect
+ours.protect = lambda application: protect(application, **in_memory_from(ours.settings_and_environ()))
+from mysite.wsgi import application
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+for role in ("staff", "admin"):
+    browser = TestApp(application, extra_environ={"HTTP_HOST": "localhost", "HTTP_ACCEPT": "text/html"})
+    print(browser.get("/admin/").location, browser.get("/static/none.css", status=404).status_int)
+    sign_in_as(application, browser, f"{role}@example.com", role=role)
+    answer = browser.get("/admin/")
+    print(answer.status_int, answer.location)
+"""
+
+
+def test_the_blocks_of_the_guide_to_django_give_administrators_the_admin_site(tmp_path):
+    run("-m", "django", "startproject", "mysite", ".", folder=tmp_path)
+    blocks = files((GUIDES / "django.md").read_text("utf-8"))
+    assert blocks.keys() == {"mysite/wsgi.py", "mysite/settings.py", "mysite/people.py"}
+    (tmp_path / "mysite/wsgi.py").write_text(blocks["mysite/wsgi.py"], "utf-8")
+    (tmp_path / "mysite/people.py").write_text(blocks["mysite/people.py"], "utf-8")
+    with (tmp_path / "mysite/settings.py").open("a", encoding="utf-8") as settings:
+        settings.write(blocks["mysite/settings.py"] + 'NIPO_AUTH_DJANGO_USER = "mysite.people.django_user"\n')
+    done = run("-c", ADMIN, folder=tmp_path)
+    visitor = "/-/auth/login?next=/admin/ 404"
+    assert done.stdout.splitlines() == [visitor, "302 /admin/login/?next=/admin/", visitor, "200 None"], done.stderr

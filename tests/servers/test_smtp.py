@@ -519,6 +519,11 @@ def test_a_mailer_that_cannot_work_is_found_at_once(url, sender):
         SMTPMailer(url, sender=sender)
 
 
+def test_a_sender_with_a_name_is_told_where_the_name_goes():
+    with pytest.raises(ConfigError, match="sender_name="):
+        SMTPMailer("smtp://localhost", sender="日報くん <noreply@example.com>")
+
+
 def test_its_password_stays_out_of_sight():
     assert "s3cret" not in repr(SMTPMailer("smtp://user:s3cret@localhost", sender=SENDER))
 
