@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +18,8 @@ from types import MappingProxyType
 from nipo_auth_mw.errors import ConfigError
 
 _log = logging.getLogger("nipo_auth_mw")
+_ALMOST = 0.9
+"""How much of a misspelt key is right: about one letter of ten may be wrong."""
 _TWO_DAYS = 48
 _SHIPPED = Path(__file__).parent.parent / "locale"
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -39,14 +42,15 @@ class Catalogues:
         default_language: str = "en",
     ) -> None:
         own = {language: _own(language, read_host) for language in languages}
+        misspelt = {key for language, catalogue in own.items() for key in _misspelt(language, catalogue)}
         fallback = {**shipped("en"), **own.get(default_language, {})}
         self._catalogues: dict[str, Mapping[str, str]] = {}
         for language, catalogue in own.items():
             missing = fallback.keys() - catalogue.keys()
-            if missing:
+            if lacking := missing - misspelt:
                 other = "en" if language == default_language else default_language
-                _log.warning("the language %r falls back to %r for %s", language, other, ", ".join(sorted(missing)))
-            if unknown := catalogue.keys() - fallback.keys():
+                _log.warning("the language %r falls back to %r for %s", language, other, ", ".join(sorted(lacking)))
+            if unknown := catalogue.keys() - fallback.keys() - misspelt:
                 # A role of the host app may have a name in one language alone, so a misspelt key is no error.
                 _log.warning("the language %r alone has the keys %s", language, ", ".join(sorted(unknown)))
             self._catalogues[language] = {**fallback, **catalogue} if missing else catalogue
@@ -151,6 +155,19 @@ def _flat(name: str, table: Mapping[str, object], above: str = "") -> Iterator[t
             yield above + key, value
         else:
             raise ConfigError("templates", f"{name}: {above}{key} is not text", "Put it in quotes.")
+
+
+def _misspelt(language: str, catalogue: Mapping[str, str]) -> set[str]:
+    """The keys that are almost those of a shipped text, each logged; roles are the host app's own."""
+    found = set()
+    for key in sorted(catalogue.keys() - shipped("en").keys()):
+        meant = get_close_matches(key, shipped("en"), 1, _ALMOST)
+        if meant and not key.startswith("role."):
+            _log.warning(
+                "locale/%s.toml has the key %s, which no page shows; the pages have %s", language, key, meant[0]
+            )
+            found.add(key)
+    return found
 
 
 def _check_placeholders(language: str, catalogue: Mapping[str, str]) -> None:

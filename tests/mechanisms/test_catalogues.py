@@ -271,8 +271,16 @@ def test_what_all_middlewares_share_is_read_only() -> None:
     assert shipped("xx") == {}
 
 
-def test_a_misspelt_key_of_a_host_is_named_in_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    Renderer(config(), DictLoader({"locale/ja.toml": 'login.sumbit = "入る"'}))
-    (warning,) = caplog.messages
-    assert "'ja'" in warning
-    assert "login.sumbit" in warning
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_a_misspelt_key_is_told_with_its_file_and_the_key_that_was_meant(
+    language: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Renderer(config(), DictLoader({f"locale/{language}.toml": 'login.sumbit = "入る"'}))
+    assert told(caplog) == [
+        f"locale/{language}.toml has the key login.sumbit, which no page shows; the pages have login.submit"
+    ]
+
+
+def test_a_role_of_the_host_apps_own_is_no_misspelt_key(caplog: pytest.LogCaptureFixture) -> None:
+    Renderer(config(), DictLoader({"locale/ja.toml": 'role.staffs = "社員"'}))
+    assert told(caplog) == ["the language 'ja' alone has the keys role.staffs"]

@@ -183,6 +183,15 @@ def test_rows_that_nobody_seals_point_at_a_missing_background_thread(store, chec
         assert ("ok", "threads") in check()[0]
 
 
+def test_before_a_server_ran_nothing_is_said_of_its_threads(store, check):
+    config = AuthConfig(secret_key=SECRET, base_url="http://localhost")
+    of_a_shell = AuthMiddleware(echo, config, store=store, hasher=fast_hasher()).accounts.acting_as("cli")
+    of_a_shell.create(email="admin@example.com", password=PASSWORD, role="admin")
+    assert "none of the newest rows" in check()[0]["ok", "threads"][0]
+    login(server_of(store), "admin@example.com")
+    assert "their background threads" in check()[0]["ok", "threads"][0]
+
+
 def test_rows_of_a_shell_are_nobodys_threads_work(store, check):
     server_of(store).accounts.acting_as("cli").create(email="b@example.com", password=PASSWORD)
     server_of(store)._services.seals.seal()
