@@ -195,6 +195,15 @@ def test_off_removes_the_app_and_the_codes(auth: Any, tanaka: TestApp, mailer: M
     assert tanaka.post_json(f"{SECURITY}/codes", {}, status=409).json["code"] == "factor_needed"
 
 
+def test_a_request_that_does_not_say_on_or_off_switches_nothing(auth: Any, tanaka: TestApp) -> None:
+    set_up(tanaka)
+    for nothing in ({}, {"enabled": "1"}):
+        assert tanaka.post_json(f"{SECURITY}/two-step", nothing, status=400).json["code"] == "bad_request"
+        tanaka.post(f"{SECURITY}/two-step", nothing, status=400)
+    assert tanaka.get(SECURITY, headers=JSON).json["two_step"] is True
+    assert events(auth, "two_step_off") == []
+
+
 def test_the_last_proof_stays_and_another_goes(auth: Any, tanaka: TestApp) -> None:
     set_up(tanaka)
     key = tanaka.get(SECURITY, headers=JSON).json["app"]["id"]

@@ -136,8 +136,10 @@ def show_switch(web: WebContext, request: Request) -> Response:
 
 @takes("on", gives={"next": str, "two_step": bool})
 def submit_switch(web: WebContext, request: Request) -> Response:
-    """Switch two steps on, which leads to the backup codes, or off."""
-    session, on = request.signed_in, request.given_flag("on")
+    """Switch two steps on, which leads to the backup codes, or off. A request that does not say which does neither."""
+    if "on" not in request.fields:
+        return web.answers.refuse(request, Refused("bad_request"))
+    session, on = request.signed_in, request.flag("on")
     switch = two_step.switch_on if on else two_step.switch_off
     device = web.device_cookie.read(request.cookies)
     outcome = switch(web.services, session, client=request.client, device_cookie=device)
