@@ -257,10 +257,12 @@ class Renderer:
         return name or self._login_id(user.email)
 
     @pass_context
-    def _moment(self, context: Context, time: datetime) -> str:
-        """The moment inside a sentence."""
-        now = datetime.now(self._zone)
-        return self.catalogues.until(context["language"], time.astimezone(self._zone), now)
+    def _moment(self, context: Context, time: datetime, *, dated: bool = False) -> str:
+        """The moment inside a sentence; with `dated` always with its date, for a mail that is read on another day."""
+        language, local = context["language"], time.astimezone(self._zone)
+        if dated:
+            return self.catalogues.date(language, local)
+        return self.catalogues.until(language, local, datetime.now(self._zone))
 
     @pass_context
     def _zone_name(self, context: Context) -> str:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from nipo_auth_mw import AuthMiddleware, ConfigError, LockoutPolicy, StoreUnavai
 from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.passkeys import Passkey
 from nipo_auth_mw._flows.second_check import lift_second_lock
+from nipo_auth_mw._flows.staff_actor import Actor
+from nipo_auth_mw._flows.staff_security import reset_factors
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import SQLStore
@@ -131,6 +133,8 @@ CHANGES = {
     "address": lambda auth: auth.accounts.change_email("1", "new@example.com"),
     "counter": lambda auth: auth._services.account_states.raise_revocation_counter("1"),
     "deleted": lambda auth: auth.accounts.delete("1"),
+    "app": lambda auth: enrol_app(auth, "1"),
+    "administrator": lambda auth: reset_factors(auth._services, "1", actor=Actor("script")),
 }
 
 
@@ -138,6 +142,25 @@ CHANGES = {
 def test_mf3_the_pending_step_dies_with_the_state_of_the_account(auth: Any, secret: str, change: Any) -> None:
     device = pending(auth)
     change(auth)
+    assert send(device, code_of(secret)).status_int == 410
+    assert seen(device) == ""
+
+
+def test_mf3_the_pending_step_dies_with_a_reset_by_mail(auth: Any, secret: str, mailer: MemoryMailer) -> None:
+    device = pending(auth)
+    reset(auth, mailer)
+    assert send(device, code_of(secret)).status_int == 410
+    assert seen(device) == ""
+
+
+@pytest.mark.parametrize(("route", "fields"), [("two-step", {"on": "0"}), ("remove", {"factor": "app:1"})])
+def test_mf3_the_pending_step_dies_when_its_owner_takes_a_proof_away(
+    auth: Any, secret: str, route: str, fields: dict[str, str]
+) -> None:
+    own = inside(auth, secret, -1)
+    store_passkey(auth, "1", "passkey:a", "Phone")
+    device = pending(auth)
+    own.post(f"{SECURITY}/{route}", fields, status=303)
     assert send(device, code_of(secret)).status_int == 410
     assert seen(device) == ""
 
@@ -220,11 +243,15 @@ def test_mf5_mf6_a_reset_by_mail_leaves_the_second_step_and_names_it(
     device = pending(auth)
     for _ in range(5):
         send(device, wrong(secret))
+    added = f"{datetime.now(UTC):%b %Y}, "
     page = reset(auth, mailer)
     told = mailer.outbox[-1]
     for text in (page.text, told.text, told.html):
         assert "Work phone" in text
         assert "Authenticator app" in text
+        listed = [line for line in text.splitlines() if "Work phone" in line or "Authenticator app" in line]
+        assert len(listed) == 2
+        assert all(added in line for line in listed), "a mail may be read on another day"
     assert (services.factor_store.factors_of("1"), services.factor_store.backup_codes("1")) == before
     assert services.account_states.account_state("1").two_step
     assert services.session_store.sessions_of("1") == []
