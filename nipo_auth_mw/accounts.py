@@ -107,7 +107,7 @@ class Accounts:
         staff.delete_account(self._services, user_id, actor=Actor(self._actor))
 
     def unlock(self, user_id: str) -> None:
-        """Clear the count of wrong passwords and the lock."""
+        """Clear the counts of wrong passwords and wrong codes, and their locks."""
         staff.unlock(self._services, user_id, actor=Actor(self._actor))
 
     def search(self, text: str = "", after: str | None = None, limit: int = 50) -> list[User]:

@@ -180,7 +180,7 @@ def delete(context: Context, who: str, yes: bool, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def unlock(context: Context, who: str, as_json: bool) -> None:
-    """Clear the count of wrong passwords and the lock."""
+    """Clear the counts of wrong passwords and wrong codes, and their locks."""
     with context.accounts() as accounts:
         found = find(accounts, who)
         accounts.unlock(found.id)

@@ -22,6 +22,7 @@ import time_machine
 from nipo_auth_mw import LockoutPolicy
 from nipo_auth_mw.cli import main
 from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.testing import code_of, enrol_app
 from nipo_auth_mw.testing.contracts.factors import a_factor, digests
 from tests._services import needed
 from tests.kit import PASSWORD, WRONG, browser, middleware, seen, sign_in
@@ -191,6 +192,23 @@ def test_what_the_shell_does_holds_in_the_running_server(ready):
     assert changed.returncode == 0
     assert sign_in(browser(auth), "admin@example.com").status_int == 401
     assert sign_in(browser(auth), "admin@example.com", PASSWORD + "2").status_int == 303
+    store.close()
+
+
+def test_mf13_the_shell_brings_codes_back_after_a_hundred_wrong_ones(ready):
+    store = SQLStore(ready.store)
+    auth = middleware(store=store, secret_key=SECRET)
+    secret, lockout = enrol_app(auth, auth.accounts.find("admin@example.com")), auth._services.second_lockout
+    with time_machine.travel(time.time(), tick=False) as clock:
+        for number in range(100):
+            lockout.fail(lockout.reserve(lockout.account("1"), time.monotonic()))
+            clock.shift((number % 5 == 4) * 86_401)
+        for status in (429, 303):
+            device = browser(auth)
+            sign_in(device, "admin@example.com")
+            sent = device.post("/-/auth/login/second", {"code": code_of(secret)}, expect_errors=True)
+            assert sent.status_int == status
+            assert ready("user", "unlock", "admin@example.com").returncode == 0
     store.close()
 
 
