@@ -111,6 +111,24 @@ def test_the_list_of_the_address_field_offers_the_passkey(demo, new_browser):
     expect(page.locator("#who")).to_contain_text("現場 担当")
 
 
+def test_the_button_takes_over_from_the_list_that_waits(demo, new_browser):
+    page = opened(new_browser(), demo)
+    authenticator = enrolled(demo, page)
+    signed_out(demo, page, autofill=True)
+    authenticator.touch()
+    expect(page.locator("#login")).to_be_visible()
+    page.locator("#login-passkey button").click()
+    expect(page.locator("#who")).to_contain_text("現場 担当")
+
+
+def test_the_password_signs_in_while_the_list_waits(demo, new_browser):
+    page = opened(new_browser(), demo)
+    enrolled(demo, page)
+    signed_out(demo, page, autofill=True)
+    sign_in(page)
+    expect(page.locator("#who")).to_contain_text("現場 担当")
+
+
 def test_a_synced_passkey_signs_in_on_a_second_device(demo, new_browser):
     first = enrolled(demo, opened(new_browser(), demo))
     (credential,) = first.credentials()

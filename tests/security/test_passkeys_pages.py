@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +32,7 @@ from tests.kit import (
     without_challenge,
 )
 from tests.mechanisms.test_templates import XSS
+from tests.security.test_passkeys import mutated
 
 KEYS = {"secret_key": "the-key-of-these-tests-" * 3}
 
@@ -299,6 +302,42 @@ def test_pk13_a_name_stays_text_on_pages_and_in_mails(
     assert without_links(done["name"]) in mailer.outbox[-1].text
     assert "<script>alert" not in page.text
     assert "<script>alert" not in (mailer.outbox[-1].html or "")
+
+
+def mutate_at_every_door(auth: Any, number: int) -> None:
+    """Credentials that are almost right, at each route that takes one, in the shapes of a form and of JSON."""
+    soft = enrol_passkey(auth, person(auth))
+    switch_on(auth)
+    owner, factors = browser(auth), auth._services.factors
+    assert use(owner, soft).status_int == 303
+    source, counts = random.Random(number), Counter[int]()
+    while sum(counts.values()) < number:
+        for added in factors.of("1")[1:]:
+            factors.remove("1", added.key)
+        sign_in(waits := browser(auth))
+        page, made = options_on(waits.get(SECOND)), SoftPasskey().create(options_on(owner.get(ADD)))
+        doors = [(LOGIN, browser(auth), sent(browser(auth), soft)), (SECOND, waits, soft.get(page)), (ADD, owner, made)]
+        doors.append((CONFIRM, owner, soft.get(auth._services.passkeys.request_options("confirm", "1"))))
+        for route, device, credential in doors:
+            for _ in range(25):
+                wrong = mutated(source, credential)
+                client = {"REMOTE_ADDR": f"10.{source.randrange(256)}.{source.randrange(256)}.{source.randrange(256)}"}
+                post = device.post_json if source.randrange(2) else device.post
+                answer = post(route, {"credential": wrong}, headers=JSON, extra_environ=client, expect_errors=True)
+                counts[answer.status_int] += 1
+                if answer.status_int == 200:  # Only what nobody signs was changed.
+                    break
+    assert set(counts) <= {200, 401, 403, 409, 410, 422, 429}, counts
+    assert counts[401] + counts[403] + counts[422] > 0.8 * number, counts
+
+
+def test_pk10_no_page_fails_by_an_almost_right_credential(auth: Any) -> None:
+    mutate_at_every_door(auth, 400)
+
+
+@pytest.mark.long
+def test_pk10_no_page_fails_by_twenty_thousand_almost_right_credentials(auth: Any) -> None:
+    mutate_at_every_door(auth, 20_000)
 
 
 PRIZE = "Claim it: https://evil.example/a or a@evil.example now"
