@@ -28,6 +28,7 @@ TOPICS = (
     "audit",
 )
 ADMIN_TOPICS = (
+    "admin_new",
     "admin_password",
     "admin_locked",
     "admin_lost",

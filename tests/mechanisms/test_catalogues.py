@@ -217,6 +217,15 @@ def test_the_shipped_languages_lack_nothing(caplog: pytest.LogCaptureFixture) ->
     assert told(caplog) == []
 
 
+@pytest.mark.parametrize(("language", "start"), [("ja", "【{site_name}】"), ("en", "{site_name}: ")])
+def test_the_subject_of_every_mail_begins_with_the_sites_name(language: str, start: str) -> None:
+    mails = {
+        key: text for key, text in shipped(language).items() if key.startswith("mail.") and key.endswith(".subject")
+    }
+    assert mails
+    assert {key: text for key, text in mails.items() if not text.startswith(start)} == {}
+
+
 def test_a_language_that_lacks_texts_falls_back_with_one_warning_that_lists_them(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
