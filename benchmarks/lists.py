@@ -1,9 +1,11 @@
-"""How long an administrator waits for the staff list and the audit log, and the cost of seals.
+"""How long an administrator waits for the staff list, the audit log, the days of use and an import; the cost of seals.
 
-    python -m benchmarks.lists [--accounts 10000] [--rows 1000000] [--sealed 100000] [--most 100]
+    python -m benchmarks.lists [--accounts 10000] [--rows 1000000] [--days 365] [--imported 2000] [--sealed 100000]
+                               [--most 100]
 
 Fills an SQLite file, requests pages as a browser does, and prints milliseconds (median of nine) and the plan of each
-query. Exits 1 if a page takes longer than `--most` milliseconds, or if a query of the audit log uses no index.
+query. Exits 1 if a page takes longer than `--most` milliseconds, if a query of the audit log uses no index, or if the
+import with invitations takes longer than ten seconds.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,9 @@ from webtest import TestApp
 from nipo_auth_mw import AuthMiddleware
 from nipo_auth_mw._audit.events import make_event
 from nipo_auth_mw._flows.advance import SIGNED_IN
+from nipo_auth_mw._flows.staff_actor import Actor
+from nipo_auth_mw._flows.staff_bulk import create
+from nipo_auth_mw._flows.staff_rows import AccountRow
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.stores import _schema as schema
@@ -33,6 +39,7 @@ from nipo_auth_mw.testing import fast_hasher, in_memory, sign_in
 PASSWORD = "aoi-umi-to-shiroi-kumo"
 _BATCH = 20_000
 _ROUNDS = 9
+_IMPORT_SECONDS = 10
 
 
 def nothing(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -77,6 +84,18 @@ def events(amount: int) -> Iterator[dict[str, Any]]:
             **{"session": "0123456789ab", "client_address": "192.0.2.1", "user_agent": "Mozilla/5.0"},
             **{"actor": "", "details": "{}", "digest": "0" * 40},
         }
+
+
+def uses(amount: int, days: int) -> Iterator[dict[str, Any]]:
+    """The days of use of so many accounts, each of which used the app on two days of three, up to today."""
+    today = datetime.now(UTC)
+    for back in range(days):
+        day = today - timedelta(days=back)
+        for number in range(amount):
+            if (number + back) % 3:
+                yield {"day": day.date().isoformat(), "user_id": str(number + 1)} | dict.fromkeys(
+                    ("first_at", "last_at"), day.timestamp()
+                )
 
 
 def fill(store: SQLStore, table: sa.Table, rows: Iterator[dict[str, Any]]) -> None:
@@ -153,6 +172,12 @@ def pages(rows: int) -> Iterator[tuple[str, str]]:
     yield "audit log, account, kind, days", "audit?q=busy%40example.com&event=signed_in&from=2000-01-01"
     yield "audit log, a day without rows", "audit?from=2001-01-01&to=2001-01-01"
     yield "audit log, half way down", f"audit?after={time.time() - rows / 2:.6f}_{rows // 2}"
+    today = datetime.now(UTC).date()
+    month = f"from={today - timedelta(days=30)}&to={today}"
+    yield "days of use, today", f"audit/usage?from={today}&to={today}"
+    yield "days of use, a month", f"audit/usage?{month}"
+    yield "days of use, a month, page 100", f"audit/usage?{month}&after=5"
+    yield "days of use, a month, ten accounts", f"audit/usage?q=p0077&{month}"
 
 
 def main() -> int:
@@ -160,6 +185,8 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--accounts", type=int, default=10_000)
     options.add_argument("--rows", type=int, default=1_000_000)
+    options.add_argument("--days", type=int, default=365)
+    options.add_argument("--imported", type=int, default=2000)
     options.add_argument("--sealed", type=int, default=100_000)
     options.add_argument("--most", type=float, default=100.0)
     given = options.parse_args()
@@ -168,7 +195,7 @@ def main() -> int:
 
 
 def _run(folder: Path, given: argparse.Namespace) -> int:
-    """Measure the pages and the seals."""
+    """Measure the pages, the import and the seals."""
     store = SQLStore(f"sqlite:///{folder / 'lists.db'}")
     store.create_schema()
     auth = AuthMiddleware(nothing, **{**in_memory(), "store": store, "hasher": fast_hasher()})
@@ -177,7 +204,9 @@ def _run(folder: Path, given: argparse.Namespace) -> int:
     fill(store, schema.account, accounts(given.accounts - 1))
     fill(store, schema.session, sessions(given.accounts))
     fill(store, schema.event, events(given.rows))
-    print(f"{given.accounts:,} accounts, {given.rows:,} rows, filled in {time.perf_counter() - started:.0f} s\n")
+    fill(store, schema.usage, uses(given.accounts, given.days))
+    amounts = f"{given.accounts:,} accounts, {given.rows:,} rows, {given.days} days of use"
+    print(f"{amounts}, filled in {time.perf_counter() - started:.0f} s\n")
     browser = TestApp(auth)
     sign_in(auth, browser, busy)
     slow = []
@@ -188,15 +217,29 @@ def _run(folder: Path, given: argparse.Namespace) -> int:
             print(f"             {plan}")
             scans = "SCAN" in plan and "INDEX" not in plan
             # Ten thousand accounts are read and sorted within the limit.
-            if not name.startswith("staff") and ("TEMP B-TREE" in plan or scans):
+            if name.startswith("audit") and ("TEMP B-TREE" in plan or scans):
                 slow.append(f"{name}: {plan}")
         if taken > given.most:
             slow.append(f"{name}: {taken:.0f} ms")
+    if (seconds := _import(auth, given.imported)) > _IMPORT_SECONDS:
+        slow.append(f"import: {seconds:.1f} s")
     store.close()
     _seals(folder, given.sealed)
     for line in slow:
         print(f"TOO SLOW  {line}")
     return bool(slow)
+
+
+def _import(auth: AuthMiddleware, amount: int) -> float:
+    """Measure the import of so many rows with an invitation each. Returns seconds."""
+    started = time.perf_counter()
+    for number in range(amount):
+        row = AccountRow(number, {"email": f"new{number}@example.net", "name": f"新人 {number}"})
+        line = create(auth._services, row, role="staff", invite=True, actor=Actor("script"))
+        assert line.invited is not None, line.code
+    taken = time.perf_counter() - started
+    print(f"{taken * 1000:8.0f} ms  to import {amount:,} rows with an invitation each")
+    return taken
 
 
 def _seals(folder: Path, amount: int) -> None:
