@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -295,7 +296,10 @@ class AuthConfig:
             elif group and rest in (kinds := {f.name: str(f.type) for f in fields(_POLICIES[group])}):
                 nested[group][rest] = _validation.read(key, kinds[rest], value)
             else:
-                raise ConfigError(key, "is not a setting", "The table of settings in README.md lists the names.")
+                known = [*plain, *(f"{policy}_{f.name}" for policy in _POLICIES for f in fields(_POLICIES[policy]))]
+                meant = "".join(f" Did you mean {prefix}{near.upper()}?" for near in get_close_matches(name, known, 1))
+                hint = f"The table of settings in README.md lists the names.{meant}"
+                raise ConfigError(key, "is not a setting", hint)
         for group, values in nested.items():
             if values:
                 top[group] = _POLICIES[group](**values)

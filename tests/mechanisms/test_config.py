@@ -267,6 +267,22 @@ def test_a_misspelt_setting_is_an_error_that_names_the_key(odd):
         AuthConfig.from_mapping({"NIPO_AUTH_SECRET_KEY": SECRET, "NIPO_AUTH_BASE_URL": "https://a.example", **odd})
 
 
+@pytest.mark.parametrize(
+    ("odd", "meant"),
+    [
+        ("NIPO_AUTH_PUBLIC_PATH", "PUBLIC_PATHS"),
+        ("NIPO_AUTH_SITE_NAMES", "SITE_NAME"),
+        ("NIPO_AUTH_SESSION_IDEL", "SESSION_IDLE"),
+        ("NIPO_AUTH_ZZZ", ""),
+    ],
+)
+def test_a_misspelt_setting_names_the_one_that_was_meant(odd, meant):
+    given = {"NIPO_AUTH_SECRET_KEY": SECRET, "NIPO_AUTH_BASE_URL": "https://a.example", odd: "1"}
+    with pytest.raises(ConfigError) as told:
+        AuthConfig.from_mapping(given)
+    assert str(told.value).endswith(f"Did you mean NIPO_AUTH_{meant}?" if meant else "lists the names.")
+
+
 @pytest.mark.parametrize("missing", ["NIPO_AUTH_SECRET_KEY", "NIPO_AUTH_BASE_URL"])
 def test_what_is_required_is_named_when_missing(missing):
     given = {"NIPO_AUTH_SECRET_KEY": SECRET, "NIPO_AUTH_BASE_URL": "https://a.example"}
