@@ -76,6 +76,6 @@ def _again(web: WebContext, request: Request, route: Route) -> Response:
 
 
 def _page_above(web: WebContext, path: str) -> str:
-    """The nearest page above this path: of one account for its small pages."""
-    above = path.rpartition("/")[0]
-    return above if not above or web.is_page(above) else _page_above(web, above)
+    """The nearest page above this path: of one account for its small pages. With none above, the user's own account."""
+    above = path.rpartition("/")[0] or "account"
+    return above if above == "account" or web.is_page(above) else _page_above(web, above)

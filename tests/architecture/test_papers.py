@@ -76,6 +76,17 @@ def test_what_tests_need_is_the_same_as_an_extra_and_as_a_group():
     assert file["dependency-groups"]["test"] == file["project"]["optional-dependencies"]["test"]
 
 
+def test_the_policy_lists_every_public_module():
+    text = (ROOT / "docs" / "policies.md").read_text("utf-8")
+    listed = text.partition("A name without an underscore is public:")[2].partition(". So are")[0]
+    package = Path(nipo_auth_mw.__file__).parent
+    modules = {path.stem for path in package.glob("*.py")} | {
+        path.parent.name for path in package.glob("*/__init__.py")
+    }
+    public = {name for name in modules if not name.startswith("_")}
+    assert set(re.findall(r"\.(\w+)`", listed)) == public
+
+
 def test_every_public_name_is_there_and_has_a_docstring():
     for name in nipo_auth_mw.__all__:
         assert getattr(nipo_auth_mw, name).__doc__

@@ -1,7 +1,8 @@
 """Every door that changes proof, address, state or role: row AK7 of what must hold.
 
 The doors are taken from the routes, the methods of `auth.accounts` and the verbs of the command line. Each is either
-used here or named among those that end nothing, with the reason.
+used here or named among those that end nothing, with the reason. A route in neither list is watched: it may change none
+of these.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from nipo_auth_mw.testing import MemoryMailer, SoftPasskey, code_of, fast_hasher
 from nipo_auth_mw.testing.contracts.factors import a_factor
 from tests.kit import PASSWORD, WRONG, browser, middleware, person, seen, sign_in, store_passkey
 from tests.security.test_command_line import READS, verbs
+from tests.security.test_cross_site import House as EveryRoute
+from tests.security.tools import HTTPS, ask
 
 pytestmark = pytest.mark.usefixtures("quick_hashes")
 KEY = "the-servers-key-" * 3
@@ -155,26 +158,10 @@ ROUTE_DOORS: dict[str, Door] = {
     "staff/<id>/delete": Door(lambda house, _: house.staff("delete")),
 }
 ROUTES_THAT_END_NOTHING = {
-    "login": "a sign-in ends the session of the browser that it comes from",
-    "logout": "a sign-out ends its own session",
-    "forgot": "a mail changes nothing",
-    "account/confirm": "the password is confirmed",
-    "account/email": "a request changes nothing yet",
-    "account/security/codes": "codes end nothing",
-    "account/security/rename": "a name ends nothing",
-    "login/passkey": "a sign-in ends the session of the browser that it comes from",
-    "login/second": "a sign-in ends the session of the browser that it comes from",
-    "account/email/cancel": "the address stays, and the link to another one ends",
-    "account/profile": "neither proof, address, state nor role",
-    "language": "no account",
-    "staff/create": "another account",
-    "staff/<id>/invite": "an account without a password, which has no sessions",
     "invite/<token>": "an account without a password, which has no sessions",
-    "staff/bulk": "other accounts",
     "staff/<id>/role": "the role is read at each request",
-    "staff/<id>/profile": "neither proof, address, state nor role",
-    "staff/<id>/unlock": "a count",
 }
+"""Those that change a proof, address, state or role all the same. Any other route must change none of them."""
 METHOD_DOORS: dict[str, Door] = {
     "set_password": Door(lambda house, _: house.here.accounts.set_password(house.user.id, LONG)),
     "set_active": Door(lambda house, _: house.here.accounts.set_active(house.user.id, False)),
@@ -218,11 +205,42 @@ DOORS = {
 
 
 def test_ak7_every_door_is_known() -> None:
-    posts = {route.path for route in ROUTES if any(method != "GET" for method in route.views)}
-    assert posts == set(ROUTE_DOORS) | set(ROUTES_THAT_END_NOTHING)
+    posts = {route.path for route in ROUTES if "POST" in route.views}
+    assert posts >= set(ROUTE_DOORS) | set(ROUTES_THAT_END_NOTHING)
+    assert {method for route in ROUTES for method in route.views} == {"GET", "POST"}
     methods = {name for name, _ in inspect.getmembers(Accounts, callable) if not name.startswith("_")}
     assert methods == set(METHOD_DOORS) | METHODS_THAT_END_NOTHING
     assert set(verbs()) - READS == set(VERB_DOORS) | VERBS_THAT_END_NOTHING
+
+
+def proofs(house: EveryRoute) -> dict[str, Any]:
+    """What each account proves itself by, its address, state and role."""
+    services = house.auth._services
+    return {
+        account.id: (
+            (account.password_hash, account.email, account.active, account.role),
+            services.account_states.account_state(account.id).two_step,
+            {(factor.key, factor.data) for factor in services.factor_store.factors_of(account.id)},
+        )
+        for account in house.store.search("", after=None, limit=100)
+    }
+
+
+def test_ak7_a_route_of_neither_list_changes_nothing_that_ends_sessions() -> None:
+    listed = {*ROUTE_DOORS, *ROUTES_THAT_END_NOTHING}
+    changing = set()
+    for number, route in enumerate(route for route in ROUTES if "POST" in route.views):
+        house = EveryRoute()
+        before = proofs(house)
+        path, fields = list(house.sent.items())[number]
+        answer = ask(house.auth, "POST", f"/-/auth/{path}", form=fields, cookie=house.cookie, HTTP_ORIGIN=HTTPS)
+        assert answer.status in {200, 303}, path
+        after = proofs(house)
+        if before != {user_id: after.get(user_id) for user_id in before}:
+            changing.add(route.path)
+    assert changing <= listed
+    # Two end sessions alone, and the link that takes back has nothing to take back yet.
+    assert listed - changing == {"account/sessions/end", "staff/<id>/sessions", "email/cancel/<token>"}
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from webtest import TestApp
 
 from nipo_auth_mw._throttle import one_time_forms
 from nipo_auth_mw._web import routes
+from nipo_auth_mw._web.one_time_forms import _page_above
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw._web.views import staff_handover
 from nipo_auth_mw.errors import StoreUnavailable
@@ -66,6 +67,13 @@ def test_ak12_every_form_does_its_work_once(number: int) -> None:
     fresh = {**fields, "form_id": "b" * 22}
     third = ask(house.auth, "POST", f"/-/auth/{path}", form=fresh, cookie=house.cookie, **OWN)
     assert "again" not in third.cookies.get("__Host-nipo_flash", ""), "another page is another form"
+
+
+@pytest.mark.parametrize(
+    ("path", "page"), [("terms", "account"), ("account/profile", "account"), ("staff/7/unlock", "staff/7")]
+)
+def test_ak12_the_second_press_leads_to_the_page_above_or_to_the_account(auth: Any, path: str, page: str) -> None:
+    assert _page_above(auth._web, path) == page
 
 
 @pytest.mark.parametrize("language", ["ja", "en"])

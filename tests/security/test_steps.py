@@ -9,6 +9,7 @@ import pytest
 from nipo_auth_mw._credentials import tokens
 from nipo_auth_mw._flows.invitations import invite
 from nipo_auth_mw._flows.staff_actor import Actor
+from nipo_auth_mw._web.interface import interface_of
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, link_in
 from tests.each import each
@@ -110,6 +111,14 @@ def test_ak5_a_token_signed_for_another_purpose_is_none(site):
 NOTHING: list[dict[str, Any]] = [{}, {"form": {}}, {"data": {}}, {"form": {"unknown": "1"}}, {"data": {"step": "2"}}]
 NOTHING += [{"form": {"password": ""}}, {"form": {"fresh": "1", "confirmed": "1", "user_id": "1", "session": "1"}}]
 NOTHING += [{"form": {"token": "x", "code": "", "remember": "1", "next": "/"}}]
+WITHOUT_FIELDS = [
+    route
+    for route in ROUTES
+    if "POST" in route.views
+    and route.needs_user
+    and not (route.role or route.fresh or set(interface_of(route.views["POST"]).fields) - {"next"})
+]
+"""A form of a user's own that asks for nothing is no step for that user, and one for everybody else."""
 STEPS = [route for route in ROUTES if "POST" in route.views and route.path not in {"logout", "language"}]
 
 
@@ -129,7 +138,7 @@ def test_ak5_nothing_passes_no_step(site, route, who):
         answer = ask(site.auth, "POST", path, cookie=cookie, **sent)
         assert answer.status < 500
         assert not any("nipo_auth" in name for name in answer.cookies), "no session is given"
-        assert site.state() == before, sent
+        assert site.state() == before or (who in {"user", "stale user"} and route in WITHOUT_FIELDS), sent
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.mailed], ids=lambda route: route.path)
