@@ -1,5 +1,8 @@
-"""The changes of an account's proofs: each is written with its event and its mail in one transaction. All but a further
-proof end every other session of the account, and renew the one that made it (ASVS 5 7.4.3; NIST SP 800-63B-4 4.1.3)."""
+"""The changes of an account's proofs: each is written with its event and its mail in one transaction.
+
+All except a further proof end the account's other sessions and renew the one that made it (ASVS 5 7.4.3; NIST SP
+800-63B-4 4.1.3).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history over all flows: rows AU1, AU2, AU3 and AU5 of what must hold."""
+"""The audit log over all flows: rows AU1, AU2, AU3 and AU5 of what must hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history under attack: rows AU6 and LK16 of what must hold, and what sealing promises."""
+"""The audit log under attack: rows AU6 and LK16 of what must hold, and what sealing promises."""
 
 from __future__ import annotations
 
