@@ -103,8 +103,9 @@ def problems(_: str = "") -> str:
 def events(_: str = "") -> str:
     """Every kind of event, in the order of docs/texts.toml, since the order of declaration is that of imports."""
     _refuse_rest({name: text for name, text in TEXTS["events"].items() if name not in EventType.declared}, "events")
-    others = {name: ENGLISH[f"event.{name}"] for name in sorted(EventType.declared) if name not in TEXTS["events"]}
-    rows = [(f"`{name}`", text) for name, text in (TEXTS["events"] | others).items()]
+    rows = [(f"`{name}`", text) for name, text in TEXTS["events"].items()]
+    if missing := set(EventType.declared) - set(TEXTS["events"]):
+        raise SystemExit(f"docs/texts.toml: [events] lacks {', '.join(sorted(missing))}")
     return _table(("event", "recorded when; details"), rows)
 
 
