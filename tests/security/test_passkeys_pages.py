@@ -157,6 +157,16 @@ def test_mf20_of_two_passkeys_the_one_that_the_session_proved_is_the_one_that_co
     assert bool(session["second_at"]) is not removes_its_own
 
 
+def test_mf9_other_sessions_end_when_a_passkey_switches_two_steps_on(auth: Any, soft: SoftPasskey) -> None:
+    own, other = browser(auth), browser(auth)
+    for device in (own, other):
+        assert use(device, soft).status_int == 303
+    before = own.cookies["nipo_auth"]
+    own.post(f"{SECURITY}/two-step", {"on": "1"}, status=303)
+    assert (seen(own), seen(other)) == ("1", "")
+    assert own.cookies["nipo_auth"] != before
+
+
 @pytest.mark.parametrize("told", [{"origin": "https://localhost:1"}, {"topOrigin": "http://localhost"}])
 def test_pk1_a_challenge_of_ours_that_was_answered_elsewhere_is_recorded(
     auth: Any, soft: SoftPasskey, told: Any
