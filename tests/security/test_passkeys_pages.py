@@ -318,13 +318,14 @@ def mutate_at_every_door(auth: Any, number: int) -> None:
     """Credentials that are almost right, at each route that takes one, in the shapes of a form and of JSON."""
     soft = enrol_passkey(auth, person(auth))
     switch_on(auth)
-    owner, factors = browser(auth), auth._services.factors
-    assert use(owner, soft).status_int == 303
-    source, counts = random.Random(number), Counter[int]()
+    source, counts, factors = random.Random(number), Counter[int](), auth._services.factors
     while sum(counts.values()) < number:
         for added in factors.of("1")[1:]:
             factors.remove("1", added.key)
-        sign_in(waits := browser(auth))
+        # Some are right in what is signed, and an account has a greatest number of sessions.
+        owner, waits = browser(auth), browser(auth)
+        assert use(owner, soft).status_int == 303
+        sign_in(waits)
         page, made = options_on(waits.get(SECOND)), SoftPasskey().create(options_on(owner.get(ADD)))
         doors = [(LOGIN, browser(auth), sent(browser(auth), soft)), (SECOND, waits, soft.get(page)), (ADD, owner, made)]
         doors.append((CONFIRM, owner, soft.get(auth._services.passkeys.request_options("confirm", "1"))))
