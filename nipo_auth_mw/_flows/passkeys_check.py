@@ -74,9 +74,9 @@ def check_passkey(
 ) -> SecondAttempt | Refused:
     """Verify a passkey and note its use. Returns the attempt at its account, which is `owner` if that is given.
 
-    An unknown passkey, a wrong one and one of another account get one answer, so that nobody learns which exist; only a
-    browser that presents an id that no account has is told so, to forget it. Costs no hash, and no look-up unless the
-    challenge is ours. Raises `StoreUnavailable` during an outage.
+    An unknown passkey, a wrong one and one of another account get one answer, so an attacker does not learn which
+    exist. Only a browser that presents an id that no account has is told so, to forget it. Costs no hash, and no
+    look-up unless the challenge is ours. Raises `StoreUnavailable` during an outage.
     """
     wait = services.client_limit.limited(client)
     if wait and not device_cookie:

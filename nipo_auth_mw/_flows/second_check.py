@@ -211,8 +211,8 @@ def _fail(services: Services, attempt: SecondAttempt, slot: Slot, text: str) -> 
 
 
 def _tell_of_lock(services: Services, attempt: SecondAttempt, lock: Locked) -> None:
-    """Record that a lock has begun, and tell the owner, at most once an hour, that the password is known: nobody gets
-    to the second step without it (ASVS 5 6.3.5)."""
+    """Record that a lock has begun, and tell the owner, at most once an hour, that the password is known: the second
+    step comes after it (ASVS 5 6.3.5)."""
     where, seconds = "device" if attempt.device else "account", lock.retry_after or 0
     with services.log.transaction() as record:
         record(SECOND_LOCKED, subject=attempt.account, client=attempt.client, seconds=seconds, of=where)

@@ -37,8 +37,8 @@ def import_(context: Context, file: Path, role: str, invite: bool, dry_run: bool
 
     Columns: name, reading, email, role, active, notify_email, memo, language, must_change, password_hash; the first
     seven also by their Japanese headings, as the staff list exports them. Each row is created wholly or not at all; one
-    whose address has an account is refused. So an interrupted run can be run again. Without --invite nobody gets a
-    mail. Exit code 1 if a row was refused.
+    whose address has an account is refused. So an interrupted run can be run again. Without --invite no
+    mail is sent. Exit code 1 if a row was refused.
     """
     with context.services(writes=not dry_run) as services:
         rows = _read(file, services.config)

@@ -126,7 +126,7 @@ class StaffDirectory(Protocol):
 @runtime_checkable
 class AccountSearch(Protocol):
     """Optional, and a part of `StaffDirectory`: `nipo-auth user list` and `auth.accounts.search` list the accounts,
-    `nipo-auth check` finds addresses and hashes that nobody can sign in with, and a process finds the kinds of hashes
+    `nipo-auth check` finds addresses and hashes that no user can sign in with, and a process finds the kinds of hashes
     at its first check of a password."""
 
     def search(self, text: str, *, after: str | None, limit: int) -> Sequence[Account]:
