@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import os
 import re
@@ -29,7 +30,7 @@ from nipo_auth_mw._flows.staff_security import reset_factors
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import SQLStore
-from nipo_auth_mw.testing import MemoryMailer, MemoryStore, code_of, enrol_app, in_memory, link_in
+from nipo_auth_mw.testing import MemoryMailer, MemoryStore, SoftPasskey, code_of, enrol_app, in_memory, link_in
 from tests.kit import PASSWORD, WRONG, browser, echo, events, middleware, person, seen, sign_in, store_passkey
 from tests.security.test_cross_site import House
 from tests.security.tools import HTTPS, ask
@@ -781,6 +782,17 @@ def test_mf18_no_secret_of_the_second_step_leaves(
     for code in (codes[0], codes[0]):
         send(pending(auth), code)
     own.post("/-/auth/account/confirm", {"password": PASSWORD, "code": codes[1]}, status=303)
+    soft, passkeys = SoftPasskey(), f"{SECURITY}/passkeys"
+    made = soft.create(own.get(passkeys, headers=JSON).json["options"])
+    own.post(passkeys, {"credential": made}, status=303)
+    used = soft.get(browser(auth).get("/-/auth/login/passkey", headers=JSON).json["options"])
+    for status in (303, 401):
+        browser(auth).post("/-/auth/login/passkey", {"credential": used}, status=status)
+    for credential in (made, used):
+        sent = json.loads(credential)["response"]
+        challenge = json.loads(base64.urlsafe_b64decode(sent["clientDataJSON"] + "=="))["challenge"]
+        markers |= {challenge, base64.urlsafe_b64decode(challenge + "=="), sent["clientDataJSON"]}
+    markers.add(json.loads(used)["response"]["signature"])
     setup = own.get(f"{app}?replace=1", headers=JSON).json
     markers |= {setup["key"], setup["key"].replace(" ", "")}
     replaced = {"setup": setup["setup"], "code": code_of(setup["key"]), "replace": "1"}
