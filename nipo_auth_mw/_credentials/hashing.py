@@ -35,7 +35,7 @@ _HINT = "Use argon2.PasswordHasher(2, 19456, 1) or more. In tests, use nipo_auth
 _ARGON2_REASONS = frozenset(argon2.low_level.error_to_str(number) for number in range(-40, 0))
 _LOOKS = 4
 """Characters at which texts that no hasher reads are told apart."""
-_DUMMY_PASSWORD = "no account has this password"  # noqa: S105  # nosec B105
+_DUMMY_PASSWORD = "no account has this password"  # noqa: S105
 
 
 class FastHasher(argon2.PasswordHasher):

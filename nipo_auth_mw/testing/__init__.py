@@ -47,7 +47,7 @@ __all__ = [
     "sign_out",
 ]
 
-_SECRET = "for tests only: this key is public, in the source"  # noqa: S105  # nosec B105
+_SECRET = "for tests only: this key is public, in the source"  # noqa: S105
 _NUMBERS = itertools.count(1)
 _URL = re.compile(r"https?://[^\s<>\"]+")
 

@@ -76,6 +76,13 @@ def test_what_tests_need_is_the_same_as_an_extra_and_as_a_group():
     assert file["dependency-groups"]["test"] == file["project"]["optional-dependencies"]["test"]
 
 
+def test_every_tool_of_a_group_is_pinned_for_ci():
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    wanted = {re.split(r"[\[>]", one)[0] for group in groups.values() for one in group if isinstance(one, str)}
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / ".ci/constraints.txt").read_text("utf-8"), re.M)
+    assert {name.lower().replace("_", "-") for name in wanted} <= {name.lower().replace("_", "-") for name in pinned}
+
+
 def test_the_policy_lists_every_public_module():
     text = (ROOT / "docs" / "policies.md").read_text("utf-8")
     listed = text.partition("A name without an underscore is public:")[2].partition(". So are")[0]
