@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from nipo_auth_mw._lines import plain_line
+
 MOST_CHARACTERS = 60
 
 # The makers' own ids: github.com/passkeydeveloper/passkey-authenticator-aaguids, and Yubico's "YubiKey Hardware FIDO2
@@ -34,8 +36,7 @@ _BY_AAGUID = {
     "19083c3d-8383-4b18-bc03-8f1c9ab2fd1b": "YubiKey 5",
     "a25342c0-3cdc-4414-8e46-f4807fca511c": "YubiKey 5",
 }
-# Format characters reorder or hide what stands around them (Unicode Technical Report 36, section 2.5).
-_REMOVED = {"Cc", "Cf", "Cn", "Co", "Cs"}
+_REMOVED = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})
 # Where a mail program sees a link or an address: in `https://…`, `evil.example` and `a@b`.
 _IN_LINK = re.compile(r"(?<=[/@])(?=\S)|(?<=\.)(?=[^\W\d_])")
 
@@ -50,9 +51,8 @@ def default_name(aaguid: str, device: str) -> str:
 
 def cleaned_name(typed: str) -> str:
     """One line of at most 60 characters, in NFC and without control and format characters. "" if nothing is left."""
-    line = " ".join(typed[: 20 * MOST_CHARACTERS].split())
-    kept = "".join(one for one in line if unicodedata.category(one) not in _REMOVED)
-    return unicodedata.normalize("NFC", kept)[:MOST_CHARACTERS].strip()
+    line = plain_line(typed, MOST_CHARACTERS, removed=_REMOVED)
+    return unicodedata.normalize("NFC", line)[:MOST_CHARACTERS].strip()
 
 
 def without_links(name: str) -> str:

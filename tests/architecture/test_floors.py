@@ -22,7 +22,7 @@ FLOORS = [
     {"_audit", "_mail", "_throttle"},
     {"_credentials", "_pages", "legacy"},
     {"stores", "config"},
-    {"protocols", "listeners", "mailers", "_runtime", "_validation"},
+    {"protocols", "listeners", "mailers", "_runtime", "_validation", "_lines"},
     {"models", "errors"},
 ]
 LEVELS = {room: level for level, rooms in enumerate(reversed(FLOORS)) for room in rooms}

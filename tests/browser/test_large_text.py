@@ -30,8 +30,9 @@ FAULTS = """() => {
 }"""
 
 
+@pytest.mark.parametrize("language", ["ja-JP", "en-GB"])
 @pytest.mark.parametrize("walk", [at_the_door, at_the_first_time, at_the_account, at_two_steps, at_the_staff])
-def test_a_font_of_32_px_fits_a_phone_on_every_page(demo, playwright, chromium, tmp_path, walk):
+def test_a_font_of_32_px_fits_a_phone_on_every_page(demo, playwright, chromium, tmp_path, walk, language):
     settings = tmp_path / "profile" / "Default" / "Preferences"
     settings.parent.mkdir(parents=True)
     settings.write_text(json.dumps({"webkit": {"webprefs": {"default_font_size": 32}}}))
@@ -39,7 +40,7 @@ def test_a_font_of_32_px_fits_a_phone_on_every_page(demo, playwright, chromium, 
         tmp_path / "profile",
         executable_path=chromium,
         args=ARGUMENTS,
-        locale="ja-JP",
+        locale=language,
         viewport={"width": 360, "height": 740},
     )
     context.set_default_timeout(10_000)

@@ -46,12 +46,7 @@ def at_the_door(demo, page):
     yield "sent"
     page.goto(mailed_link(demo))
     yield "reset"
-    page.locator("#password").fill("aaaaaaaaaaaa")
-    page.locator("#reset button[type=submit]").click()
-    yield "reset, refused"
-    page.locator("#password").fill(NEW)
-    page.locator("#reset button[type=submit]").click()
-    yield "login, after the reset"
+    yield from _new_password(page, "reset")
     page.goto(f"{demo.url}/-/auth/reset/x")
     yield "expired link"
     page.goto(f"{demo.url}/-/auth/nothing")
@@ -101,12 +96,7 @@ def at_the_first_time(demo, page):
     page.context.clear_cookies()
     page.goto(link)
     yield "invitation"
-    page.locator("#password").fill("aaaaaaaaaaaa")
-    page.locator("main form button.main").click()
-    yield "invitation, refused"
-    page.locator("#password").fill(NEW)
-    page.locator("main form button.main").click()
-    yield "login, after the invitation"
+    yield from _new_password(page, "invitation")
     page.goto(link)
     yield "invitation, spent"
     page.goto(f"{demo.url}/-/auth/login")
@@ -305,6 +295,16 @@ def at_the_staff(demo, page):
     demo.auth.accounts.create(email="mate@example.com", role="admin")
     page.goto(f"{demo.url}/-/auth/staff/1")
     yield "staff, oneself"
+
+
+def _new_password(page, what):
+    """A weak password, and a good one."""
+    page.locator("#password").fill("aaaaaaaaaaaa")
+    page.locator("main form button.main").click()
+    yield f"{what}, refused"
+    page.locator("#password").fill(NEW)
+    page.locator("main form button.main").click()
+    yield f"login, after the {what}"
 
 
 def _link(demo, kind):

@@ -24,14 +24,6 @@ def auth() -> Any:
     return middleware(timezone="Asia/Tokyo")
 
 
-@pytest.fixture
-def boss(auth: Any) -> TestApp:
-    person(auth, "kanri@example.com", role="admin", name="管理 担当")
-    mine = browser(auth)
-    sign_in(mine, "kanri@example.com")
-    return mine
-
-
 def heads(page: Any) -> list[str]:
     """The nouns of the rows, on the log or on a user's own page."""
     return [cell.find(string=True).strip() for cell in page.html.select("table.log .event, ul.rows .head")]

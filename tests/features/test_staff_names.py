@@ -17,6 +17,7 @@ from tests.kit import browser, middleware
         ("\u202eevil\u2066 \u200badmin\ufeff", "evil admin"),
         ("a\ud800b", "ab"),
         ("\u202e", ""),
+        ("山田 \u200b 花子", "山田 花子"),
         ("神\ufa19 辻\U000e0100 می\u200cرود", "神\ufa19 辻\U000e0100 می\u200cرود"),
         ("x" * 3000, "x" * 100),
     ],

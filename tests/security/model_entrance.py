@@ -118,7 +118,7 @@ class Entrance(Model, RuleBasedStateMachine):
 
     @rule(browser=BROWSERS, who=PEOPLE, door=DOORS, proof=PROOFS, again=st.booleans())
     def take_second_step(self, browser: int, who: str, door: int, proof: str, again: bool) -> None:
-        """Take it, and have somebody who knows the password and has seen the code send it once more elsewhere."""
+        """Take it. Then an attacker who knows the password and has seen the code sends it once more elsewhere."""
         device, thief = self.browsers[browser], Browser("203.0.113.7")
         who = self.with_two_steps(device, who)
         if self.waits(device) is None:
@@ -139,7 +139,7 @@ class Entrance(Model, RuleBasedStateMachine):
             self.try_code(device, door, ("wrong", "form")[number % 2])
 
     def with_two_steps(self, device: Browser, who: str) -> str:
-        """Whose second step this browser tries: the one that waits, else somebody who has two steps, or `who`."""
+        """Whose second step this browser tries: the account that waits, else one with two steps, or `who`."""
         if waiting := self.waits(device):
             return waiting.who
         return next((one for one in [who, *self.people] if self.people[one].two_step), who)

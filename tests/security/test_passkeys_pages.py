@@ -336,7 +336,7 @@ def mutate_at_every_door(auth: Any, number: int) -> None:
                 post = device.post_json if source.randrange(2) else device.post
                 answer = post(route, {"credential": wrong}, headers=JSON, extra_environ=client, expect_errors=True)
                 counts[answer.status_int] += 1
-                if answer.status_int == 200:  # Only what nobody signs was changed.
+                if answer.status_int == 200:  # Only what is not signed was changed.
                     break
     assert set(counts) <= {200, 401, 403, 409, 410, 422, 429}, counts
     assert counts[401] + counts[403] + counts[422] > 0.8 * number, counts

@@ -151,7 +151,7 @@ class LoginTest(TestCase):
             self.assertEqual(self.client.get("/who").content.decode(), f"True {user.username}")
         self.assertEqual(self.client.get("/admin/").status_code, 200)
         self.assertContains(self.client.get("/open/admins/7"), "7")
-        self.assertEqual(DjangoUser.objects.count(), 3, "nobody was made up")
+        self.assertEqual(DjangoUser.objects.count(), 3, "no user is made up")
 
     def test_a_log_in_by_password_and_a_log_out(self):
         DjangoUser.objects.create_user("taro", "taro@example.com", PASSWORD)

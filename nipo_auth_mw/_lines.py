@@ -1,0 +1,21 @@
+"""One line of text, as a name is kept."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Format characters reorder or hide what stands around them (Unicode Technical Report 36, section 2.5).
+_HIDDEN = frozenset({"Cc", "Cf", "Cs"})
+
+
+def plain_line(text: str, most: int, *, removed: frozenset[str] = _HIDDEN, kept: str = "") -> str:
+    """One line of at most `most` characters, with one blank between words; "" if nothing is left.
+
+    Removes the characters of the Unicode categories `removed`, except those in `kept`. Looks at 20 times `most`
+    characters at most.
+    """
+    words = (
+        "".join(one for one in word if one in kept or unicodedata.category(one) not in removed)
+        for word in text[: 20 * most].split()
+    )
+    return " ".join(filter(None, words))[:most].strip()
