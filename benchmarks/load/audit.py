@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from benchmarks.load import site
+from benchmarks.load import site, traces
 from benchmarks.load.attackers import SPRAYED
 from benchmarks.load.browser import SESSION, Browser
 from benchmarks.load.faults import RECOVERY, Window
@@ -36,9 +37,11 @@ class Audit:
     failed_outside: list[Seen] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
-    """What `nipo-auth audit verify` and `nipo-auth check` found."""
+    """What `nipo-auth audit verify` and `nipo-auth check` found, and mails that were given up."""
     cut: list[str] = field(default_factory=list)
     """Mails that came twice because a `kill -9` fell between the mail server's yes and its sender: no fault."""
+    left: dict[Promise, list[str]] = field(default_factory=dict)
+    """What is left of each thing that was lost."""
     slowest_mail: dict[str, float] = field(default_factory=dict)
     """Seconds from the answer to the mail, by fault: the longest."""
 
@@ -51,9 +54,12 @@ class Audit:
         )
 
     def things(self) -> list[str]:
-        """Each thing that was found, on a line."""
-        names = ("lost", "doubled", "over_admitted", "failed_outside", "wrong", "complaints")
-        return [f"{name}: {thing}" for name in names for thing in getattr(self, name)]
+        """Each thing that was found, on a line. What is left of a lost one follows it."""
+        names = ("doubled", "over_admitted", "failed_outside", "wrong", "complaints")
+        lost: list[str] = []
+        for one in self.lost:
+            lost += [f"lost: {one}", *(f"  {left}" for left in self.left.get(one, ()))]
+        return [*lost, *(f"{name}: {thing}" for name in names for thing in getattr(self, name))]
 
     @property
     def good(self) -> bool:
@@ -64,6 +70,7 @@ class Audit:
         """Take in what was found at another site."""
         for name in ("lost", "doubled", "over_admitted", "failed_outside", "wrong", "complaints", "cut"):
             getattr(self, name).extend(getattr(other, name))
+        self.left |= other.left
 
 
 def of(house: House, ledger: Ledger, crowd: Crowd, windows: Sequence[Window]) -> Audit:
@@ -74,7 +81,12 @@ def of(house: House, ledger: Ledger, crowd: Crowd, windows: Sequence[Window]) ->
         person.browser.close()
     audit = Audit(lost=list(ledger.lost), wrong=list(ledger.wrong))
     _mails(house, ledger, windows, audit)
-    _events(house, ledger, audit)
+    events = _exported(house)
+    _events(house, ledger, events, audit)
+    rows = json.loads(_command(house, "mail", "list", "--json", "--limit", "100000").stdout)
+    audit.left = {one: traces.of(one, windows, rows, events, house.folder) for one in audit.lost}
+    # No fault gives a reason to: the mail server refuses nothing, and breaks off after no mail's data.
+    audit.complaints += [f"given up: {row}" for row in rows if row["state"] == "failed"]
     checked = Counter(site.SPRAYED if one.startswith(site.SPRAYED) else one for one in site.verified(house.folder))
     # PostgreSQL writes counters up to 0.6 s late. Stopped at once, it loses what one burst of the sprayer has counted.
     lost = SPRAYED if house.set_up.store == "postgres" and not house.set_up.redis else 0
@@ -91,9 +103,9 @@ def excused(seen: Seen, windows: Sequence[Window]) -> bool:
     return any(seen.begun <= window.ended + RECOVERY and seen.ended >= window.begun for window in windows)
 
 
-def _events(house: House, ledger: Ledger, audit: Audit) -> None:
+def _events(house: House, ledger: Ledger, events: Sequence[Mapping[str, Any]], audit: Audit) -> None:
     """Each promised event must be in the audit log once."""
-    rows = Counter(f"{row['event']} {row['user_agent']}" for row in _exported(house))
+    rows = Counter(f"{row['event']} {row['user_agent']}" for row in events)
     for promise in ledger.events:
         if not rows[f"{promise.what} {promise.of}"]:
             audit.lost.append(promise)
@@ -140,7 +152,7 @@ def _cut(arrived: float, windows: Sequence[Window]) -> bool:
     return any(abs(arrived - kill) < 1 for kill in kills)
 
 
-def _exported(house: House) -> list[dict[str, str]]:
+def _exported(house: House) -> list[dict[str, Any]]:
     """The whole audit log, as its command exports it."""
     return [json.loads(line) for line in _command(house, "audit", "export", "--json").stdout.splitlines()]
 

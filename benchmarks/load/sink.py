@@ -15,6 +15,8 @@ import signal
 import sys
 import time
 from asyncio import StreamReader, StreamWriter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 MAILS, SLOW = "mails", "slow"
@@ -26,6 +28,17 @@ class Sink:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file = os.open(folder / MAILS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._taking, self._ending = 0, False
+
+    def end(self) -> None:
+        """End the process. A mail whose data has begun is taken and answered first; other connections break.
+
+        Without the answer nobody could know whether the mail was taken (RFC 1047), and a server that stops in order
+        leaves no such doubt (RFC 5321, 3.8).
+        """
+        self._ending = True
+        if not self._taking:
+            os._exit(0)
 
     def _seconds(self) -> tuple[float, float]:
         """How late the greeting and the answer to a mail are now."""
@@ -43,6 +56,17 @@ class Sink:
         os.write(self._file, (json.dumps(kept) + "\n").encode())
         os.fsync(self._file)
 
+    @contextmanager
+    def _begun(self) -> Iterator[None]:
+        """From the begin of a mail's data to the answer, which the end of the process waits for."""
+        self._taking += 1
+        try:
+            yield
+        finally:
+            self._taking -= 1
+            if self._ending:
+                self.end()
+
     async def talk(self, reader: StreamReader, writer: StreamWriter) -> None:
         """One connection: the commands of RFC 5321 that a client needs."""
 
@@ -54,15 +78,18 @@ class Sink:
             await asyncio.sleep(self._seconds()[0])
             await say("220 sink.example ESMTP")
             to = ""
-            while line := await reader.readline():
+            while (line := await reader.readline()) and not self._ending:
                 verb = line[:4].upper()
                 if verb == b"RCPT":
                     to = line.decode().partition("<")[2].partition(">")[0]
                 if verb == b"DATA":
-                    await say("354 go on")
-                    data = await reader.readuntil(b"\r\n.\r\n")
-                    self._keep(to, data[:-3])
-                    await asyncio.sleep(self._seconds()[1])
+                    with self._begun():
+                        await say("354 go on")
+                        data = await reader.readuntil(b"\r\n.\r\n")
+                        self._keep(to, data[:-3])
+                        await asyncio.sleep(self._seconds()[1])
+                        await say("250 ok")
+                    continue
                 await say("221 bye" if verb == b"QUIT" else "250 ok")
                 if verb == b"QUIT":
                     break
@@ -73,9 +100,10 @@ class Sink:
 
 
 async def main(port: int, folder: Path) -> None:
-    """Serve until SIGTERM, which ends between two commands and never between a mail and its line in the file."""
-    server = await asyncio.start_server(Sink(folder).talk, "127.0.0.1", port)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: os._exit(0))
+    """Serve until SIGTERM."""
+    sink = Sink(folder)
+    server = await asyncio.start_server(sink.talk, "127.0.0.1", port)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sink.end)
     async with server:
         await server.serve_forever()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import sys
 import time
@@ -16,6 +17,7 @@ import argon2
 
 from nipo_auth_mw import AuthConfig, AuthMiddleware, LockoutPolicy
 from nipo_auth_mw.mailers import SMTPMailer
+from nipo_auth_mw.models import Message
 from nipo_auth_mw.protocols import PasswordHasher
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import fast_hasher
@@ -28,6 +30,7 @@ WRONG = "wrong for "
 SPRAYED = "sprayed"
 """How each address begins at which one client tries one wrong password."""
 FAILURES, CLIENT_FAILURES = 5, 50
+_log = logging.getLogger("load")
 _PAGE = b"The rest of a page.\n" * 200
 
 
@@ -67,6 +70,20 @@ class OneHash(WritingHasher):
     def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
         """The hash of a password."""
         return super().hash(password, salt=salt)
+
+
+class WritingMailer(SMTPMailer):
+    """Writes both ends of each sending into the log, so that a mail that does not come leaves a trace."""
+
+    def send(self, message: Message) -> None:
+        """Send one mail."""
+        _log.info("sending to %s: %s", message.to, message.subject)
+        try:
+            super().send(message)
+        except BaseException as problem:
+            _log.info("not sent to %s: %r", message.to, problem)
+            raise
+        _log.info("sent to %s: %s", message.to, message.subject)
 
 
 def verified(folder: Path) -> list[str]:
@@ -110,13 +127,15 @@ def middleware(settings: dict[str, str], hasher: type[WritingHasher] = WritingHa
         page,
         config,
         store=SQLStore(settings["store"]),
-        mailer=SMTPMailer(settings["smtp"], sender="noreply@example.com"),
+        mailer=WritingMailer(settings["smtp"], sender="noreply@example.com"),
         hasher=hasher(cost, folder),
     )
 
 
 def application() -> AuthMiddleware:
     """The entry point for gunicorn."""
+    logging.basicConfig(format="%(asctime)s [%(process)d] %(name)s: %(message)s")
+    _log.setLevel(logging.INFO)
     settings = json.loads(os.environ[SETTINGS])
     if "clock" in settings:
         move_clock(Path(settings["clock"]))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 from dataclasses import replace
 
 import pytest
 
-from benchmarks.load import audit, faults, report, site
+from benchmarks.load import audit, faults, report, site, traces
 from benchmarks.load.attackers import Attackers
 from benchmarks.load.faults import Window
 from benchmarks.load.house import SetUp, running
 from benchmarks.load.ledger import Ledger, Promise, Seen
 from benchmarks.load.people import AT_FAULTS, RESET, VICTIMS, Crowd
 from benchmarks.load.processes import Missing
+from benchmarks.load.servers import MailServer
 from tests._services import absent, needed
 
 PEOPLE = 4
@@ -40,6 +44,7 @@ def test_a_run_with_one_fault_is_clean_and_the_audit_finds_what_is_planted(tmp_p
         absent(str(missing))
     assert found.verdict == "lost 2, doubled 1, over-admitted 1, 5xx outside faults 1"
     assert found.wrong == ["planted"]
+    assert "  outbox: no row" in found.things()
 
 
 def plant(house, ledger):
@@ -94,6 +99,77 @@ def test_a_failure_within_two_seconds_of_a_fault_is_excused_and_no_later_one():
     assert audit.excused(seen(20, 1, 503)._replace(kind="guess"), windows)
     assert not audit.excused(seen(20, 1, 500)._replace(kind="guess"), windows)
     assert not audit.excused(seen(5, 4, 503), windows)
+
+
+@pytest.fixture
+def mail_server(tmp_path):
+    server = MailServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+class Conversation:
+    """An SMTP connection, line by line."""
+
+    def __init__(self, server: MailServer) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", int(server.address.partition(":")[2])), timeout=30)
+        self._lines = self._socket.makefile("rb")
+
+    def __enter__(self) -> Conversation:
+        assert self.heard().startswith(b"220")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._socket.close()
+
+    def heard(self) -> bytes:
+        """The next line, b"" for a connection that is over."""
+        try:
+            return self._lines.readline()
+        except ConnectionError:
+            return b""
+
+    def says(self, line: bytes) -> bytes:
+        try:
+            self._socket.sendall(line + b"\r\n")
+        except ConnectionError:
+            return b""
+        return self.heard()
+
+
+def test_a_mail_server_that_stops_answers_the_mail_whose_data_has_begun_and_takes_no_other(mail_server):
+    with Conversation(mail_server) as one, Conversation(mail_server) as other:
+        one.says(b"RCPT TO:<user1@example.com>")
+        assert one.says(b"DATA").startswith(b"354")
+        other.says(b"RCPT TO:<user2@example.com>")
+        os.kill(mail_server.pid, signal.SIGTERM)
+        while other.says(b"NOOP"):
+            pass  # the server has not seen the signal yet
+        assert one.says(b"Subject: one\r\n\r\ntext\r\n.").startswith(b"250")
+        mail_server.stop()
+    assert [mail["to"] for mail in mail_server.mails()] == ["user1@example.com"]
+
+
+def test_a_lost_promise_shows_when_it_was_made_its_row_its_events_and_its_lines_in_logs(tmp_path):
+    windows = [Window("one", 10, 12), Window("two", 29, 29), Window("three", 40, 41)]
+    rows = [
+        {"key": "k", "state": "failed", "to": "user1@example.com", "tries": 2, "reason": "lost"},
+        {"key": "l", "state": "failed", "to": "user2@example.com", "tries": 1, "reason": "other"},
+    ]
+    event = {"event": "mail_failed", "email": "user1@example.com", "user_agent": None, "details": {"tries": 2}}
+    (tmp_path / "gunicorn0.log").write_text("sending to user1@example.com: x\nsending to user2@example.com: x\n")
+    promised, *left = traces.of(
+        Promise(28.5, RESET, "user1@example.com"), windows, rows, [event, {**event, "email": "other"}], tmp_path
+    )
+    assert promised.endswith(", 18.5 s after the begin of one, 0.5 s before two")
+    assert left == [
+        "outbox: key k, state failed, to user1@example.com, tries 2, reason lost",
+        "event: event mail_failed, email user1@example.com, details {'tries': 2}",
+        "gunicorn0: sending to user1@example.com: x",
+    ]
+    assert "outbox: no row" in traces.of(Promise(28.5, RESET, "user3@example.com"), windows, rows, [event], tmp_path)
 
 
 def test_a_table_in_the_docs_is_replaced_between_its_marks(tmp_path):
