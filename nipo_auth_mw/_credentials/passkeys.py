@@ -28,6 +28,8 @@ _ES256, _EDDSA, _RS256 = -7, -8, -257
 _ALGORITHMS: Final = (_ES256, _EDDSA, _RS256)
 # fido2's CBOR decoder copies the rest of its input for each item, so its time grows with the square of the length.
 _MOST_BYTES = 8 * 1024
+COUNTER = "counter"
+"""The reason of a refusal whose signature is right, and whose counter has not risen."""
 _EXPONENT = (65537).to_bytes(3, "big")
 _BE, _BS = 0x08, 0x10
 
@@ -242,7 +244,7 @@ class Passkeys:
         if _backup_eligible(data.flags) != passkey.synced:
             raise PasskeyRejected("backup")
         if not passkey.synced and data.counter <= factor.counter and (data.counter, factor.counter) != (0, 0):
-            raise PasskeyRejected("counter")
+            raise PasskeyRejected(COUNTER)
         return Verified(max(data.counter, factor.counter))
 
     @functools.cached_property

@@ -12,7 +12,7 @@ from typing import Any
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.passkey_challenges import Purpose, lasts
-from nipo_auth_mw._credentials.passkeys import Opened, Passkey, Passkeys, Rejected, credential_id_of
+from nipo_auth_mw._credentials.passkeys import COUNTER, Opened, Passkey, Passkeys, Rejected, credential_id_of
 from nipo_auth_mw._flows.outcomes import BUSY, Refused
 from nipo_auth_mw._flows.password_check import count_client
 from nipo_auth_mw._flows.second_check import PASSKEY, SecondAttempt, attempt_at, factors_of, forgive
@@ -113,15 +113,17 @@ def _use(services: Services, opened: Opened, found: _Found, purpose: Purpose, cl
     """Verify the signature, count the challenge as used, and store the counter. None if all of it succeeds.
 
     Other requests may use the passkey at the same time, as the devices of a synced one do; then it is verified with the
-    counter that they stored.
+    counter that they stored. A request that is sent twice is a replay, and no sign of a copy.
     """
     factors, factor = factors_of(services), found.factor
     for turn in range(_TRIES):
         verified = passkeys_of(services).verify(opened, factor, found.state.passkey_handle)
-        if isinstance(verified, Rejected):
+        if isinstance(verified, Rejected) and verified.reason != COUNTER:
             return _refuse_known(services, found.account, client, verified.reason)
         if turn == 0 and not first_use(services, opened.nonce, purpose):
             return _refuse_known(services, found.account, client, "replayed")
+        if isinstance(verified, Rejected):
+            return _refuse_copy(services, found, client)
         if factors.use_passkey(factor, counter=verified.counter, now=time.time()):
             return None
         now = factors.find(opened.key, found.account.id)
@@ -145,6 +147,17 @@ def _refuse(services: Services, client: Client, **values: object) -> Refused:
 def _refuse_known(services: Services, subject: Account | str, client: Client, reason: str) -> Refused:
     """Refuse a passkey that an account has, and record why."""
     services.log.record(PASSKEY_REFUSED, subject=subject, client=client, reason=reason)
+    return _refuse(services, client)
+
+
+def _refuse_copy(services: Services, found: _Found, client: Client) -> Refused:
+    """Refuse a passkey whose counter went back, record it, and tell the owner, at most once an hour, that another
+    person may have a copy (WebAuthn Level 3 section 6.1.1)."""
+    account = found.account
+    with services.log.transaction() as record:
+        record(PASSKEY_REFUSED, subject=account, client=client, reason=COUNTER)
+        if services.quotas.allow_notification_to(account.id, "passkey mail", an_hour=1, spaced=False):
+            services.notifications.passkey_copied(account, found.state, client, name=found.factor.name)
     return _refuse(services, client)
 
 

@@ -15,7 +15,7 @@ from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Client, Message, QueuedMail
 from nipo_auth_mw.protocols import Account, AccountStateStore, EmailChangeStore, UserStore
 
-_OF_PASSKEYS = frozenset({"passkey_added", "passkey_removed"})
+_OF_PASSKEYS = frozenset({"passkey_added", "passkey_copied", "passkey_removed"})
 """The mails about the name that a user has given to a passkey."""
 
 
@@ -53,6 +53,7 @@ class Composer:
             "email_change_asked": self._cancel_link,
             "invitation": self._invitation_link,
             "factors_reset_by": self._audit_page,
+            "passkey_copied": self._security_page,
         }
 
     def compose(self, mail: QueuedMail) -> Message | None:
@@ -96,6 +97,9 @@ class Composer:
 
     def _audit_page(self, _mail: QueuedMail, _account: Account) -> str | None:
         return "audit"
+
+    def _security_page(self, _mail: QueuedMail, _account: Account) -> str | None:
+        return "account/security"
 
     def _reset_link(self, _mail: QueuedMail, account: Account) -> str | None:
         if not gets_links(account):

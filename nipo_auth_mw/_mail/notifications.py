@@ -177,6 +177,10 @@ class Notifications:
         """The user has removed an app or a passkey."""
         self._tell(f"{kind}_removed", _both(account, state), account, state, client, about=name)
 
+    def passkey_copied(self, account: Account, state: AccountState, client: Client, *, name: str) -> None:
+        """A passkey was refused, since its counter went back: another person may have a copy (ASVS 5 6.3.5)."""
+        self._tell("passkey_copied", _both(account, state), account, state, client, about=name)
+
     def codes_made(self, account: Account, state: AccountState, client: Client) -> None:
         """The user has made new backup codes. No mail holds a code."""
         self._tell("codes_made", _both(account, state), account, state, client)

@@ -18,6 +18,7 @@ MAILS = [
     ("factor_added", {"kind": "passkey", "name": "会社の <b>PC</b>"}, "Passkey: 会社の <b>PC"),
     ("factor_removed", {"kind": "app"}, "app was removed"),
     ("factor_removed", {"kind": "passkey", "name": "iPhone"}, "Passkey: iPhone\n"),
+    ("passkey_copied", {"name": "会社の鍵"}, "Passkey: 会社の鍵\n"),
     ("codes_made", {}, "Earlier backup codes no longer work"),
     ("code_used", {"left": 0}, "Codes left: 0\n"),
     ("code_used", {"left": 9}, "Codes left: 9\n"),
@@ -53,7 +54,8 @@ def test_the_owner_is_told_at_both_addresses(auth, mailer, method, given, says):
         hidden = "name" in given and mail.to != user.email
         wanted = "Passkey: its name is in the mail to your sign-in address\n" if hidden else says
         assert wanted.casefold() in mail.text.casefold()
-        assert "http://localhost/-/auth/forgot" in mail.text
+        page = "account/security" if method == "passkey_copied" else "forgot"
+        assert f"http://localhost/-/auth/{page}\n" in mail.text
         assert "<b>" not in mail.html
         assert "192.0.2.7" in mail.text
 
