@@ -111,9 +111,16 @@ class Factors:
                 self._change(factor, data=self._sealed_anew(factor))
 
     def need_older_keys(self, user_id: str) -> bool:
-        """Whether a factor or a backup code of the account would end with the older secret keys."""
-        codes = self._codes.of_older_keys(self._store.backup_codes(user_id))
-        return bool(codes) or any(self._of_older_key(factor) for factor in self.of(user_id))
+        """Whether a factor of the account would end with the older secret keys."""
+        return any(self._of_older_key(factor) for factor in self.of(user_id))
+
+    def codes_end(self, user_id: str) -> Literal["", "soon", "ended"]:
+        """Whether the account's backup codes end with an older secret key: soon, or already, since the key is gone. ""
+        for codes of the newest key, and for none."""
+        stored = self._store.backup_codes(user_id)
+        if self._codes.of_older_keys(stored):
+            return "soon"
+        return "ended" if stored and not self._codes.valid(stored) else ""
 
     # The authenticator app
 

@@ -53,13 +53,18 @@ class Proof(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the page of the account's security shows. `since` is None while two steps are off."""
+    """What the page of the account's security shows.
+
+    `since` is None while two steps are off. `codes_end` tells whether the backup codes end with an older secret key:
+    `soon` or `ended`.
+    """
 
     since: datetime | None
     required: bool
     app: Proof | None
     passkeys: list[Proof]
     codes_left: int
+    codes_end: str = ""
 
 
 def is_required(services: Services, session: ActiveSession) -> bool:
@@ -77,6 +82,7 @@ def overview(services: Services, session: ActiveSession) -> Overview:
         app=next((one for one in found if one.kind == APP), None),
         passkeys=[one for one in found if one.kind == PASSKEY],
         codes_left=factors.codes_left(session.user.id),
+        codes_end=factors.codes_end(session.user.id),
     )
 
 

@@ -140,10 +140,13 @@ def _older_keys(services: Services) -> Iterator[Finding]:
         yield "warning", "older_keys", text
     elif left:
         yield "warning", "older_keys", f"{left} sessions have not been used since the first key came and would end"
-    if proofs := proofs_of_older_keys(services):
-        text = f"{proofs} accounts have an app, a passkey or backup codes of before, which would end"
+    proofs, codes = proofs_of_older_keys(services)
+    if proofs:
+        yield "warning", "older_keys", f"{proofs} accounts have an app or a passkey of before, which would end"
+    if codes:
+        text = f"{codes} accounts have backup codes of before, which would end; their users make new ones"
         yield "warning", "older_keys", text
-    elif left == 0:
+    if left == 0 and not proofs and not codes:
         yield "ok", "older_keys", "no session needs them; drop them when links that were mailed before are over"
 
 

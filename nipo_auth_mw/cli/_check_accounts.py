@@ -25,12 +25,14 @@ def account_findings(services: Services, *, of_app: bool) -> Iterator[Finding]:
         yield from _hashes(services, of_app)
 
 
-def proofs_of_older_keys(services: Services) -> int:
-    """How many accounts have an app, a passkey or backup codes that would end without the older secret keys."""
+def proofs_of_older_keys(services: Services) -> tuple[int, int]:
+    """How many accounts have an app or a passkey, and how many have backup codes, that would end without the older
+    secret keys."""
     factors, users = services.factors, services.users
     if factors is None or not offers(users, AccountSearch):
-        return 0
-    return sum(factors.need_older_keys(account.id) for account in _all(users))
+        return 0, 0
+    found = [(factors.need_older_keys(one.id), factors.codes_end(one.id) == "soon") for one in _all(users)]
+    return sum(proofs for proofs, _ in found), sum(codes for _, codes in found)
 
 
 def _addresses(services: Services, users: AccountSearch) -> Iterator[Finding]:

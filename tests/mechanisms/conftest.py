@@ -325,6 +325,8 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
         "off": TwoSteps(None, False, None, [], 0),
         "required": TwoSteps(None, True, None, [], 0),
         "required and on": TwoSteps(moment, True, Proof("app:17", "app", "", moment, None), [], 0),
+        "codes of an older key": TwoSteps(moment, False, Proof("app:17", "app", "", moment, None), [], 9, "soon"),
+        "codes of a lost key": TwoSteps(moment, False, Proof("app:17", "app", "", moment, None), [], 0, "ended"),
         "passkeys alone": TwoSteps(None, False, None, [Proof("passkey:0", "passkey", text, moment, None)], 0),
     }.items():
         yield f"two_step.html {name}", page("two_step.html", found=found)

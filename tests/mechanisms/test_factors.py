@@ -318,10 +318,11 @@ def test_backup_codes_need_the_key_that_they_were_made_with(store):
     old, both = Factors(store, [OLD], HASHING), Factors(store, [NEW, OLD], HASHING)
     codes = old.make_codes("1")
     both.renew("1")
-    assert both.need_older_keys("1")
+    new = Factors(store, [NEW], HASHING)
+    assert (old.codes_end("1"), both.codes_end("1"), new.codes_end("1")) == ("", "soon", "ended")
     assert spent(both, "1", codes[0])
     both.make_codes("1")
-    assert not both.need_older_keys("1")
+    assert (both.codes_end("1"), new.codes_end("1"), new.codes_end("2")) == ("", "", "")
 
 
 # Backup codes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -235,6 +236,26 @@ def test_ky6_the_app_of_a_user_who_came_outlives_the_older_key(store: Any, clock
     new = with_keys(store, NEW)._services.factors
     assert new.accept_code("1", code_of(secrets[0]), START + A_MINUTE)
     assert new.accept_code("2", code_of(secrets[1]), START + A_MINUTE) is None, "its user did not come"
+
+
+def test_ky6_the_owner_of_backup_codes_is_told_to_make_new_ones(store: Any, clock: Elapsing) -> None:
+    """A store has only their digests, so they end with the key that they were made with."""
+    page = "/-/auth/account/security"
+    before = with_the_old(store)
+    enrol_app(before, "1")
+    code = before._services.factors.make_codes("1")[0]
+    browser, told = browser_of(before), []
+    for auth in (before, both := with_keys(store, NEW, OLD), new := with_keys(store, NEW)):
+        browser.app = auth
+        sign_in(auth, browser, "1")
+        told.append(browser.get(page).text)
+    assert ["stop working soon" in one for one in told] == [False, True, False]
+    assert ["no longer work" in one for one in told] == [False, False, True]
+    assert [re.search(r"(\d+) left", one)[1] for one in told] == ["10", "10", "0"]
+    assert new._services.factors.find_code("1", code) is None
+    assert both._services.factors.find_code("1", code)
+    browser.post(f"{page}/codes", {}, status=200)
+    assert "no longer work" not in browser.get(page).text
 
 
 def test_ky8_the_sessions_that_need_an_older_key_are_counted(store: Any, clock: Elapsing) -> None:
