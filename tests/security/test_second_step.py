@@ -32,8 +32,10 @@ from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, MemoryStore, SoftPasskey, code_of, enrol_app, in_memory, link_in
 from tests.kit import PASSWORD, WRONG, browser, echo, events, middleware, person, seen, sign_in, store_passkey
+from tests.security.doors import Here, There, answer_of
+from tests.security.model import REQUIRED
 from tests.security.test_cross_site import House
-from tests.security.tools import HTTPS, ask
+from tests.security.tools import HTTPS, Answer, ask, session_pair
 
 JSON = {"Accept": "application/json"}
 SECURITY, SECOND = "/-/auth/account/security", "/-/auth/login/second"
@@ -851,6 +853,32 @@ def test_ef1_a_role_without_its_second_step_sees_nothing_else() -> None:
     setup = device.get(f"{SECURITY}/app", headers=JSON).json
     device.post(f"{SECURITY}/app", {"setup": setup["setup"], "code": code_of(setup["key"])}, status=303)
     assert seen(device, "/open") == "1"
+
+
+@pytest.mark.parametrize("elsewhere", [Here, There])
+def test_ef1_a_role_given_elsewhere_counts_from_the_next_request(tmp_path: Path, elsewhere: Any) -> None:
+    """By another middleware object on the same file, in this process and in another one."""
+    url, now = f"sqlite:///{tmp_path / 'auth.db'}", time.time()
+    here, there = Here(url), elsewhere(url)
+
+    def answer(door: Any, path: str, form: Any = None, cookie: str = "") -> Answer:
+        method, accept = "POST" if form else "GET", "application/json" if "/security/" in path else "text/html"
+        return answer_of(door.call(now, "ask", method, path, form, cookie, "192.0.2.1", accept))
+
+    user = here.call(now, "create", EMAIL, "staff")
+    pair = session_pair(answer(here, "/-/auth/login", {"email": EMAIL, "password": PASSWORD}))
+    assert answer(here, "/page", cookie=pair).status == 200
+    there.call(now, "act", "set_role", user, REQUIRED)
+    for door in (here, there):
+        assert answer(door, "/page", cookie=pair).get("Location").startswith(f"{SECURITY}?next=")
+        assert answer(door, "/open", cookie=pair).text.startswith("user=- ")
+    setup = json.loads(answer(there, f"{SECURITY}/app", cookie=pair).body)
+    confirmed = {"setup": setup["setup"], "code": code_of(setup["key"])}
+    renewed = session_pair(answer(there, f"{SECURITY}/app", confirmed, pair))
+    assert answer(here, "/page", cookie=renewed).text.startswith(f"user={user} ")
+    assert answer(here, "/open", cookie=pair).text.startswith("user=- ")
+    for door in (here, there):
+        door.call(now, "close")
 
 
 def test_ef2_no_one_is_half_in() -> None:
