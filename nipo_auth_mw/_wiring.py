@@ -173,7 +173,7 @@ def build(
         second_lockout=Lockout(_second_policy(config.lockout), counters, second_names),
         client_limit=ClientLimit(config.lockout, counters, names),
         quotas=Quotas(counters, names),
-        one_time_forms=OneTimeForms(counters, names),
+        one_time_forms=OneTimeForms(counters, names, keyed("form secret")),
         hashing=hashing,
         password_rules=PasswordRules(config.passwords, config.site_name),
         reset_links=reset_links,

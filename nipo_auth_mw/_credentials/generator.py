@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 
 from nipo_auth_mw.config import PasswordPolicy
@@ -11,12 +12,16 @@ _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 _MIN_CHARACTERS = 16
 
 
-def generate_password(policy: PasswordPolicy) -> str:
+def generate_password(policy: PasswordPolicy, seed: bytes | None = None) -> str:
     """A password for the user to replace: more than 78 random bits, easy to read aloud and to type.
 
-    Groups of four characters, joined by dashes, within the policy's lengths.
+    Groups of four characters, joined by dashes, within the policy's lengths. One seed gives one password: it must hold
+    32 bytes that no attacker can guess. Without a seed the password is random.
     """
     length = max(_MIN_CHARACTERS, policy.min_length)
-    characters = [secrets.choice(_ALPHABET) for _ in range(length)]
+    stream = hashlib.shake_256(seed or secrets.token_bytes(32)).digest(4 * length + 64)
+    # Bytes above the last whole multiple of the alphabet would make its first characters likelier.
+    even = [byte for byte in stream if byte < 256 - 256 % len(_ALPHABET)]
+    characters = [_ALPHABET[byte % len(_ALPHABET)] for byte in even[:length]]
     grouped = "-".join("".join(characters[start : start + 4]) for start in range(0, length, 4))
     return grouped[: policy.max_length]

@@ -19,7 +19,7 @@ from nipo_auth_mw._flows.staff_actor import Actor, still_allowed
 from nipo_auth_mw._flows.staff_names import person_name
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import NoSuchAccount
-from nipo_auth_mw.models import Client, User
+from nipo_auth_mw.models import AccountState, Client, User
 from nipo_auth_mw.protocols import Account
 
 INVITED = EventType("invited", EventGroup.STAFF)
@@ -101,6 +101,16 @@ def invite(services: Services, user_id: str, *, actor: Actor) -> Invited | Refus
         return _invite(services, account, record, actor, counter)
 
 
+def invited_now(services: Services, account: Account) -> Invited | None:
+    """The invitation that an account got in the last two minutes, with a link like the first; None without one."""
+    state = services.account_states.account_state(account.id)
+    invitation = invitation_of(account, state)
+    if invitation is None or invitation.until - services.invitation_links.lasts.total_seconds() < time.time() - 120:
+        return None
+    mailed = gets_mail(services, account.email)
+    return Invited(account, invitation.until, None if mailed else _link(services, account, state))
+
+
 def revoke_invitation(services: Services, user_id: str, *, actor: Actor) -> None:
     """End the link of an account. Nothing happens if it has none. Raises `NoSuchAccount` and `StoreUnavailable`."""
     account = _account(services, user_id)
@@ -146,7 +156,12 @@ def _invite(services: Services, account: Account, record: Record, actor: Actor, 
     if gets_mail(services, account.email):
         services.notifications.invitation(account, state, actor.client or Client())
         return Invited(account, until, None)
-    return Invited(account, until, f"invite/{services.invitation_links.make(account, state)}")
+    return Invited(account, until, _link(services, account, state))
+
+
+def _link(services: Services, account: Account, state: AccountState) -> str:
+    """The path of a link for an account that is invited, below the prefix."""
+    return f"invite/{services.invitation_links.make(account, state)}"
 
 
 def _opened(services: Services, token: str, client: Client) -> OpenedLink | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nipo_auth_mw._credentials.generator import generate_password
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.invitations import Invited, create_invited
 from nipo_auth_mw._flows.outcomes import Refused
@@ -47,12 +46,20 @@ def look_over(services: Services, rows: Sequence[AccountRow], *, role: str) -> l
 
 
 def create_many(
-    services: Services, rows: Sequence[AccountRow], *, role: str, invite: bool, must_change: bool, actor: Actor
+    services: Services,
+    rows: Sequence[AccountRow],
+    *,
+    role: str,
+    invite: bool,
+    must_change: bool,
+    actor: Actor,
+    password_for: Callable[[str], str],
 ) -> list[Line] | Refused:
     """Create one account for each row, each of them wholly or not at all.
 
-    Each user gets a password or an invitation of their own. What `look_over` refuses is refused here, too. An
-    administrator who loses the right meanwhile creates no further account. Raises `StoreUnavailable`.
+    Each user gets an invitation, or a password that `password_for` makes for the address as it stands in the list. What
+    `look_over` refuses is refused here, too. An administrator who loses the right meanwhile creates no further account.
+    Raises `StoreUnavailable`.
     """
     if refused := _unfit(services, rows, role):
         return refused
@@ -62,7 +69,15 @@ def create_many(
         line = (
             Line(row, NotAllowed.code)
             if stopped
-            else create(services, row, role=role, invite=invite, password=True, must_change=must_change, actor=actor)
+            else create(
+                services,
+                row,
+                role=role,
+                invite=invite,
+                password_for=password_for,
+                must_change=must_change,
+                actor=actor,
+            )
         )
         outcome.append(line)
     return outcome
@@ -92,7 +107,7 @@ def create(
     *,
     role: str,
     invite: bool = False,
-    password: bool = False,
+    password_for: Callable[[str], str] | None = None,
     must_change: bool = False,
     actor: Actor,
 ) -> Line:
@@ -116,7 +131,7 @@ def create(
         if invite and row.active and hashed is None:
             made = create_invited(services, **facts)
             return Line(row, made.code) if isinstance(made, Refused) else Line(row, user=made[0], invited=made[1])
-        given = generate_password(services.config.passwords) if password and row.active and hashed is None else None
+        given = password_for(row.email) if password_for and row.active and hashed is None else None
         must_change = must_change or row.facts.get("must_change") is True
         user = create_account(
             services, **facts, password=given, password_hash=hashed, active=row.active, must_change=must_change

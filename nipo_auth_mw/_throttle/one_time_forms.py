@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import Enum
 
+from nipo_auth_mw._credentials.tokens import KeyedDigests
 from nipo_auth_mw._throttle.counters import CounterNames, outages
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.protocols import Counters
@@ -36,13 +37,21 @@ class OneTimeForms:
     reach make each press a first one.
     """
 
-    def __init__(self, counters: Counters, names: CounterNames) -> None:
+    def __init__(self, counters: Counters, names: CounterNames, keyed: KeyedDigests) -> None:
         self._counters = counters
         self._names = names
+        self._keyed = keyed
 
     def name(self, path: str, fields: Mapping[str, object]) -> str:
         """The name of a form as it was sent to this path. One of the fields is its id."""
         return self._names.form(path, *sorted(fields.items()))
+
+    def seed(self, name: str, *about: object) -> bytes:
+        """32 bytes that each press of a form gets for the same `about`, and that none but the server can compute.
+
+        A password that is made of them is shown at the second press too, and kept nowhere.
+        """
+        return bytes.fromhex(self._keyed.digest(name, *about))
 
     def begin(self, name: str) -> Press:
         """Note a press. One whose first is at work waits for its end; the first that was refused counts for nothing."""

@@ -79,7 +79,7 @@ def _answer(web: WebContext, request: Request) -> Response:
     else:
         if request.method == "POST":
             request.receive(upload=_may_upload(web, request, route))
-        response = one_time_forms.answer(web, request, route, lambda: _seen(web, request, route, view))
+        response = one_time_forms.answer(web, request, route, view, lambda view: _seen(web, request, route, view))
     response.headers["Allow"] = allowed
     return response
 

@@ -55,11 +55,13 @@ View = TypeVar("View", bound=Callable[..., Any])
 class Interface:
     """The names of the fields that a view reads, and the keys of its answer in JSON with their types.
 
-    `gives` is None for a view that answers with a page or a file alone.
+    `gives` is None for a view that answers with a page or a file alone. `again` makes anew the page that a success has
+    shown, for a second press of the form; it gives None if it cannot.
     """
 
     fields: tuple[str, ...] = ()
     gives: Mapping[str, Any] | None = None
+    again: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,15 @@ class _Declared:
         return view
 
 
-def takes(*fields: str, gives: Mapping[str, Any] | None = None) -> _Declared:
-    """Declare the fields of a view, in the query for GET and in the body for POST, and its answer in JSON.
+def takes(*fields: str, gives: Mapping[str, Any] | None = None, again: Callable[..., Any] | None = None) -> _Declared:
+    """Declare the fields of a view, in the query for GET and in the body for POST, its answer in JSON, and what makes
+    its page anew.
 
     Raises KeyError for a field that `FIELDS` does not explain.
     """
     for name in fields:
         FIELDS[name]
-    return _Declared(Interface(fields, gives))
+    return _Declared(Interface(fields, gives, again))
 
 
 def interface_of(view: Callable[..., Any]) -> Interface:

@@ -1,4 +1,4 @@
-"""The answer to a form that is sent twice: the second press leads to where the first has led."""
+"""The answer to a form that is sent twice: the second press shows or leads to what the first has shown or led to."""
 
 from __future__ import annotations
 
@@ -9,31 +9,36 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._flows.outcomes import BUSY
 from nipo_auth_mw._throttle.one_time_forms import Press
 from nipo_auth_mw._web.body import BadRequest
-from nipo_auth_mw._web.context import WebContext
+from nipo_auth_mw._web.context import View, WebContext
+from nipo_auth_mw._web.interface import interface_of
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.routes import Route
 
 _LONGEST_ID = 64
 
 
-def answer(web: WebContext, request: Request, route: Route, act: Callable[[], Response]) -> Response:
-    """The answer of `act`, which is called for the first press of a form alone.
+def answer(
+    web: WebContext, request: Request, route: Route, view: View, allowed: Callable[[View], Response]
+) -> Response:
+    """The answer of the view, which is called for the first press of a form alone, and by `allowed` if the sender may.
 
-    A second press gets a redirect and a flash message, and never what the first answer has shown: a password or a link
-    is shown once. A program sends no form id, and each of its requests counts. So does each form of a visitor: what
-    sign-in gives is a cookie, and only the answer that arrives brings it.
+    Without script the browser shows the answer to the last press alone. So the second press of a form whose answer
+    shows a password or a link once gets the same, for a minute and under the same checks. Any other second press gets a
+    redirect and a flash message. A program sends no form id, and each of its requests counts. So does each form of a
+    visitor: what sign-in gives is a cookie, and only the answer that arrives brings it.
     """
     name = _name(web, request, route)
     if name is None:
-        return act()
+        return allowed(view)
+    request.form = name
     forms = web.services.one_time_forms
     press = forms.begin(name)
     if press is Press.UNDERWAY:
         return web.answers.refuse(request, BUSY)
     if press is Press.DONE:
-        return _again(web, request, route)
+        return _again(web, request, route, view, allowed)
     try:
-        response = act()
+        response = allowed(view)
     except BaseException:
         forms.refuse(name)
         raise
@@ -57,7 +62,17 @@ def _name(web: WebContext, request: Request, route: Route) -> str | None:
     return web.services.one_time_forms.name(request.route, body.fields)
 
 
-def _again(web: WebContext, request: Request, route: Route) -> Response:
+def _again(
+    web: WebContext, request: Request, route: Route, view: View, allowed: Callable[[View], Response]
+) -> Response:
+    """What the first press has shown, or the redirect to where it has led."""
+    again = interface_of(view).again
+    if again is None:
+        return _to_where_it_led(web, request, route)
+    return allowed(lambda web, request: again(web, request) or _to_where_it_led(web, request, route))
+
+
+def _to_where_it_led(web: WebContext, request: Request, route: Route) -> Response:
     """The redirect to where the first press has led, with what is said there.
 
     A route without a message of its own has `again_<route>` of the catalogue, or `again`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 
@@ -103,3 +104,40 @@ def test_nine_people_of_an_import_are_eight_cards_on_one_sheet_and_one_on_the_ne
         }).map((slip) => slip.querySelector(".to").textContent)"""
     )
     assert faults == []
+
+
+@pytest.mark.parametrize("script", [True, False])
+@pytest.mark.parametrize(("path", "field", "people"), [("create", "#email", 1), ("bulk", "#emails", 2)])
+def test_two_presses_on_a_slow_line_end_with_the_cards(demo, new_browser, path, field, people, script):
+    """Without script the browser drops the answer to the first press."""
+    boss = signed_in(new_browser(java_script_enabled=script), demo, ADMIN)
+    boss.goto(f"{demo.url}/-/auth/staff/{path}")
+    boss.locator(field).fill("\n".join(["a@dummy.invalid", "b@dummy.invalid"][:people]))
+    if path == "bulk":
+        boss.locator("#staff-bulk button[type=submit]").click()
+    button = boss.locator("#staff-create button[type=submit], [name=confirm]")
+    button.scroll_into_view_if_needed()
+    place = button.bounding_box()
+    arrived, go_on, app, sent = threading.Event(), threading.Event(), demo.app, []
+
+    def slow(environ, start_response):
+        answer = app(environ, start_response)
+        if environ["REQUEST_METHOD"] == "POST":
+            sent.append(environ["PATH_INFO"])
+            (arrived if len(sent) == 1 else go_on).set()
+            go_on.wait(10)
+        return answer
+
+    demo.app = slow
+    boss.mouse.click(place["x"] + 20, place["y"] + 20)
+    assert arrived.wait(10)
+    boss.mouse.click(place["x"] + 20, place["y"] + 20)
+    if script:
+        go_on.set()
+    expect(boss.locator(".slip")).to_have_count(people)
+    assert len(sent) == (1 if script else 2)
+    demo.app = app
+    password = boss.locator(".slip .big").first.inner_text()
+    visitor = opened(new_browser(), demo)
+    sign_in(visitor, "a@dummy.invalid", password)
+    expect(visitor.locator("#account-password")).to_be_visible()

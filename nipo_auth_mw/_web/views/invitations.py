@@ -11,6 +11,7 @@ from nipo_auth_mw._flows.invitations import (
     accept_invitation,
     find_invitation,
     invite,
+    invited_now,
     revoke_invitation,
 )
 from nipo_auth_mw._flows.outcomes import Refused, refusal
@@ -60,7 +61,16 @@ def submit(web: WebContext, request: Request) -> Response:
             return _refuse(web, request, outcome)
 
 
-@takes("revoke", "as_of", gives={"next": str, **staff_handover.INVITED})
+def show_again(web: WebContext, request: Request) -> Response | None:
+    """The page of `submit_invite` for a second press; None if that has ended an invitation."""
+    account = web.services.users.get(staff.id_of(request))
+    if account is None or request.given_flag("revoke"):
+        return None
+    invited = invited_now(web.services, account)
+    return staff_handover.show(web, request, account, invited=invited) if invited else None
+
+
+@takes("revoke", "as_of", gives={"next": str, **staff_handover.INVITED}, again=show_again)
 def submit_invite(web: WebContext, request: Request) -> Response:
     """Make a new link for an account, which ends the older one; with `revoke` only end it."""
     user_id, by = staff.id_of(request), staff.actor(request)

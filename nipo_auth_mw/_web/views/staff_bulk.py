@@ -8,8 +8,10 @@ from typing import Any, TypedDict
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows import staff_words
+from nipo_auth_mw._flows.invitations import invited_now
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._flows.staff_bulk import MOST, Line, create_many, look_over
+from nipo_auth_mw._flows.staff import user_of
+from nipo_auth_mw._flows.staff_bulk import MOST, Line, code_of, create_many, look_over
 from nipo_auth_mw._flows.staff_rejections import FileRejected
 from nipo_auth_mw._flows.staff_rows import AccountRow, Listed, cells_of, columns_of, read_rows, text_of
 from nipo_auth_mw._web import staff_form
@@ -38,7 +40,25 @@ def show(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, _TEMPLATE, **_form(web, request, ""), problem=None)
 
 
-@takes("emails", "corrected", "upload", "role", "invite", "must_change", "confirm", gives={"lines": list[LineData]})
+def show_again(web: WebContext, request: Request) -> Response | None:
+    """The report of `submit` for a second press: what each user has got, if the account still has it."""
+    role = request.text("role") or "staff"
+    rows = [row for source in (request.file("upload"), request.text("emails")) for row in _read(web, source).rows]
+    later = _read(web, request.text("corrected")).rows
+    return _report(web, request, [_line_again(web, request, row, role) for row in rows], _left(web, later, role))
+
+
+@takes(
+    "emails",
+    "corrected",
+    "upload",
+    "role",
+    "invite",
+    "must_change",
+    "confirm",
+    gives={"lines": list[LineData]},
+    again=show_again,
+)
 def submit(web: WebContext, request: Request) -> Response:
     """Create an account for each line. A form is first looked over; sent again with `confirm`, its lines are created.
 
@@ -68,6 +88,7 @@ def submit(web: WebContext, request: Request) -> Response:
             invite=request.given_flag("invite"),
             must_change=request.flag("must_change"),
             actor=staff.actor(request),
+            password_for=lambda email: staff_handover.made_password(web, request, email),
         )
     else:
         outcome = look_over(web.services, [*rows, *later.rows], role=role)
@@ -76,9 +97,28 @@ def submit(web: WebContext, request: Request) -> Response:
     if request.wants_json:
         return web.answers.data({"lines": [_data(web, one) for one in outcome]})
     if confirmed:
-        left = look_over(web.services, later.rows, role=role)
-        return _report(web, request, outcome, [Line(row) for row in later.rows] if isinstance(left, Refused) else left)
+        return _report(web, request, outcome, _left(web, later.rows, role))
     return _preview(web, request, outcome, role, [heading for listed in (*given, later) for heading in listed.ignored])
+
+
+def _line_again(web: WebContext, request: Request, row: AccountRow, role: str) -> Line:
+    """The outcome that a row had at the first press. An account that was there before is a refusal, as it was then."""
+    account = None if row.problem else staff_handover.account_with(web, row.email)
+    if account is not None:
+        user = user_of(web.services, account)
+        invited = invited_now(web.services, account) if request.given_flag("invite") else None
+        password = "" if invited else staff_handover.made_password(web, request, row.email)
+        if invited or (password and staff_handover.has_password(web, account, password)):
+            return Line(row, user=user, password=password, invited=invited)
+        if not row.active and not account.active and account.password_hash is None:
+            return Line(row, user=user)
+    return Line(row, code_of(web.services, row, role, set()))
+
+
+def _left(web: WebContext, rows: Sequence[AccountRow], role: str) -> list[Line]:
+    """The rows that were not to be added yet, each with why it cannot be, if it cannot."""
+    looked = look_over(web.services, rows, role=role)
+    return [Line(row) for row in rows] if isinstance(looked, Refused) else looked
 
 
 def _preview(web: WebContext, request: Request, lines: Sequence[Line], role: str, ignored: Iterable[str]) -> Response:

@@ -3,11 +3,13 @@
 The answer to the POST itself shows it. A redirect to a page that shows it would need the secret in a cookie, in a URL
 or in the store, and an answer to a POST is none that a browser asks for again: `no-store` keeps it out of the caches,
 auth.js removes the secret when the page is left, and a reload sends the form again. That form cannot do its work twice:
-its id is used for a minute, the address is taken then, and `as_of` no longer fits the account.
+its id is used for a minute, the address is taken then, and `as_of` no longer fits the account. For that minute the
+second press gets the same page: the password is made of the form, and compared with the hash of the account.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +19,7 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._credentials.generator import generate_password
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows import staff as flow
-from nipo_auth_mw._flows.invitations import Invited, create_invited
+from nipo_auth_mw._flows.invitations import Invited, create_invited, invited_now
 from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.staff_person import is_as_of
 from nipo_auth_mw._web import staff_form
@@ -26,9 +28,11 @@ from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.serializers import ListedUserData, listed_user_data
 from nipo_auth_mw._web.views import staff
-from nipo_auth_mw.errors import AccountError
+from nipo_auth_mw.errors import AccountError, HashingFailed
 from nipo_auth_mw.models import User
 from nipo_auth_mw.protocols import Account
+
+_WAIT = 5.0
 
 INVITED: dict[str, Any] = {"invited_until": str | None, "mailed": bool, "link": str | None}
 """The keys of `invited_data`, with their types."""
@@ -53,6 +57,16 @@ def show_create(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, "staff-create.html", **staff_form.facts(web, request), problem=None)
 
 
+def show_created_again(web: WebContext, request: Request) -> Response | None:
+    """The page of `submit_create` for a second press."""
+    email = request.text("email")
+    account = account_with(web, email)
+    if account is not None and request.given_flag("invite"):
+        invited = invited_now(web.services, account)
+        return show(web, request, account, invited=invited, created=True) if invited else None
+    return _show_again(web, request, account, email, created=True)
+
+
 @takes(
     "email",
     "name",
@@ -64,6 +78,7 @@ def show_create(web: WebContext, request: Request) -> Response:
     "notify_email",
     "memo",
     gives={"next": str, "user": ListedUserData, "password": str | None, **INVITED},
+    again=show_created_again,
 )
 def submit_create(web: WebContext, request: Request) -> Response:
     """Create an account, with a password or an invitation, and show once what its owner gets."""
@@ -76,13 +91,25 @@ def submit_create(web: WebContext, request: Request) -> Response:
     return outcome
 
 
-@takes("password", "must_change", "as_of", gives={"next": str, "changed": str, "password": str | None})
+def show_password_again(web: WebContext, request: Request) -> Response | None:
+    """The page of `submit_password` for a second press."""
+    user_id = staff.id_of(request)
+    return _show_again(web, request, web.services.users.get(user_id), user_id)
+
+
+@takes(
+    "password",
+    "must_change",
+    "as_of",
+    gives={"next": str, "changed": str, "password": str | None},
+    again=show_password_again,
+)
 def submit_password(web: WebContext, request: Request) -> Response:
     """Set a password, and show it once. The present one, every session and the lock of the account end."""
     user_id, typed = staff.id_of(request), request.text("password")
     if gone := refuse_stale(web, request, user_id, request.text("as_of")):
         return gone
-    password = typed or generate_password(web.config.passwords)
+    password = typed or made_password(web, request, user_id)
     must_change = request.flag("must_change")
     try:
         refused = flow.set_password(
@@ -116,6 +143,41 @@ def show(
     return web.answers.page(
         request, "staff-handover.html", slips=[slip], created=created, login_url=web.url("login"), after=""
     )
+
+
+def _show_again(
+    web: WebContext, request: Request, account: Account | None, about: str, *, created: bool = False
+) -> Response | None:
+    """The password that the first press has set, if the account still has it."""
+    password = request.text("password") or made_password(web, request, about)
+    if account is None or not has_password(web, account, password):
+        return None
+    return show(web, request, account, password=password, temporary=request.flag("must_change"), created=created)
+
+
+def made_password(web: WebContext, request: Request, about: str) -> str:
+    """A new password. Each press of one form by one administrator gets the same for the same `about`."""
+    actor, forms = request.signed_in.user.id, web.services.one_time_forms
+    seed = forms.seed(request.form, actor, about) if request.form else None
+    return generate_password(web.config.passwords, seed)
+
+
+def has_password(web: WebContext, account: Account, password: str) -> bool:
+    """Whether this is the password of the account. False too while the process is busy."""
+    hashing = web.services.hashing
+    if account.password_hash is None:
+        return False
+    try:
+        with hashing.hash_pool.slot(time.monotonic() + _WAIT):
+            return hashing.verify(account.password_hash, password)
+    except (Busy, HashingFailed):
+        return False
+
+
+def account_with(web: WebContext, email: str) -> Account | None:
+    """The account with an address as it was typed."""
+    address = web.services.addresses.canonical(email)
+    return web.services.users.find_by_email(address) if address else None
 
 
 def slip_of(
@@ -173,7 +235,7 @@ def _create(web: WebContext, request: Request) -> Response | Refused:
             return _created(web, request, user, None, invited)
         return show(web, request, user, invited=invited, created=True)
     typed, must_change = request.text("password"), request.flag("must_change")
-    password = typed or generate_password(web.config.passwords)
+    password = typed or made_password(web, request, given["email"])
     user = flow.create_account(
         web.services, **given, password=password, active=True, language=None, must_change=must_change
     )
