@@ -10,6 +10,7 @@ from nipo_auth_mw.config import AuthConfig
 
 TOPICS = (
     "forgotten",
+    "password",
     "refused",
     "again",
     "mail",
@@ -29,6 +30,7 @@ TOPICS = (
 )
 ADMIN_TOPICS = (
     "admin_new",
+    "admin_import",
     "admin_password",
     "admin_locked",
     "admin_lost",

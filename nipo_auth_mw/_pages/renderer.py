@@ -47,13 +47,14 @@ _TEXTS = (*_PAGES, ".css", ".js", ".svg")
 
 class Problem(NamedTuple):
     """A refusal in the user's language. `title` says what happened, `detail` what to do and whom to ask. `text` is the
-    name of both in the catalogues."""
+    name of both in the catalogues, `topic` of the question on the help page that goes further, "" for none."""
 
     code: str
     title: str
     detail: str
     retry_after: int | None = None
     text: str = ""
+    topic: str = ""
 
 
 class Renderer:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
+from nipo_auth_mw._flows.help import ADMIN_TOPICS
 from nipo_auth_mw._flows.outcomes import SIGN_IN_REQUIRED, Refused
 from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw._pages.renderer import Problem, Renderer
@@ -218,7 +219,9 @@ class Answers:
         values = {"min_length": limits.min_length, "max_length": limits.max_length, **refused.values}
         values["ask"] = self._pages.ask(request.language, role)
         text = problems.text_of(refused.code, refused.detail)
-        return self._pages.problem(request.language, refused.code, text, retry_after=refused.retry_after, **values)
+        topic = problems.topic_of(refused.code, refused.detail)
+        shown = self._pages.problem(request.language, refused.code, text, retry_after=refused.retry_after, **values)
+        return shown._replace(topic=topic if role == ADMIN or topic not in ADMIN_TOPICS else "")
 
     def download(self, parts: Iterable[bytes], content_type: str, name: str) -> Response:
         """A file for the browser to save, sent while it is made. A name beyond ASCII is spelt as in RFC 6266."""

@@ -86,6 +86,49 @@ PROBLEMS: dict[str, Kind] = {
 }
 
 
+HELP: dict[str, str] = {
+    "account_changed": "admin_new",
+    "account_disabled": "disabled",
+    "bad_filter": "admin_audit",
+    "broken_row": "admin_import",
+    "cannot_invite": "admin_password",
+    "challenge_expired": "passkey_fails",
+    "email_rejected_needs_mailbox": "address",
+    "email_rejected_no_mailbox": "forgotten",
+    "email_twice": "admin_import",
+    "factor_exists": "second_phone",
+    "file_rejected": "admin_import",
+    "invalid_code": "second_code",
+    "invalid_credentials": "refused",
+    "last_admin": "admin_only",
+    "link_expired": "forgotten",
+    "link_expired_email": "address",
+    "link_expired_invitation": "",
+    "locked": "refused",
+    "locked_second": "second_code",
+    "locked_second_for_good": "second_code",
+    "locked_second_own": "second_code",
+    "mail_unavailable": "forgotten",
+    "no_lines": "admin_import",
+    "not_oneself": "admin_only",
+    "passkey_rejected": "passkey_fails",
+    "password_rejected": "password",
+    "sign_in_required": "again",
+    "too_large_file": "admin_import",
+    "too_many_attempts": "refused",
+    "too_many_lines": "admin_import",
+    "too_many_mails": "mail",
+    "too_many_mails_changes": "",
+    "wrong_password": "refused",
+}
+"""The help topic of a text, else of its code. A refusal that is not here says itself all there is to do."""
+
+
+def topic_of(code: str, detail: str = "") -> str:
+    """The help topic that a refusal links to, "" for none."""
+    return HELP.get(text_of(code, detail), HELP.get(code, ""))
+
+
 def status_of(code: str, detail: str = "") -> int:
     """The status of a refusal."""
     kind = PROBLEMS[code]

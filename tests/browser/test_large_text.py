@@ -15,7 +15,7 @@ FAULTS = """() => {
   const found = em === 32 ? [] : [`the font has ${em} px`];
   const wide = document.documentElement.scrollWidth - innerWidth;
   if (wide > 0) found.push(`scrolls sideways by ${wide}`);
-  for (const field of document.querySelectorAll("input, textarea, select")) {
+  for (const field of document.querySelectorAll("input:not(.unseen), textarea, select")) {
     const width = field.getBoundingClientRect().width;
     if (width && !["checkbox", "radio", "hidden", "file"].includes(field.type) && width < 4 * em)
       found.push(`${field.id} is ${width} wide`);

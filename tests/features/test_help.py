@@ -10,7 +10,9 @@ import pytest
 
 from nipo_auth_mw import LockoutPolicy, TwoStepPolicy
 from nipo_auth_mw._flows.help import ADMIN_TOPICS, TOPICS
+from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._pages.catalogues import shipped
+from nipo_auth_mw._web.problems import HELP, PROBLEMS, text_of, topic_of
 from nipo_auth_mw.testing import MemoryMailer, code_of, enrol_app, link_in
 from tests.kit import WRONG, browser, middleware, person, sign_in
 
@@ -159,13 +161,45 @@ def test_a_refusal_leads_to_the_answer_to_it(auth):
     assert {topic.partition("#")[2] for topic in topics} <= ids
 
 
+def test_every_refusal_with_more_to_tell_leads_to_a_question_that_its_reader_sees(auth):
+    texts = {text_of(code, detail) for code, kind in PROBLEMS.items() for detail in ("", *kind.details)}
+    assert set(HELP) <= texts, "each is the name of a refusal"
+    assert set(HELP.values()) - {""} <= {*TOPICS, *ADMIN_TOPICS}
+    person(auth, "kanri@example.com", role="admin")
+    for email, wanted in (("tanaka@example.com", TOPICS), ("kanri@example.com", (*TOPICS, *ADMIN_TOPICS))):
+        page = browser(auth)
+        sign_in(page, email)
+        cookies = "; ".join(f"{one.name}={one.value}" for one in page.cookiejar)
+        request = auth._web.request(
+            {"PATH_INFO": "/-/auth/account", "HTTP_ACCEPT": "text/html", "HTTP_COOKIE": cookies}
+        )
+        auth._web.identify(request)
+        for code, kind in PROBLEMS.items():
+            # A code whose details are all the texts it has.
+            for detail in [*kind.details] if code == "password_rejected" else ["", *kind.details]:
+                values = dict.fromkeys(("lasts", "until", "email", "most", "about", "address", "mount"), "x")
+                html = auth._web.answers.refuse(request, Refused(code, detail=detail, values=values)).get_data(True)
+                topics = re.findall('href="/-/auth/help#(.*?)"', html)
+                assert topics == [one for one in [topic_of(code, detail)] if one in wanted], (code, detail)
+
+
+def test_a_list_that_cannot_be_read_leads_to_how_it_is_written(auth):
+    person(auth, "kanri@example.com", role="admin")
+    page = browser(auth)
+    sign_in(page, "kanri@example.com")
+    answer = page.post("/-/auth/staff/bulk", {"emails": ""}, status=422)
+    assert answer.html.select_one(".notice a")["href"] == "/-/auth/help#admin_import"
+    assert answer.html.select_one(".notice a").text == "Get help"
+
+
 @pytest.mark.parametrize(("language", "quoted"), [("ja", "「(.+?)」"), ("en", "“(.+?)”")])
 def test_the_answers_quote_the_pages_as_they_read(language, quoted):
     texts = shipped(language)
     told = [text for key, text in texts.items() if key.startswith("help.")]
     found = [word for text in told for word in re.findall(quoted, text)]
     subjects = [re.split("】|: ", text)[1] for key, text in texts.items() if re.fullmatch("mail.+subject", key)]
-    of_edge = ("プライバシー、検索、サービス", "ブラウザーを閉じるたびにクリアするデータを選択する")
-    of_edge += ("Privacy, search, and services", "Choose what to clear every time you close the browser")
+    of_others = ("プライバシー、検索、サービス", "ブラウザーを閉じるたびにクリアするデータを選択する")
+    of_others += ("Privacy, search, and services", "Choose what to clear every time you close the browser")
+    of_others += ("CSV UTF-8（コンマ区切り）", "CSV UTF-8 (Comma delimited)")
     assert found
-    assert [word for word in found if word not in (*texts.values(), *subjects, *of_edge)] == []
+    assert [word for word in found if word not in (*texts.values(), *subjects, *of_others)] == []

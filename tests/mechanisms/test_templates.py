@@ -222,7 +222,7 @@ def test_wrong_fields_are_tied_to_the_message(pages: Renderer) -> None:
 def test_the_end_of_a_lock_is_told_without_javascript_and_counted_down_with_it(pages: Renderer) -> None:
     with time_machine.travel(datetime(2026, 11, 26, 4, 53, 20, tzinfo=UTC), tick=False):
         for language in ("ja", "en"):
-            problem = pages.problem(language, "locked", retry_after=250)
+            problem = pages.problem(language, "locked", retry_after=250)._replace(topic="refused")
             html = pages.render("login.html", language, **{**values(), "problem": problem, "user": None})
             assert re.search("4:58(まで|)", problem.detail)
             assert problem.detail in html

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.help import ADMIN_TOPICS, TOPICS, Facts, facts, offered
 from nipo_auth_mw._flows.staff_actor import ADMIN
+from nipo_auth_mw._flows.staff_bulk import MOST
 from nipo_auth_mw._pages.catalogues import Catalogues, blocks
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.request import Request
@@ -48,6 +49,7 @@ def topics(
         "lasts": catalogues.duration(language, facts.reset_lasts),
         "failures": facts.failures,
         "lock": catalogues.duration(language, facts.lock_lasts),
+        "most": MOST,
         "idle_days": facts.idle_days,
         "sender": catalogues.text(language, f"help.sender.{known}", sender=facts.sender),
     }
