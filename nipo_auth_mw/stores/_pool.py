@@ -142,7 +142,9 @@ class ConnectionPool:
                 current = self._idle.pop()
             except IndexError:
                 current = self._open_or_wait()
-            if now - current.opened_at < _MAX_AGE and current.generation == self._generation:
+            # By its number too: a server that forks in C, as uWSGI does, tells Python nothing of the fork.
+            own = current.pid == os.getpid()
+            if own and now - current.opened_at < _MAX_AGE and current.generation == self._generation:
                 return current
             self.discard(current)
 

@@ -665,6 +665,22 @@ class TestThreads:
         assert sql_store.account_state("1").revocation_counter == 4
         assert sql_store.find_session("a" * 64) is not None
 
+    def test_ws6_a_child_of_which_python_was_not_told_shares_no_connection(self, sql_store: SQLStore) -> None:
+        sql_store.open_session(a_session())
+        # The parent's connection stays open.
+        inherited = sql_store._db._pool._idle[-1]
+
+        def work() -> None:
+            current = sql_store._db._pool.acquire(time.monotonic())
+            assert current is not inherited
+            sql_store._db._pool.release(current)
+            assert sql_store.find_session("a" * 64) is not None
+            sql_store.raise_revocation_counter("1")
+
+        assert workers.in_children(work, workers.fork_in_c) == 4
+        assert sql_store.account_state("1").revocation_counter == 4
+        assert sql_store._db._pool._idle[-1] is inherited
+
     def test_a_fork_closes_idle_connections_and_the_parent_goes_on(self, sql_store: SQLStore) -> None:
         sql_store.open_session(a_session())
         pool = sql_store._db._pool

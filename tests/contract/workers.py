@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import warnings
 from collections.abc import Callable
@@ -9,11 +10,16 @@ from collections.abc import Callable
 PROCESSES = 4
 
 
-def forked(work: Callable[[], object]) -> int:
+def fork_in_c() -> int:
+    """A fork as a server in C makes it: Python's hooks are not called. uWSGI does so by default."""
+    return int(ctypes.PyDLL(None).fork())
+
+
+def forked(work: Callable[[], object], fork: Callable[[], int] = os.fork) -> int:
     """Do the work in a child, which ends with 0 if there was no exception. Returns the child's id."""
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         # From Python 3.12 on it warns of the threads that pytest-xdist has.
-        child = os.fork()
+        child = fork()
     if child == 0:
         try:
             work()
@@ -25,7 +31,7 @@ def forked(work: Callable[[], object]) -> int:
     return child
 
 
-def in_children(work: Callable[[], object]) -> int:
+def in_children(work: Callable[[], object], fork: Callable[[], int] = os.fork) -> int:
     """Fork four children that work at once; how many did so without an exception."""
     start, starter = os.pipe()
 
@@ -34,7 +40,7 @@ def in_children(work: Callable[[], object]) -> int:
         os.read(start, 1)
         work()
 
-    children = [forked(waits) for _ in range(PROCESSES)]
+    children = [forked(waits, fork) for _ in range(PROCESSES)]
     os.close(starter)
     try:
         return sum(os.waitpid(child, 0)[1] == 0 for child in children)
