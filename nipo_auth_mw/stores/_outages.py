@@ -8,8 +8,12 @@ import sqlalchemy as sa
 
 from nipo_auth_mw.errors import DatabaseUnavailable, StoreUnavailable
 
-_CONTENTION = {"40001", "40P01", "55P03", "57014", "1205", "1213", "SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT"}
-"""Codes of statements that waited too long for other transactions: the server itself is in order."""
+_CONTENTION = {
+    *("40001", "40P01", "55P03", "57014"),
+    *("1020", "1205", "1213", "1317", "1969"),
+    *("SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT"),
+}
+"""Codes of statements that waited too long for other transactions, or met them: the server itself is in order."""
 
 _HINTS = {
     "SQLITE_READONLY": "the file must be writable for the user of this process",
@@ -37,18 +41,33 @@ _HINTS = {
     "42501": "the user lacks a privilege",
     "1142": "the user lacks a privilege",
     "1044": "the user lacks a privilege",
+    "53200": "the server has no memory left",
     "53100": "the server's disk is full",
     "1021": "the server's disk is full",
     "1114": "a table or the server's disk is full",
     "53300": "the server has no connection left; lower max_connections of the stores or raise the server's",
     "1040": "the server has no connection left; lower max_connections of the stores or raise the server's",
+    "53400": "the user or the database has no connection left; lower max_connections of the stores or raise its limit",
     "1203": "the user has no connection left; lower max_connections of the stores or raise the user's",
     "1226": "the user has no statements or connections left in this hour; raise its limits on the server",
     "1047": "the node is not part of the cluster, or not ready yet",
+    "40001": "another transaction changed the same rows first",
+    "1020": "another transaction changed the same rows first",
+    "40P01": "a deadlock: two transactions waited for each other, and the server ended this one",
+    "1213": "a deadlock: two transactions waited for each other, or met on two nodes; the server ended this one",
+    "55P03": "another transaction held the row for too long",
+    "1205": "another transaction held the row for too long",
     "57014": "a statement took too long",
+    "1969": "a statement took too long",
+    "1317": "an administrator ended the statement",
     "25P03": "the transaction stood still for too long",
     "57P01": "the server is shutting down",
+    "1053": "the server is shutting down",
+    "1927": "an administrator ended the connection",
+    "57P02": "the server crashed and starts again",
     "57P03": "the server is starting or shutting down",
+    "57P04": "this database was dropped",
+    "57P05": "the connection was unused for too long",
     "1071": "an index is too long for this row format; use a server with innodb_default_row_format=DYNAMIC",
     "1709": "an index is too long for this row format; use a server with innodb_default_row_format=DYNAMIC",
     "2003": "nothing answers at this host and port",

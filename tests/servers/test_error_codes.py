@@ -1,0 +1,87 @@
+"""What the store makes of the error codes of PostgreSQL's and MariaDB's drivers, with no server."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+import sqlalchemy as sa
+
+from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.stores._outages import _CONTENTION, _HINTS, is_contention
+from tests._services import needed
+
+SECRET = "tanaka@example.com"
+MET_OTHERS = {"40001", "40P01", "55P03", "57014", "1020", "1205", "1213", "1317", "1969"}
+# Names of PyMySQL's constants. A cluster of MariaDB (Galera) answers UNKNOWN_COM_ERROR, "WSREP has not yet prepared
+# node for application use", and LOCK_DEADLOCK at COMMIT; the others have SQLSTATE 08S01, 40001 or 70100, or name a
+# server without room or the right to write.
+MARIADB = [
+    "UNKNOWN_COM_ERROR",
+    "LOCK_WAIT_TIMEOUT",
+    "LOCK_DEADLOCK",
+    "CHECKREAD",
+    "QUERY_INTERRUPTED",
+    "SERVER_SHUTDOWN",
+    "ABORTING_CONNECTION",
+    "NET_PACKETS_OUT_OF_ORDER",
+    "NET_READ_ERROR",
+    "NET_READ_INTERRUPTED",
+    "NET_ERROR_ON_WRITE",
+    "NET_WRITE_INTERRUPTED",
+    "NEW_ABORTING_CONNECTION",
+    "CON_COUNT_ERROR",
+    "TOO_MANY_USER_CONNECTIONS",
+    "USER_LIMIT_REACHED",
+    "OPTION_PREVENTS_STATEMENT",
+    "CANT_EXECUTE_IN_READ_ONLY_TRANSACTION",
+]
+NEWER = {"CONNECTION_KILLED": 1927, "STATEMENT_TIMEOUT": 1969, "READ_ONLY_MODE": 1836}
+PG_CLASSES = ("08", "25006", "25P03", "40001", "40P01", "53", "55P03", "57014", "57P0")
+
+
+def postgresql():
+    """(code, exception) of each SQLSTATE that psycopg knows in these classes."""
+    errors = needed("psycopg").errors
+    known = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Error)]
+    states = {kind.sqlstate: kind for kind in known if isinstance(kind.sqlstate, str)}
+    return [(code, kind(SECRET)) for code, kind in states.items() if code.startswith(PG_CLASSES)]
+
+
+def mariadb():
+    """(code, exception), as PyMySQL raises it for the server's packet."""
+    needed("pymysql")
+    from pymysql import err
+    from pymysql.constants import ER
+
+    numbers = {name: getattr(ER, name, 0) for name in MARIADB} | NEWER
+    made = []
+    for number in filter(None, numbers.values()):
+        try:
+            err.raise_mysql_exception(b"\xff" + struct.pack("<H", number) + b"#08S01" + SECRET.encode())
+        except err.Error as problem:
+            made.append((str(number), problem))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("url", "made"), [("postgresql://db.example.com/a", postgresql), ("mariadb://db.example.com/a", mariadb)]
+)
+def test_ru1_each_code_of_an_outage_or_of_contention_ends_the_connection_and_says_why(url, made):
+    store = SQLStore(url)
+    outages = store._db._outages
+    found = made()
+    assert len(found) >= 15
+    for code, problem in found:
+        wrapped = sa.exc.DBAPIError.instance("SELECT 1", (), problem, type(problem).__mro__[-3])
+        for raised in (problem, wrapped):
+            assert store._db._is_outage(raised), code
+            assert not isinstance(raised, outages.misfits), code
+            assert is_contention(raised) == (code in MET_OTHERS), code
+            text = str(outages.translated(raised))
+            assert code in text
+            assert SECRET not in text
+
+
+def test_ru4_a_log_line_says_what_each_code_of_contention_means():
+    assert {code for code in _CONTENTION if code not in _HINTS and code.rpartition("_")[0] not in _HINTS} == set()
