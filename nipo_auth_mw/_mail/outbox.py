@@ -78,7 +78,7 @@ class Outbox:
             return
         self._delivery = Delivery(mailer, lambda: self.rows, realm, compose, lambda: self._renewing.get().trigger())
         if not self._at_once():
-            _warn_without_threads()
+            _warn_of_uwsgi()
             at_exit(self._finish)
             exit_at_sigterm()
 
@@ -289,12 +289,18 @@ class Outbox:
             _log.error("the process ends before all mails were sent")
 
 
-def _warn_without_threads() -> None:
-    """Warn if uWSGI runs Python without threads, which is its default: then no background job runs."""
+def _warn_of_uwsgi() -> None:
+    """Warn of uWSGI's defaults: without threads no background job runs, and a fork of which Python is not told leaves
+    workers that wait for threads of the process that built the app."""
     uwsgi: Any = sys.modules.get("uwsgi")
-    options = getattr(uwsgi, "opt", {})
-    if uwsgi is not None and not {"enable-threads", "threads", b"enable-threads", b"threads"} & options.keys():
+    if uwsgi is None:
+        return
+    given = {name.decode() if isinstance(name, bytes) else name for name in getattr(uwsgi, "opt", {})}
+    if not {"enable-threads", "threads"} & given:
         _log.warning("uWSGI runs without threads, so no mail will be sent. Set enable-threads = true.")
+    forks = {"master", "processes", "workers"} & given
+    if forks and not {"lazy", "lazy-apps", "py-call-uwsgi-fork-hooks"} & given:
+        _log.warning("uWSGI loads the app before it forks, so a worker may hang. Set lazy-apps = true.")
 
 
 class _Batch:

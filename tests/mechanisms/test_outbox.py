@@ -415,6 +415,23 @@ def test_uwsgi_without_threads_is_warned_of_at_start(monkeypatch, caplog, option
     assert ("enable-threads" in caplog.text) is warned
 
 
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        ({"master": True}, True),
+        ({"processes": b"2"}, True),
+        ({b"workers": b"2"}, True),
+        ({"processes": b"2", "lazy-apps": b"true"}, False),
+        ({"master": True, "py-call-uwsgi-fork-hooks": True}, False),
+        ({}, False),
+    ],
+)
+def test_uwsgi_that_forks_after_the_app_was_loaded_is_warned_of_at_start(monkeypatch, caplog, options, warned):
+    monkeypatch.setitem(sys.modules, "uwsgi", types.SimpleNamespace(opt=options))
+    middleware(mailer=Failing(0))
+    assert ("lazy-apps" in caplog.text) is warned
+
+
 SERVER = """
     import os, signal, sys, time
     from nipo_auth_mw._mail.outbox import Outbox
