@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlencode
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
@@ -73,6 +74,18 @@ class Client(DjangoClient):  # type: ignore[misc]
         if done:
             self._sign_in(get_user(cast(HttpRequest, SimpleNamespace(session=self.session))))
         return done
+
+    async def aforce_login(self, user: Any, backend: str | None = None) -> None:
+        """`force_login`, for an async test."""
+        await sync_to_async(self.force_login)(user, backend)
+
+    async def alogin(self, **credentials: Any) -> bool:
+        """`login`, for an async test."""
+        return await sync_to_async(self.login)(**credentials)
+
+    async def alogout(self) -> None:
+        """`logout`, for an async test."""
+        await sync_to_async(self.logout)()
 
     def logout(self) -> None:
         """Sign out of both."""

@@ -22,7 +22,7 @@ def test_the_sites_own_suite_passes():
     test = ["-m", "django", "test", "--top-level-directory", ".", "django_site"]
     done = python(*test, folder=HERE, DJANGO_SETTINGS_MODULE="django_site.settings")
     assert done.returncode == 0, done.stderr
-    tests = (HERE / "django_site" / "tests.py").read_text("utf-8").count("    def test_")
+    tests = (HERE / "django_site" / "tests.py").read_text("utf-8").count("def test_")
     assert f"Ran {tests} tests" in done.stderr
 
 

@@ -49,8 +49,8 @@ HERE: dict[str, int] = {
     "operations.md": 1,
 }
 """How many blocks of each of these pages run below."""
-OTHERS = {"README.md": 5, "guides/frameworks.md": 3}
-"""How many more run in `downstream/test_first_day.py` and `mechanisms/test_frameworks.py`."""
+OTHERS = {"README.md": 5, "guides/frameworks.md": 5}
+"""How many more run in `downstream/test_first_day.py`, `mechanisms/test_frameworks.py` and `servers/named_apps`."""
 
 
 def named(page: Path) -> str:
@@ -252,6 +252,16 @@ def test_the_asgi_app_of_the_frameworks_guide():
     test_app = browser(auth)
     sign_in_by_form(test_app)
     assert test_app.get("/").text == user.id
+
+
+def test_traefik_asks_the_forward_route_and_takes_the_headers_of_the_guide():
+    text = (ROOT / "docs" / "guides" / "forward.md").read_text("utf-8")
+    (traefik,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert re.findall(r'address: "http://127.0.0.1:8000(.*?)"', traefik) == ["/-/auth/forward"]
+    (taken,) = re.findall(r"authResponseHeaders: \[(.*?)\]", traefik)
+    (forged,) = re.findall(r"customRequestHeaders: \{(.*?)\}", traefik)
+    assert forged == ", ".join(f'{name.replace("-", "_")}: ""' for name in taken.split(", "))
+    assert set(taken.split(", ")) <= set(re.findall(r'"(X-User-\w+)":', block("guides/forward.md", "# sign_in.py")))
 
 
 def test_the_app_of_the_forward_guide_answers_a_proxy(monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 from unittest import mock
 
 import time_machine
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User as DjangoUser
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ImproperlyConfigured
@@ -161,6 +162,17 @@ class LoginTest(TestCase):
         self.assertContains(self.client.get("/who"), "True taro")
         self.client.logout()
         self.assertEqual(self.client.get("/who", headers=HTML).status_code, 303)
+
+    async def test_an_async_test_signs_in_and_out_of_both(self):
+        get = sync_to_async(self.client.get)
+        user = await DjangoUser.objects.acreate_user("taro", "taro@example.com", PASSWORD)
+        await self.client.aforce_login(user)
+        self.assertContains(await get("/who"), "True taro")
+        await self.client.alogout()
+        self.assertEqual((await get("/who", headers=HTML)).status_code, 303)
+        self.assertFalse(await self.client.alogin(username="taro", password="wrong"))
+        self.assertTrue(await self.client.alogin(username="taro", password=PASSWORD))
+        self.assertContains(await get("/who"), "True taro")
 
     def test_no_warning_is_logged(self):
         with self.assertNoLogs("nipo_auth_mw", "WARNING"):
