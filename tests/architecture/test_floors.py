@@ -41,7 +41,7 @@ DOORS = {
     "flask": {"flask.py"},
     "bcrypt": {"legacy.py"},
     "django": {"django.py", "testing/django.py"},
-    "asgiref": {"django.py"},
+    "asgiref": {"django.py", "testing/django.py"},
     "webtest": {"testing/pytest_plugin.py"},
     "pytest": {"testing/contracts", "testing/pytest_plugin.py"},
     "segno": {"_pages/qr_code.py"},

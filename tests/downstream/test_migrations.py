@@ -47,8 +47,8 @@ def test_the_suite_of_the_app_passes_before_and_after(peer, tmp_path):
         if seed.exists():
             shutil.copy(tmp_path / "seed.db", folder)
         shutil.copy(suite, folder)
-        said = ran(folder, *(DJANGO if suite.name == "tests.py" else FLASK))
-        assert f"{tests} passed" in said or f"Ran {tests} tests" in said
+        printed = ran(folder, *(DJANGO if suite.name == "tests.py" else FLASK))
+        assert f"{tests} passed" in printed or f"Ran {tests} tests" in printed
 
 
 @pytest.mark.parametrize("peer", SUITES)

@@ -27,8 +27,8 @@ def asked(test_app: Any, method: str, path: str) -> int:
 
 ASK = b"""<propfind xmlns="DAV:"><prop><current-user-principal/></prop></propfind>"""
 
-print("own", asked(member, "MKCALENDAR", f"/{MEMBER}/work/"), asked(member, "PROPFIND", f"/{MEMBER}/work/"))
+print("own", asked(member, "MKCALENDAR", f"/{MEMBER}/calendar/"), asked(member, "PROPFIND", f"/{MEMBER}/calendar/"))
 print("another's", asked(member, "PROPFIND", f"/{ADMINISTRATOR}/"))
 found = member.request("/", method="PROPFIND", body=ASK)
 print("principal", re.findall(r"<current-user-principal>\s*<href>(.*?)</href>", found.text)[0])
-print("visitor", asked(browser(auth), "PROPFIND", f"/{MEMBER}/work/"))
+print("visitor", asked(browser(auth), "PROPFIND", f"/{MEMBER}/calendar/"))

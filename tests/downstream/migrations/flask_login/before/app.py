@@ -69,7 +69,7 @@ def create_app(**config):
                 token = links.dumps([user.id, user.password_hash[-8:]])
                 mail.set_content(url_for("reset", token=token, _external=True))
                 outbox.append(mail)
-        return render_template("forgot.html", sent=request.method == "POST")
+        return render_template("ask_link.html", sent=request.method == "POST")
 
     @app.route("/reset/<token>", methods=["GET", "POST"])
     def reset(token):
@@ -81,7 +81,7 @@ def create_app(**config):
         if user is None or user.password_hash[-8:] != end:
             abort(404)
         if request.method == "GET":
-            return render_template("reset.html")
+            return render_template("new_word.html")
         user.password_hash = generate_password_hash(request.form["password"])
         db.session.commit()
         return redirect(url_for("login"))
