@@ -61,7 +61,7 @@ PROBLEMS: dict[str, Kind] = {
     "too_many_factors": _kind(409),
     "challenge_expired": _kind(410, "new"),
     "link_expired": _kind(410, "email", "invitation"),
-    "second_expired": _kind(410),
+    "second_expired": _kind(410, "signed_in"),
     "too_large": _kind(413, "file"),
     "unsupported_media_type": _kind(415),
     "bad_filter": _kind(422),

@@ -122,6 +122,21 @@ def test_the_step_waits_ten_minutes(auth: Any, secret: str) -> None:
     assert browser(auth).get("/-/auth/login/second", headers=JSON, status=410).json["code"] == "second_expired"
 
 
+def test_a_tab_that_comes_too_late_says_who_is_signed_in(auth: Any, secret: str) -> None:
+    device, page = asked(auth)
+    other = device.get("/-/auth/login/second?next=/orders").forms["login-second"]
+    page.forms["login-second"]["code"] = code_of(secret)
+    page.forms["login-second"].submit()
+    other["code"] = code_of(secret, 1)
+    late = other.submit(status=410)
+    assert late.html.h1.text == "You are already signed in"
+    assert "Account: tanaka@example.com" in late.text
+    assert device.post("/-/auth/login/second", {"code": "123456"}, headers=JSON, status=410).json["code"] == (
+        "second_expired"
+    )
+    assert device.get("/-/auth/session").json["user"]["id"] == "1"
+
+
 def test_going_back_to_the_page_leads_on(auth: Any, secret: str) -> None:
     device, page = asked(auth)
     page.forms["login-second"]["code"] = code_of(secret)

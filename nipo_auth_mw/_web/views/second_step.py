@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from werkzeug.wrappers import Response
@@ -66,8 +67,14 @@ def refused(web: WebContext, request: Request, outcome: Refused, pending: Pendin
 
 
 def _expired(web: WebContext, request: Request, wanted: str) -> Response:
-    """The refusal of a second step whose first one has to be taken again, with the way to sign-in and to `wanted`."""
-    return web.answers.refuse(request, EXPIRED, next=for_link(web.redirect_target(request, wanted, default="")))
+    """The refusal of a second step whose first one has to be taken again, with the way to sign-in and to `wanted`.
+
+    A user who is signed in, such as by another tab, reads so, and as whom: it may be another account.
+    """
+    refused, session = EXPIRED, request.session
+    if session is not None:
+        refused = replace(EXPIRED, detail="signed_in", values={"email": web.config.login_id(session.user.email)})
+    return web.answers.refuse(request, refused, next=for_link(web.redirect_target(request, wanted, default="")))
 
 
 def _pending(web: WebContext, request: Request) -> Pending | None:
