@@ -13,6 +13,7 @@ from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refuse
 from nipo_auth_mw._flows.password_check import Attempt, attempt_of, check_own_password
 from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._flows.revocation import end_everything
+from nipo_auth_mw._flows.second_check import PASSKEY
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import PasswordRejected
@@ -86,10 +87,14 @@ def change_password(
 
 
 def asks_for_current(services: Services, session: ActiveSession) -> bool:
-    """Whether the user has to enter the present password. The sign-in with a temporary one has just proved it."""
+    """Whether the user has to enter the present password.
+
+    The sign-in with a temporary one has just proved it. A passkey proves more, and its user may have no other way on: a
+    temporary password stops working after a while.
+    """
     deadline = session.state.password_change_deadline
-    works = deadline is not None and time.time() < deadline
-    return not (works and services.sessions.fresh(session.public))
+    proved = deadline is not None and (time.time() < deadline or PASSKEY in session.public.means)
+    return not (proved and services.sessions.fresh(session.public))
 
 
 def _just_signed_in(

@@ -191,6 +191,24 @@ def test_a_disabled_person_is_told_after_the_passkey(auth: Any) -> None:
     assert [row.event for row in events(auth)][-1] == "refused_disabled"
 
 
+def test_a_passkey_leads_on_where_a_temporary_password_has_expired(auth: Any) -> None:
+    user = person(auth)
+    soft, device = enrol_passkey(auth, user), browser(auth)
+    auth.accounts.set_password(user.id, "tempo-midori-kaze", must_change=True)
+    with time_machine.travel(time.time() + 8 * 86400, tick=False) as clock:
+        page = use(device, soft).follow()
+        assert "current_password" not in page.forms["account-password"].fields
+        clock.shift(16 * 60)
+        later = {"current_password": "tempo-midori-kaze", "password": "kiiroi-tori-no-mori"}
+        assert device.post("/-/auth/account/password", later, status=403).html, "the sign-in is not fresh"
+        assert use(browser(auth), soft).status_int == 303
+        device.get("/-/auth/logout").forms["logout"].submit()
+        use(device, soft)
+        device.post("/-/auth/account/password", {"password": "kiiroi-tori-no-mori"}, status=303)
+        assert seen(device) == user.id
+        assert sign_in(browser(auth), password="kiiroi-tori-no-mori").status_int == 303
+
+
 def test_a_passkey_of_an_address_that_is_locked_signs_in_and_the_count_of_passwords_stays(auth: Any) -> None:
     soft = enrol_passkey(auth, person(auth))
     for _ in range(5):
