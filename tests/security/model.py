@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from nipo_auth_mw._credentials import totp
+from nipo_auth_mw.testing import SoftPasskey
 from tests.kit import PASSWORD
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -18,6 +20,16 @@ REQUIRED = "manager"
 """The role that requires two steps."""
 WRONG_CODES = ("000000", "111111", "222222", "333333", "444444", "555555")
 NO_BACKUP_CODE = "xxxx-xxxx-xxxxx"
+
+
+@dataclass
+class Key:
+    """A passkey of an account: the authenticator that has it, and what the account stores of it."""
+
+    soft: SoftPasskey
+    factor: str
+    used: float  # added, or used last
+    counter: int = 0
 
 
 @dataclass
@@ -31,11 +43,14 @@ class Person:
     state: int = 0  # raised by each change that ends sessions, links and known devices
     unlocks: int = 0  # raised by each unlock, which known devices' counts are bound to
     two_step: bool = False
-    apps: list[bytes] = field(default_factory=list)  # the last one counts while two steps are on
+    has_app: bool = False
+    apps: list[bytes] = field(default_factory=list)  # the last one counts while the account has an app
     used_step: int = 0  # of the app's code that was accepted last
     has_phone: bool = True
     codes: list[str] = field(default_factory=list)
     spent: list[str] = field(default_factory=list)  # used ones, and those of an earlier set
+    keys: list[Key] = field(default_factory=list)
+    gone: list[Key] = field(default_factory=list)  # removed ones
 
     @property
     def unmet(self) -> str:
@@ -57,6 +72,8 @@ class Session:
     seen: float
     confirmed: float
     second: float = 0.0  # when the second step was proved
+    means: set[str] = field(default_factory=set)  # what proved it
+    short: bool = False  # whether the proof of the second step is gone since
 
 
 @dataclass
@@ -126,9 +143,11 @@ class Model:
         if self.now - session.seen >= 5 * MINUTE:
             session.seen = self.now
 
-    def opened(self, browser: Browser, before: str, who: str, persistent: bool, second: float = 0.0) -> None:
+    def opened(self, browser: Browser, before: str, who: str, persistent: bool, means: str = "") -> None:
+        """`means` proved the second step; none for a session with one step."""
         self.sessions.pop(before, None)
-        self.sessions[browser.pair] = Session(who, persistent, self.now, self.now, self.now, second)
+        now, second = self.now, self.now if means else 0.0
+        self.sessions[browser.pair] = Session(who, persistent, now, now, now, second, {means} - {""})
         if persistent:
             browser.known[who] = self.people[who].state
 
@@ -136,6 +155,20 @@ class Model:
         """What ends every session, link, pending sign-in and known device of this person."""
         self.people[who].state += 1
         self.sessions = {pair: session for pair, session in self.sessions.items() if session.who != who}
+
+    def proves(self, session: Session, *means: str) -> None:
+        """The session has proved its second step by these now."""
+        session.second, session.means, session.short = self.now, set(means), False
+
+    def keeps_what_stands(self, session: Session, removed: Key | None = None) -> None:
+        """A proof that is gone proves nothing. Of several passkeys the removed one may be the one that was proved."""
+        one = self.people[session.who]
+        stand = {"app": one.has_app, "passkey": bool(one.keys), "code": one.two_step}
+        if removed is not None and removed.used >= session.created - MINUTE:
+            stand["passkey"] = False
+        session.means = {means for means in session.means if stand[means]}
+        if not session.means:
+            session.second, session.short = 0.0, True
 
     def renewed(self, browser: Browser, session: Session) -> None:
         """A change that this browser made: its session and its being known go on under new cookies."""
@@ -152,7 +185,8 @@ class Model:
 
     def without_second_step(self, who: str) -> None:
         one = self.people[who]
-        one.two_step, one.used_step, one.spent, one.codes = False, 0, one.spent + one.codes, []
+        one.two_step, one.has_app, one.used_step = False, False, 0
+        one.spent, one.codes = one.spent + one.codes, []
 
     def may_change(self, who: str, what: str, an_hour: int) -> bool:
         """Whether the account may cause one more mail of this kind within the hour; if so, it does."""
@@ -168,11 +202,14 @@ class Model:
     def knows(self, browser: Browser, who: str) -> bool:
         return browser.known.get(who) == self.people[who].state
 
-    def count(self, browser: Browser, who: str, step: str = "password") -> Count:
+    def subject(self, browser: Browser, who: str, step: str) -> Hashable:
+        """What wrong passwords or codes count for from here."""
         one = self.people[who]
-        subject = one.email if step == "password" else one.id
         own = (browser.address, one.id, one.unlocks) if self.knows(browser, who) else ()
-        count = self.counts.setdefault((step, own or subject), Count())
+        return step, own or (one.email if step == "password" else one.id)
+
+    def count(self, browser: Browser, who: str, step: str = "password") -> Count:
+        count = self.counts.setdefault(self.subject(browser, who, step), Count())
         count.wrong = [at for at in count.wrong if at + 15 * MINUTE > self.now]
         return count
 
@@ -234,7 +271,7 @@ class Model:
 
     def code(self, one: Person, proof: str) -> tuple[str, bool]:
         """A text of this kind for the second step of the person, and whether it is right."""
-        now = self.codes_of_app(one, one.apps[-1]) if one.two_step else {}
+        now = self.codes_of_app(one, one.apps[-1]) if one.has_app else {}
         unused = [code for code, step in now.items() if step > one.used_step]
         if proof == "app" and unused:
             return unused[0], True
@@ -245,10 +282,34 @@ class Model:
         wrong = {
             "used": used[::-1],
             "spent": one.spent[::-1],
-            "earlier": [totp.code_at(app, totp.step_at(self.now)) for app in one.apps[:-1]],
+            "earlier": [totp.code_at(app, totp.step_at(self.now)) for app in one.apps[: -1 if one.has_app else None]],
             "another's": [code for other in others for code in other.codes]
-            + [code for other in others if other.two_step for code in self.codes_of_app(other, other.apps[-1])],
+            + [code for other in others if other.has_app for code in self.codes_of_app(other, other.apps[-1])],
             "form": [NO_BACKUP_CODE],
         }
         texts = [*wrong.get(proof, ()), *WRONG_CODES]
         return next(text for text in texts if text not in unused), False
+
+    # Passkeys
+
+    def forgiven(self, browser: Browser, who: str) -> None:
+        """A passkey cannot be guessed, so it ends the count and the lock of codes."""
+        if self.people[who].two_step:
+            self.counts.pop(self.subject(browser, who, "second"), None)
+
+    def passkey(self, one: Person, proof: str) -> tuple[SoftPasskey, Key | None] | None:
+        """An authenticator of this kind, and the passkey of the account that its next answer proves; None for none.
+
+        A copy of a device-bound passkey counts no further than the account has seen. A copy of a synced one is as good
+        as any device of its owner.
+        """
+        if proof == "own" and one.keys:
+            return one.keys[-1].soft, one.keys[-1]
+        if proof == "copied" and one.keys and (one.keys[-1].counter or one.keys[-1].soft.synced):
+            key = one.keys[-1]
+            copied = copy.copy(key.soft)
+            copied.counter = max(key.counter - 1, 0)
+            return copied, key if copied.synced else None
+        others = [key for other in self.people.values() if other is not one for key in other.keys]
+        wrong = {"removed": one.gone, "another's": others}.get(proof)
+        return (wrong[-1].soft, None) if wrong else None

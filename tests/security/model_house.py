@@ -9,21 +9,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from nipo_auth_mw._credentials import totp
+from nipo_auth_mw.testing import SoftPasskey
 from tests.kit import WRONG
 from tests.security.doors import There
 from tests.security.model import DAY, HOUR, MINUTE, REQUIRED, Browser, Person, Session
-from tests.security.model_entrance import BROWSERS, DOORS, JSON, MOSTLY, PEOPLE, PROOFS, Entrance
+from tests.security.model_entrance import BROWSERS, DOORS, JSON, MOSTLY, PEOPLE, PROOFS
+from tests.security.model_passkeys import SECURITY, PasskeyHolders
+from tests.security.tools import HTTPS
 
-SECURITY = "/-/auth/account/security"
 
-
-class House(Entrance):
+class House(PasskeyHolders):
     def __init__(self) -> None:
         super().__init__()
-        # Two of the three have two steps from the start, and one of them backup codes.
+        # Two of the three have two steps and a passkey from the start, and one of them backup codes.
         for who in "bc":
             phone = Browser(f"198.51.100.{ord(who)}")
             self.enrol(phone, 0, self.entered(phone, 0, who))
+            self.new_passkey(phone, 0, self.entered(phone, 0, who), SoftPasskey(HTTPS, synced=who == "c"))
         self.new_codes(phone, 0, self.entered(phone, 0, who))
 
     # What a person does with a session
@@ -47,7 +49,8 @@ class House(Entrance):
         assert status == {"locked": 429, "wrong": 403, "right": 303}[expected]
         if expected == "right":
             session.confirmed = self.now
-            session.second = self.now if one.two_step else session.second
+            if one.two_step:
+                self.proves(session, "code" if "-" in text else "app")
 
     @rule(browser=BROWSERS, door=DOORS, who=PEOPLE, right=MOSTLY)
     def change_own_password(self, browser: int, door: int, who: str, right: bool) -> None:
@@ -61,8 +64,8 @@ class House(Entrance):
         if one.unmet == "second" or (one.two_step and stale):
             assert self.send(device, door, "/-/auth/account/password", given) == 403
             return
-        # Who has just signed in with a temporary password is not asked for it again.
-        just = deadline is not None and self.now < deadline and not stale
+        # Who has just signed in with a temporary password, or with a passkey in its place, is not asked for it.
+        just = deadline is not None and (self.now < deadline or "passkey" in session.means) and not stale
         expected = "right" if just else self.checked(device, who, right)
         allowed = expected != "right" or deadline is not None or self.may_change(who, "password", 4)
         status = self.send(device, door, "/-/auth/account/password", given)
@@ -154,15 +157,11 @@ class House(Entrance):
         assert self.send(device, door, f"{SECURITY}/app", given) == (303 if allowed else 429)
         if allowed:
             one.apps.append(app)
-            one.two_step, one.used_step, one.has_phone, session.second = True, step, True, self.now
+            one.two_step, one.has_app, one.used_step, one.has_phone = True, True, step, True
+            self.proves(session, "app", *session.means)
+            self.keeps_what_stands(session)
             self.renewed(device, session)
             assert self.send(device, door, f"{SECURITY}/app", given) in {409, 422}, "a set-up is confirmed once"
-
-    def may_open_security(self, session: Session, status: int) -> bool:
-        """Whether the session changes proofs; if not, the status must say so."""
-        allowed = self.people[session.who].unmet != "password" and self.fresh(session)
-        assert allowed or status == 403
-        return allowed
 
     @rule(browser=BROWSERS, door=DOORS, who=PEOPLE)
     def make_codes(self, browser: int, door: int, who: str) -> None:
@@ -196,18 +195,21 @@ class House(Entrance):
         status = self.send(device, door, f"{SECURITY}/{'two-step' if whole else 'remove'}", form)
         if not self.may_open_security(session, status):
             return
-        if not whole:
-            assert status == (409 if one.two_step else 404)
-        elif one.role == REQUIRED:
-            assert status == 403
-        elif not one.two_step:
-            assert status == 303
-        elif not self.may_change(who, "second step", 20):
-            assert status == 429
-        else:
-            assert status == 303
+        expected = 303
+        if whole and one.role == REQUIRED:
+            expected = 403
+        elif not whole and (not one.has_app or not one.keys):
+            expected = 409 if one.has_app else 404
+        changes = expected == 303 and one.two_step
+        if changes and not self.may_change(who, "second step", 20):
+            changes, expected = False, 429
+        assert status == expected
+        if changes and whole:
             self.without_second_step(who)
-            session.second = 0.0
+        elif changes:
+            one.has_app = False
+        if changes:
+            self.keeps_what_stands(session)
             self.renewed(device, session)
 
     @rule(who=PEOPLE)
@@ -257,8 +259,10 @@ class House(Entrance):
             self.password_is(who, new)
 
     def was_reset(self, who: str) -> None:
-        if self.people[who].two_step:
+        one = self.people[who]
+        if one.two_step or one.keys:
             self.without_second_step(who)
+            one.gone, one.keys = one.gone + one.keys, []
             self.lifted(who, "second")
             self.changed(who)
 
@@ -302,6 +306,7 @@ class House(Entrance):
             state=one.state,
             apps=one.apps,
             spent=one.spent + one.codes,
+            gone=one.gone + one.keys,
         )
 
 

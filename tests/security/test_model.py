@@ -17,8 +17,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from nipo_auth_mw._credentials import totp
+from nipo_auth_mw._credentials.factors import Factors
+from nipo_auth_mw._credentials.passkeys import Passkeys
 from nipo_auth_mw._credentials.security_stamp import SecurityStamps
-from nipo_auth_mw._flows import accept_link, advance
+from nipo_auth_mw._flows import accept_link, advance, passkeys_check
 from nipo_auth_mw._flows.second_check import lift_second_lock
 from nipo_auth_mw._sessions.sessions import Sessions
 from nipo_auth_mw._throttle.lockout import Lockout
@@ -119,6 +121,28 @@ def a_right_password_that_clears_the_count(monkeypatch):
     monkeypatch.setattr(advance, "_ask_for_second", careless)
 
 
+def a_removed_passkey_that_still_signs_in(monkeypatch):
+    remove = Factors.remove
+
+    def careless(self, user_id, key):
+        return self.find(key, user_id) or remove(self, user_id, key)
+
+    monkeypatch.setattr(Factors, "remove", careless)
+
+
+def a_passkey_whose_counter_goes_back(monkeypatch):
+    verify = Passkeys.verify
+
+    def careless(self, opened, factor, handle):
+        return verify(self, opened, factor._replace(counter=0), handle)
+
+    monkeypatch.setattr(Passkeys, "verify", careless)
+
+
+def an_answer_of_a_passkey_accepted_twice(monkeypatch):
+    monkeypatch.setattr(passkeys_check, "first_use", lambda *given: True)
+
+
 BUGS = [
     no_revocation,
     cleared_before_verifying,
@@ -126,6 +150,9 @@ BUGS = [
     a_code_accepted_twice,
     a_reset_that_opens_one_step_sessions,
     a_right_password_that_clears_the_count,
+    a_removed_passkey_that_still_signs_in,
+    a_passkey_whose_counter_goes_back,
+    an_answer_of_a_passkey_accepted_twice,
 ]
 
 
