@@ -171,7 +171,7 @@ class Sessions:
         if over or stored.created_at > now + _CLOCK_APART:
             self._expire(stored)
             return None
-        if account is None or not account.active or not self._stamps.fits(stored.stamp, account, state):
+        if account is None or not account.active or self._stamps.key_of(stored.stamp, account, state) is None:
             self.end(stored, why=why_over(account), record=self._log.record)
             return None
         if prolong and now - stored.seen_at >= self._touch_every:

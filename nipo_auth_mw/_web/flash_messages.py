@@ -17,12 +17,9 @@ class FlashMessages:
     """The cookie that holds a flash message until its page is asked for. `is_known` judges the name of a text."""
 
     def __init__(self, cookie: Cookie, is_known: Callable[[str], bool]) -> None:
+        self.name = cookie.name
         self._cookie = cookie
         self._is_known = is_known
-
-    def is_in(self, header: str) -> bool:
-        """Whether a Cookie header may hold a message."""
-        return self._cookie.name in header
 
     def leave(self, word: str, to: str) -> str:
         """The Set-Cookie value that leaves this message for the page at `to`, a path that may have a query."""

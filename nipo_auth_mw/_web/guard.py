@@ -37,7 +37,8 @@ class Guard:
         rules = [(_as_wsgi(rule), False) for rule in public] + [(_as_wsgi(rule), True) for rule in protected]
         subtrees = [(rule.removesuffix("/*"), needs) for rule, needs in rules if rule.endswith("/*")]
         # A subtree covers its own root, unless that root has a rule of its own.
-        self._exact = dict(subtrees) | {rule: needs for rule, needs in rules if not rule.endswith("/*")}
+        exact = dict(subtrees) | {rule: needs for rule, needs in rules if not rule.endswith("/*")}
+        self._exact = {path: needs or _is_odd(path) for path, needs in exact.items()}
         longest_first = sorted(subtrees, key=lambda rule: -len(rule[0]))
         self._below = tuple((root + "/", needs) for root, needs in longest_first)
 
@@ -45,8 +46,8 @@ class Guard:
         """Whether the path requires a session. `path` is PATH_INFO as the server gives it."""
         needs = self._exact.get(path)
         if needs is None:
-            needs = next((needs for below, needs in self._below if path.startswith(below)), True)
-        return needs or _is_odd(path)
+            needs = next((needs for below, needs in self._below if path.startswith(below)), True) or _is_odd(path)
+        return needs
 
 
 def _as_wsgi(path: str) -> str:

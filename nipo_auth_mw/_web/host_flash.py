@@ -15,14 +15,13 @@ Environ = dict[str, Any]
 
 
 def hand_over(web: WebContext, environ: Environ, start_response: StartResponse, guard: Guard) -> StartResponse:
-    """The `start_response` that the app gets, after its message, if there is one, was put into the environ.
+    """The `start_response` that the app gets, after its message, if there is one, was put into the environ. The Cookie
+    header holds the name of the cookie of messages.
 
     With a message the answer becomes private, since it may show it, and the browser drops the cookie whether the app
     shows it or not.
     """
     flashes, header = web.answers.flashes, environ["HTTP_COOKIE"]
-    if not flashes.is_in(header):
-        return start_response
     path = str(environ.get("PATH_INFO", ""))
     shown = root_of(environ, web.config) + path.encode("latin-1", "replace").decode("utf-8", "replace")
     word = flashes.read(header, environ.get("REQUEST_METHOD", ""), shown)

@@ -144,7 +144,7 @@ def test_an_id_that_is_not_latin_1_reaches_the_app_as_wsgi_has_it():
         return found and (found[0], found[1], found[2]._replace(id="田中"))
 
     auth._services.sessions._look_up = renamed
-    auth._services.sessions._stamps.fits = lambda *args: True
+    auth._services.sessions._stamps.key_of = lambda *args: 0
     test_app = browser(auth)
     sign_in(test_app)
     assert account.id == "1"
