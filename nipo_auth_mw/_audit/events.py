@@ -108,5 +108,8 @@ def one_line(text: str, longest: int = _LONGEST) -> str:
 
     No input can forge a second line of a log, or steer a terminal (ASVS 5 16.4.1).
     """
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:longest])
+    text = text[:longest]
+    if text.isprintable():
+        return text
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
     return safe[:longest]

@@ -86,8 +86,7 @@ class CounterNames:
             return None
         if isinstance(address, ipaddress.IPv6Address):
             address = address.ipv4_mapped or address
-        bits = 32 if address.version == 4 else 64
-        network = ipaddress.ip_network((address, bits), strict=False)
+        network = f"{address}/32" if address.version == 4 else ipaddress.ip_network((address, 64), strict=False)
         return "c:" + self._keyed.digest("client", str(network))[:32]
 
 

@@ -8,6 +8,7 @@ attacker chooses their order (CVE-2023-23934; RFC 6265bis, section 8.6).
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from werkzeug.http import dump_cookie
@@ -15,6 +16,7 @@ from werkzeug.http import dump_cookie
 STEM = "nipo_"
 """Each cookie's name holds it."""
 LONGEST_HEADER = 32 * 1024
+_SAFE = re.compile(r"[A-Za-z0-9._-]*")
 # Where other libraries keep what they have parsed of the Cookie header.
 _PARSED = ("webob._parsed_cookies", "paste.cookies", "paste.cookies.dict", "bottle.request.cookies", "werkzeug.request")
 
@@ -34,22 +36,23 @@ def take(header: str, name: str) -> tuple[str | None, str]:
         # The name stands in the header once, as browsers write it, so the other pairs need no parsing.
         value, more, rest = after.partition("; ")
         if ";" not in value:
-            return _unquoted(value.strip(" \t")), before + rest if more else before[:-2]
+            return _bare(value), before + rest if more else before[:-2]
     values, kept = [], []
     pairs = header.split(";")
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if equals and key.strip(" \t") == name:
-            values.append(value.strip(" \t"))
+            values.append(value)
         else:
             kept.append(pair)
     # The blank before a pair belongs to the separator.
     rest = ";".join(kept) if kept[:1] == pairs[:1] else ";".join(kept).lstrip(" \t")
-    return _unquoted(values[0]) if len(values) == 1 and len(header) <= LONGEST_HEADER else None, rest
+    return _bare(values[0]) if len(values) == 1 and len(header) <= LONGEST_HEADER else None, rest
 
 
-def _unquoted(value: str) -> str:
-    """The value without one pair of double quotes, which some clients add."""
+def _bare(value: str) -> str:
+    """The value without blanks and tabs around it, and without one pair of double quotes, which some clients add."""
+    value = value.strip(" \t")
     return value[1:-1] if value[:1] == '"' == value[-1] and len(value) >= 2 else value
 
 
@@ -60,8 +63,8 @@ def take_out(environ: dict[str, Any], cookie: Cookie, *others: Cookie) -> str | 
     """
     header = environ["HTTP_COOKIE"]
     value, rest = take(header, cookie.name)
-    for other in others:
-        if other.name in rest:
+    if STEM in rest:
+        for other in others:
             _, rest = take(rest, other.name)
     if len(rest) != len(header):
         environ["HTTP_COOKIE"] = rest
@@ -82,8 +85,12 @@ class Cookie:
 
     def __init__(self, name: str, *, secure: bool, lasts: int, http_only: bool = True) -> None:
         self.name = f"__Host-{name}" if secure and http_only else name
-        self._flags: dict[str, Any] = {"path": "/", "httponly": http_only, "samesite": "Lax", "secure": secure}
-        self._lasts = lasts
+        flags: dict[str, Any] = {"path": "/", "httponly": http_only, "samesite": "Lax", "secure": secure}
+        # Max-Age without Expires: every browser in use knows it, and no date has to be written for each answer.
+        flags["sync_expires"] = False
+        self._persistent = dump_cookie(self.name, max_age=lasts, **flags).partition(";")[2]
+        self._of_browser = dump_cookie(self.name, **flags).partition(";")[2]
+        self._deleted = dump_cookie(self.name, max_age=0, expires=0, **flags)
 
     def read(self, header: str) -> str | None:
         """The value of this cookie in a Cookie header, or None."""
@@ -91,12 +98,10 @@ class Cookie:
 
     def set(self, value: str, *, persistent: bool = True) -> str:
         """The value of Set-Cookie. Without `persistent` the browser drops the cookie when it closes."""
-        return self._dump(value, max_age=self._lasts if persistent else None)
+        if not _SAFE.fullmatch(value):
+            raise ValueError("this value of a cookie would have to be quoted")
+        return f"{self.name}={value};{self._persistent if persistent else self._of_browser}"
 
     def delete(self) -> str:
         """The value of Set-Cookie that deletes this cookie."""
-        return self._dump("", max_age=0, expires=0)
-
-    def _dump(self, value: str, **lifetime: Any) -> str:
-        """The value of Set-Cookie with this cookie's flags."""
-        return dump_cookie(self.name, value, **lifetime, **self._flags)
+        return self._deleted

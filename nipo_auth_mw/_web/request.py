@@ -147,6 +147,8 @@ class Request:
         """
         if self.sends_json:
             return True
+        if "json" not in str(self.environ.get("HTTP_ACCEPT") or "").lower():
+            return False
         wanted = _accepted(self.environ)
         as_json = max((q for kind, q in wanted if _is_json(kind)), default=0.0)
         as_html = max((q for kind, q in wanted if kind in _HTML), default=0.0)
