@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from nipo_auth_mw._runtime.failures import without_message
 from nipo_auth_mw._runtime.per_process import PerProcess
@@ -49,6 +51,8 @@ class Delivery:
         self._compose = compose
         self._watch = watch
         self._leases = PerProcess(_Leases)
+        self.ends = math.inf
+        """The monotonic time after which no mail is begun, since the process is about to end."""
         self.answer: Callable[[QueuedMail], None] = _refuse
         self.report: Callable[[QueuedMail], None] = lambda _: None
 
@@ -58,15 +62,16 @@ class Delivery:
         """Work on the mails that are due now or in `early` seconds; with `everything`, once on those that wait for
         another try too.
 
-        Begins none after the monotonic time `until`. Returns the pauses after which mails are due again. Raises
-        `StoreUnavailable`.
+        Begins none after the monotonic time `until`, or after `ends`. Returns the pauses after which mails are due
+        again. Raises `StoreUnavailable`.
         """
         self._forget()
         work, limit = (self._send, 1) if state == "waiting" else (self._answer, _AT_ONCE)
         wait = 0.0 if everything else PAUSES[-1] + LEASE
         postponed: list[QueuedMail] = []
         pauses: set[float] = set()
-        while claimed := self._rows().claim_mails(self._realm, state, early=early, wait=wait, lease=LEASE, limit=limit):
+        claim = partial(self._rows().claim_mails, self._realm, state, early=early, wait=wait, lease=LEASE, limit=limit)
+        while time.monotonic() < self.ends and (claimed := claim()):
             for mail in claimed:
                 problem = work(mail)
                 if problem is None:

@@ -48,7 +48,8 @@ class Outbox:
     A background thread sends; another one answers the requests of visitors, which takes no mail server, so requests for
     addresses without an account hold up no mail. Each process looks for mails that another one left behind, every ten
     seconds while requests arrive. When the process exits or gets SIGTERM, the outbox sends first, for at most five
-    seconds. A `MemoryMailer` gets its mail at once, so that a test finds the mail when the response is there.
+    seconds; if the store keeps the mails, it begins none in the second half of them. A `MemoryMailer` gets its mail at
+    once, so that a test finds the mail when the response is there.
 
     `store` is None if the session store is no `OutboxStore`: then mails wait in the memory of each process.
     """
@@ -281,6 +282,9 @@ class Outbox:
     def _finish(self) -> None:
         """Send what waits, before the process ends."""
         self._exit_until = time.monotonic() + _EXIT_SECONDS
+        # The second half is left to the mail that is being sent: one that is cut after its data is sent again. It stays
+        # so after this, since a thread that is still sending must not go on. What is in memory has no other chance.
+        self._delivery.ends = self._exit_until - (_EXIT_SECONDS / 2 if self.is_durable else 0.0)
         done = True
         for worker in (self._answering, self._sending):
             done = worker.flush(max(0.0, self._exit_until - time.monotonic())) and done

@@ -512,3 +512,28 @@ def test_a_forked_child_sends_its_own_mails_and_not_its_parents():
         "sent first@example.com True",
         "sent second@example.com True",
     ]
+
+
+class UntilTheEnd(MemoryMailer):
+    """Sends for as long as the exit waits."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def send(self, message):
+        self.begun.set()
+        self.over.wait(20)
+        super().send(message)
+
+
+def test_a_process_that_ends_begins_no_mail_that_it_may_have_to_cut(store, monkeypatch):
+    monkeypatch.setattr(outboxes, "_EXIT_SECONDS", 0.1)
+    outbox = outbox_of(mailer := UntilTheEnd(), store)
+    outbox.put(a_mail(1), a_mail(2))
+    assert mailer.begun.wait(20)
+    outbox._finish()
+    mailer.over.set()
+    assert outbox._sending.flush(20)
+    assert [message.to for message in mailer.outbox] == ["a1@example.com"]
+    assert [(mail.to, mail.tries) for mail in store.mails(limit=9)] == [("a2@example.com", 0)]
