@@ -130,7 +130,7 @@ def test_a_tab_that_comes_too_late_says_who_is_signed_in(auth: Any, secret: str)
     other["code"] = code_of(secret, 1)
     late = other.submit(status=410)
     assert late.html.h1.text == "You are already signed in"
-    assert "Account: tanaka@example.com" in late.text
+    assert "You signed in as tanaka@example.com in another tab" in late.text
     assert device.post("/-/auth/login/second", {"code": "123456"}, headers=JSON, status=410).json["code"] == (
         "second_expired"
     )
