@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from functools import lru_cache
-from importlib.resources import files
 from itertools import chain
+from pathlib import Path
 
 from nipo_auth_mw._credentials.romaji import one_spelling, romaji
 
@@ -107,7 +107,7 @@ def _words_of(about: Collection[str]) -> frozenset[str]:
 @lru_cache(maxsize=1)
 def _listed() -> frozenset[str]:
     """The word list, read when a process first sets a password. Many given names join a beginning and an ending."""
-    text = files("nipo_auth_mw._credentials").joinpath("japanese_words.txt").read_text("utf-8")
+    text = Path(__file__).with_name("japanese_words.txt").read_text("utf-8")
     _, *sections = re.split("^# .*$", text, flags=re.MULTILINE)
     *lists, beginnings, endings = [section.split() for section in sections if section.strip()]
     names = [beginning + ending for beginning in beginnings for ending in endings]

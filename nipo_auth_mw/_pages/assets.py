@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
+_SHIPPED = Path(__file__).parent.parent / "static"
 _TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -43,3 +47,10 @@ class Assets:
     def find(self, served: str) -> Asset | None:
         """The file with exactly this served name, or None."""
         return self._table.get(served)
+
+
+@lru_cache(maxsize=1)
+def shipped_files() -> Mapping[str, bytes]:
+    """The shipped static files by their names, read-only."""
+    files = sorted(_SHIPPED.iterdir())
+    return MappingProxyType({path.name: path.read_bytes() for path in files if path.is_file()})

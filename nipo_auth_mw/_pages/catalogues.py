@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
@@ -15,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
+from nipo_auth_mw._pages.kept import kept
 from nipo_auth_mw.errors import ConfigError
 
 _log = logging.getLogger("nipo_auth_mw")
@@ -133,13 +133,21 @@ def shipped(language: str) -> Mapping[str, str]:
 
     All middlewares of a process share it, since parsing TOML is most of what building one costs.
     """
-    texts: dict[str, str] = {}
-    for path in sorted((_SHIPPED / language).glob("*.toml")):
-        texts |= _parse(f"locale/{language}/{path.name}", path.read_text("utf-8"))
-    return MappingProxyType(texts)
+    files = {path.name: path.read_bytes() for path in sorted((_SHIPPED / language).glob("*.toml"))}
+
+    def parse() -> dict[str, str]:
+        texts: dict[str, str] = {}
+        for name, content in files.items():
+            texts |= _parse(f"locale/{language}/{name}", content.decode("utf-8"))
+        return texts
+
+    made_from = [Path(__file__).read_bytes(), *files.values()]
+    return MappingProxyType(kept(f"{language}.toml", made_from, parse) if files else {})
 
 
 def _parse(name: str, text: str) -> dict[str, str]:
+    import tomllib
+
     try:
         return dict(_flat(name, tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from types import CodeType, MappingProxyType
+from types import CodeType
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -23,24 +23,25 @@ from jinja2 import (
     Template,
     TemplateNotFound,
     TemplateSyntaxError,
+    compiler,
     pass_context,
     select_autoescape,
 )
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from nipo_auth_mw._pages.assets import Assets
+from nipo_auth_mw._pages.assets import Assets, shipped_files
 from nipo_auth_mw._pages.brand import Brand, initial_of
 from nipo_auth_mw._pages.catalogues import Catalogues, blocks
 from nipo_auth_mw._pages.host_templates import warn_of_blocks, warn_of_names
+from nipo_auth_mw._pages.kept import kept
 from nipo_auth_mw._pages.qr_code import qr_code, qr_code_of_page
 from nipo_auth_mw._pages.user_agents import by_device, describe
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.models import Message, User
 
-_PACKAGE = Path(__file__).parent.parent
-_TEMPLATES = _PACKAGE / "templates"
+_TEMPLATES = Path(__file__).parent.parent / "templates"
 _PAGES = (".html", ".mail.txt")
 _TEXTS = (*_PAGES, ".css", ".js", ".svg")
 
@@ -82,7 +83,7 @@ class Renderer:
             return _source(self._env, host, name)
 
         self.catalogues: Catalogues = Catalogues(config.languages, read_host, default_language=config.default_language)
-        files = dict(_static_files())
+        files = dict(shipped_files())
         themes = [text for text in (read_host("theme.css"), files["theme.css"].decode()) if text is not None]
         self.brand: Brand = Brand(config, self.catalogues, themes)
         files["icon.svg"] = self.brand.icon.encode()
@@ -307,7 +308,14 @@ def _code(name: str) -> CodeType:
         called=Renderer._called,
     )
     source, path, _ = loader.get_source(environment, name)
-    return environment.compile(source, name, path)
+    return kept(name, [source.encode(), *_compiler()], lambda: environment.compile(source, name, path))
+
+
+@lru_cache(maxsize=1)
+def _compiler() -> tuple[bytes, ...]:
+    """What compiled code depends on beside the template: this module, its place, and the Jinja2 that is installed."""
+    jinja2 = Path(compiler.__file__).stat()
+    return Path(__file__).read_bytes(), f"{__file__} {compiler.__file__} {jinja2.st_size} {jinja2.st_mtime_ns}".encode()
 
 
 def _environment(loader: BaseLoader) -> Environment:
@@ -320,13 +328,6 @@ def _environment(loader: BaseLoader) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-@lru_cache(maxsize=1)
-def _static_files() -> Mapping[str, bytes]:
-    """The shipped static files by their names, read-only."""
-    files = sorted((_PACKAGE / "static").iterdir())
-    return MappingProxyType({path.name: path.read_bytes() for path in files if path.is_file()})
 
 
 def _host_loader(templates: str | os.PathLike[str] | BaseLoader | None) -> BaseLoader | None:

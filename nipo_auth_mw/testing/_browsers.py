@@ -7,11 +7,12 @@ Otherwise the client holds two cookies of one name after a renewal, and two coun
 from __future__ import annotations
 
 from collections.abc import Callable
-from email.message import Message
-from typing import Any
-from urllib.request import Request
+from typing import TYPE_CHECKING, Any
 
 from nipo_auth_mw.middleware import AuthMiddleware
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 _MAX_LAYERS = 20
 
@@ -23,6 +24,9 @@ def put_cookie(client: Any, name: str, value: str, set_cookie: str) -> None:
     """
     take_cookies(client, lambda other: other == name)
     if hasattr(client, "cookiejar"):
+        from email.message import Message
+        from urllib.request import Request
+
         answer = Message()
         answer["Set-Cookie"] = set_cookie
         # The test's plain http stands for the hop behind a proxy. Without this line WebTest keeps Secure cookies back.

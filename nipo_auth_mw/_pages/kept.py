@@ -1,0 +1,57 @@
+"""What is made of shipped files, kept for the next process where Python keeps the bytecode of modules."""
+
+from __future__ import annotations
+
+import hashlib
+import marshal
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from importlib.util import cache_from_source
+from pathlib import Path
+from types import CodeType
+from typing import TypeVar
+
+T = TypeVar("T", CodeType, dict[str, str])
+
+
+def kept(name: str, made_from: Iterable[bytes], make: Callable[[], T]) -> T:
+    """What `make` gives, from the `__pycache__` of this room if an earlier process kept it there under this name.
+
+    `made_from` is everything that the result depends on, the code of the maker and its libraries included: another
+    byte, and it is made anew. A process that may not write there, or that runs with PYTHONDONTWRITEBYTECODE, makes it
+    each time.
+
+    An attacker who could write there could replace the package's own modules. A shared temporary directory is open to
+    every user of the machine, so this never uses one, except where PYTHONPYCACHEPREFIX names it.
+    """
+    digest = hashlib.sha256()
+    for part in made_from:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    place = Path(cache_from_source(str(Path(__file__).with_name(f"{name}.py"))))
+    try:
+        content = place.read_bytes()
+        if content[: digest.digest_size] == digest.digest():
+            found: T = marshal.loads(content[digest.digest_size :])  # noqa: S302
+            return found
+    except (OSError, EOFError, ValueError, TypeError):
+        pass
+    made = make()
+    if not sys.dont_write_bytecode:
+        _keep(place, digest.digest() + marshal.dumps(made))
+    return made
+
+
+def _keep(place: Path, content: bytes) -> None:
+    """Write the file so that no other process ever reads half of it. Does nothing where this process may not write."""
+    begun = place.with_name(f"{place.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with begun.open("xb") as file:
+            file.write(content)
+        begun.replace(place)
+    except OSError:
+        with suppress(OSError):
+            begun.unlink()
