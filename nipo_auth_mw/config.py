@@ -17,7 +17,7 @@ from nipo_auth_mw.models import User
 
 _DAY = timedelta(days=1)
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
-_OF_OTHERS = {"store", "app", "smtp_url", "sender", "development"}
+_OF_OTHERS = {"store", "app", "smtp_url", "sender", "sender_name", "development"}
 """What `from_environ` and the command line read beside the settings."""
 
 

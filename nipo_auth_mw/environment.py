@@ -23,7 +23,8 @@ __all__ = ["from_environ"]
 
 _PREFIX = "NIPO_AUTH_"
 _BASE_URL, _SECRET, _STORE = (_PREFIX + name for name in ("BASE_URL", "SECRET_KEY", "STORE"))
-_SMTP, _SENDER, _FOLDER = (_PREFIX + name for name in ("SMTP_URL", "SENDER", "DEVELOPMENT"))
+_SMTP, _SENDER, _NAME = (_PREFIX + name for name in ("SMTP_URL", "SENDER", "SENDER_NAME"))
+_FOLDER = _PREFIX + "DEVELOPMENT"
 # Names that no public resolver knows: RFC 6761, RFC 6762, RFC 8375, ICANN's resolution of 29 July 2024.
 _PRIVATE_NAMES = (".local", ".test", ".internal", ".home.arpa")
 _log = logging.getLogger("nipo_auth_mw")
@@ -38,7 +39,8 @@ def from_environ(
     """The settings, store and mailer for `AuthMiddleware(app, **from_environ())`, out of `NIPO_AUTH_…`.
 
     `mapping` is `os.environ` by default. Beside the settings, NIPO_AUTH_STORE is the store's URL, and
-    NIPO_AUTH_SMTP_URL and NIPO_AUTH_SENDER are what `SMTPMailer` takes; without them no mail is sent.
+    NIPO_AUTH_SMTP_URL, NIPO_AUTH_SENDER and NIPO_AUTH_SENDER_NAME are what `SMTPMailer` takes; without the first two no
+    mail is sent.
 
     `development`, or NIPO_AUTH_DEVELOPMENT, is a folder, which makes this a development set-up. What is missing then is
     made up: `base_url` (`http://localhost:8000` if this argument names none), a secret key in a file that only its
@@ -145,7 +147,7 @@ def _mailer(given: Mapping[str, Any]) -> Any:
         return None
     if not url or not sender:
         raise ConfigError(_SENDER if url else _SMTP, "is missing", f"{_SMTP} and {_SENDER} belong together.")
-    return mailers.SMTPMailer(url, sender=sender)
+    return mailers.SMTPMailer(url, sender=sender, sender_name=given.get(_NAME) or "")
 
 
 class _Printing:

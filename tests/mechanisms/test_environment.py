@@ -46,6 +46,8 @@ def test_mail_goes_to_the_server_that_the_environment_names(tmp_path):
     assert from_environ(given)["mailer"] is None
     one, other = {"NIPO_AUTH_SMTP_URL": "smtp://localhost"}, {"NIPO_AUTH_SENDER": "noreply@example.jp"}
     assert from_environ(given | one | other)["mailer"].sender == "noreply@example.jp"
+    named = from_environ(given | one | other | {"NIPO_AUTH_SENDER_NAME": "日報"})["mailer"]
+    assert named._from.display_name == "日報"
     for half in (one, other):
         with pytest.raises(ConfigError, match="belong together"):
             from_environ(given | half)
