@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nipo_auth_mw import mailers, stores
+from nipo_auth_mw._runtime.commands import only_administers
 from nipo_auth_mw._validation import is_loopback
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError
@@ -96,7 +97,7 @@ def _developing(given: dict[str, Any], folder: Path, base_url: str, init: str) -
         return {"config": config, "store": _store(given[_STORE]), "mailer": mailer}
     store = stores.SQLStore(f"sqlite:///{folder / 'auth.db'}")
     store.create_schema()
-    if init and not store.search("", after=None, limit=1):
+    if init and not only_administers() and not store.search("", after=None, limit=1):
         _log.warning("development: %s has no account yet; make the first: %s", folder, init)
     return {"config": config, "store": store, "mailer": mailer}
 
