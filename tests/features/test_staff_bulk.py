@@ -172,7 +172,7 @@ def test_a_line_to_correct_keeps_its_cells_under_headings(boss: TestApp) -> None
     pasted = 'memo,email,name,社員番号\n"夜番, 週末",no address,佐藤,17\n昼,ok@example.net,鈴木,18\n'
     page = boss.post(BULK, {"emails": pasted})
     assert page.forms["staff-preview"]["corrected"].value == 'Name,Email,Memo\n佐藤,no address,"夜番, 週末"'
-    assert "Columns that are not read: 社員番号" in page.text
+    assert "Ignored columns: 社員番号" in page.text
 
 
 def test_a_program_may_look_first_too(auth: Any, boss: TestApp) -> None:
@@ -257,7 +257,7 @@ def test_iv4_a_file_is_looked_over_and_added_as_a_pasted_list_is(auth: Any, boss
         "Administrator",
         TABLE[1][5],
     ]
-    assert "Columns that are not read: 社員番号" in page.text
+    assert "Ignored columns: 社員番号" in page.text
     assert len(auth.accounts.search()) == 1, "nothing is stored before the confirmation"
     assert "Added: 2. Not added: 0." in page.forms["staff-preview"].submit("confirm").text
     assert columns(auth, "sato@example.net") == ("髙﨑 花子", "たかさき はなこ", "admin", "夜番, 週末")
