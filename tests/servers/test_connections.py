@@ -314,7 +314,8 @@ HOSTILE = {
         "SET lock_timeout = '1ms'; SET default_transaction_isolation = 'serializable'; SET client_encoding = 'LATIN1'"
     ),
     "mariadb": "SET SESSION sql_mode = 'ORACLE,NO_BACKSLASH_ESCAPES', autocommit = 0, tx_isolation = 'SERIALIZABLE',"
-    " completion_type = 'CHAIN', sql_select_limit = 1, sql_safe_updates = 1",
+    " completion_type = 'CHAIN', sql_select_limit = 1, sql_safe_updates = 1,"
+    " max_join_size = 1, sql_big_selects = 0, foreign_key_checks = 0, auto_increment_increment = 3",
 }
 
 
@@ -334,6 +335,19 @@ def test_ru1_settings_that_an_administrator_made_for_other_programs_refuse_nobod
     assert store.find_by_email(people[0]).name == "山田 \\' 太郎"
     assert len(store.sessions_of(store.find_by_email(people[0]).id)) == 5
     store.close()
+
+
+def test_ru4_a_database_for_readers_alone_and_one_without_a_schema_are_told_apart():
+    """By settings that the store does not overrule: an administrator uses the first to stop all writes."""
+    for setting, hint in (
+        ("default_transaction_read_only=on", "default_transaction_read_only is on"),
+        ("search_path=", "search_path of this user or database names no schema"),
+    ):
+        with database("postgres", "readers") as url:
+            store = SQLStore(make_url(url).update_query_dict({"options": f"-c {setting}"}))
+            with pytest.raises(StoreUnavailable, match=hint):
+                store.create_schema()
+            store.close()
 
 
 def test_ru1_a_process_that_stands_still_in_a_transaction_holds_up_the_others_for_seconds():
