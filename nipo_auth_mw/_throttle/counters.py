@@ -38,6 +38,9 @@ _HINTS = {
     "OutOfMemoryError": "the server has no memory left (maxmemory)",
     "ReadOnlyError": "the server only reads: it is a replica or was demoted",
     "TimeoutError": "the server did not answer in time",
+    # The first word of a ResponseError.
+    "MISCONF": "the server cannot save to its disk (stop-writes-on-bgsave-error)",
+    "NOREPLICAS": "the server has too few replicas to accept writes (min-replicas-to-write)",
 }
 
 
@@ -103,8 +106,11 @@ def outages() -> Iterator[None]:
 
 def _unavailable(problem: Exception) -> StoreUnavailable:
     """The exception for logs, with the class of the error and a hint."""
-    name = type(getattr(problem, "storage_error", problem)).__name__
-    hint = _HINTS.get(name, "")
+    error = getattr(problem, "storage_error", problem)
+    name, code = type(error).__name__, str(error).partition(" ")[0]
+    if code in _HINTS:
+        name += f" {code}"
+    hint = _HINTS.get(code) or _HINTS.get(name, "")
     return DatabaseUnavailable(f"the server of the counters cannot be used ({name}{hint and ': '}{hint})")
 
 

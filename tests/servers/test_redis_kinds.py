@@ -154,7 +154,7 @@ def test_ru1_after_a_switch_over_no_connection_stays_on_the_redis_that_only_read
     [
         ("maxmemory", "1", "OutOfMemoryError: the server has no memory left (maxmemory)"),
         ("requirepass", "secret-of-redis", "AuthenticationError: the password is wrong or missing"),
-        ("min-replicas-to-write", "1", "ResponseError"),
+        ("min-replicas-to-write", "1", "ResponseError NOREPLICAS: the server has too few replicas"),
     ],
 )
 def test_ru4_counters_that_cannot_be_used_are_told_with_the_reason(servers, setting, value, reason, caplog):
@@ -166,6 +166,23 @@ def test_ru4_counters_that_cannot_be_used_are_told_with_the_reason(servers, sett
         assert sign_in(browser(auth)).status_int == 503
     assert f"the server of the counters cannot be used ({reason}" in caplog.text
     assert "secret-of-redis" not in caplog.text
+
+
+def test_ru4_a_redis_that_cannot_save_is_told_with_the_reason(servers, tmp_path, caplog):
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    port = servers.start("--dir", str(folder), "--save", "3600 1")
+    auth = middleware(lockout=LockoutPolicy(storage=f"redis://127.0.0.1:{port}/0"))
+    person(auth)
+    folder.rmdir()
+    assert sign_in(browser(auth)).status_int == 303
+    servers.ask(port, "BGSAVE")
+    ends = time.monotonic() + 20
+    while "rdb_last_bgsave_status:err" not in servers.ask(port, "INFO", "persistence") and time.monotonic() < ends:
+        time.sleep(0.02)
+    with caplog.at_level(logging.ERROR, "nipo_auth_mw"):
+        assert sign_in(browser(auth)).status_int == 503
+    assert "(ResponseError MISCONF: the server cannot save to its disk" in caplog.text
 
 
 def test_ru2_a_flood_that_meets_a_slow_redis_takes_no_connection_for_each_request(servers):
