@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -289,7 +288,7 @@ class AuthMiddleware:
             if session.second_at is not None:
                 return None
             active = self._sessions.find_key(session.stored.key, prolong=False)
-            first = SECOND_STEP if not session.two_steps else replace(SECOND_STEP, route=REAUTHENTICATION.route)
+            first = SECOND_STEP if not session.two_steps else SECOND_STEP._replace(route=REAUTHENTICATION.route)
             return challenges.meet_first(self._web, environ, first, active)
         except Exception as problem:
             return dispatch.unavailable(self._web, environ, problem)

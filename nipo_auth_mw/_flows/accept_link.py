@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.email_links import OpenedLink
@@ -29,16 +30,14 @@ class Accepted:
     device: str | None = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Unfit:
+class Unfit(NamedTuple):
     """The link is valid and stays valid. The password is refused, or cannot be hashed now."""
 
     account: Account
     refused: Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """What a kind of link does: its event, also the reason of the sessions that end, and the mail that tells of it."""
 
     event: EventType

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from nipo_auth_mw._flows import email_change
 from nipo_auth_mw._flows.advance import NEW_DEVICE, SIGNED_IN
@@ -16,8 +16,7 @@ from nipo_auth_mw.models import Event, Session
 _RECENT = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(NamedTuple):
     """The user's sessions, this one first and then the latest, and the newest events of the account. `pending` is the
     change of address that waits for its confirmation."""
 
@@ -27,8 +26,7 @@ class Overview:
     pending: email_change.Pending | None
 
 
-@dataclass(frozen=True, slots=True)
-class LastSignIn:
+class LastSignIn(NamedTuple):
     """A user's earlier sign-in. `time` is an aware datetime in UTC; `device` is browser and system as users see them,
     such as "Chrome (Windows)", "" if unknown; `client_address` is "" if the server gave none."""
 

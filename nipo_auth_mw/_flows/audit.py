@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from heapq import merge
 from itertools import islice
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from nipo_auth_mw._flows.staff_actor import is_administrator
@@ -20,8 +20,7 @@ _AT_ONCE = 1000
 _MOST_PEOPLE = 10
 
 
-@dataclass(frozen=True, slots=True)
-class AuditFilter:
+class AuditFilter(NamedTuple):
     """Which events to show.
 
     `q` is an address or a part of a name or address, `event` the name of a kind, and `first` and `last` are days in the
@@ -34,8 +33,7 @@ class AuditFilter:
     last: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Subjects:
+class Subjects(NamedTuple):
     """Whose events to show: one query of the audit log each. `people` are the accounts that a part of a name found, and
     `more` tells that it found further ones, whose events are left out."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._flows.account_state import change_account_state
@@ -48,8 +49,7 @@ class Unfit(Exception):
         self.refused = refused
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One change of the proofs, as it is written in its transaction.
 
     `write` makes it with the account as it is, and gives the attributes of the account state that change with it.

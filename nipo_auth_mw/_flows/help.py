@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nipo_auth_mw._credentials.email_links import RESET_LASTS
 from nipo_auth_mw.config import AuthConfig
@@ -45,8 +45,7 @@ _OF_TWO_STEPS = ("second_", "admin_second")
 _OF_PASSKEYS = "passkey"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """The configuration as the answers name it. Durations are in seconds. `sender` is "" if the mailer has none."""
 
     reset_lasts: int

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from nipo_auth_mw.models import AccountState
 from nipo_auth_mw.protocols import Account
 
 
-@dataclass(frozen=True, slots=True)
-class Invitation:
+class Invitation(NamedTuple):
     """An invitation that nothing has ended yet. `until` is in seconds since 1970 (UTC)."""
 
     until: float

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._credentials.factors import MOST_PASSKEYS
@@ -24,8 +23,7 @@ from nipo_auth_mw.protocols import Account
 REJECTED = Refused("passkey_rejected", detail="new")
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(NamedTuple):
     """The passkey is stored. `renewed` has the new cookies, if it is the account's first proof."""
 
     key: str

@@ -7,8 +7,7 @@ from making the process verify signatures without end.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.passkey_challenges import Purpose, lasts
@@ -28,8 +27,7 @@ _CLOCKS_DIFFER = 600
 """Seconds that a used challenge is remembered beyond its life, for processes whose clocks differ."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     """A passkey that is stored, and its account."""
 
     factor: Factor

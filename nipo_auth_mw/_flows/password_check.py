@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._credentials.hash_pool import Busy
@@ -31,8 +32,7 @@ LIMITED = EventType("limited", EventGroup.REFUSAL)
 _WAIT = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One address as typed, the account that signs in with it, and the subject whose attempt slots it uses.
 
     `slot` is the slot of a correct password, or of the right code after it, that `settle` has not freed yet. `clears`
@@ -191,7 +191,7 @@ def _check(services: Services, attempt: Attempt, password: str) -> tuple[Attempt
         return BUSY
     if account is None or not right:
         return _fail(services, attempt, slot)
-    return replace(attempt, slot=slot), account
+    return attempt._replace(slot=slot), account
 
 
 def _usable_hash(attempt: Attempt) -> str | None:

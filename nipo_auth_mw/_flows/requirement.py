@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import AccountState, User
 from nipo_auth_mw.protocols import Account
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(NamedTuple):
     """One requirement, such as the change of a temporary password.
 
     `route` is the page that satisfies it, and `code` the code of the refusal until then. `is_pending` judges by the

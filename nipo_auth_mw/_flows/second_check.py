@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._credentials import backup_codes, totp
@@ -46,8 +46,7 @@ class CodeSpent(Exception):
     """Another request has spent the code since it was looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class RightCode:
+class RightCode(NamedTuple):
     """A right code, which holds an attempt slot and is not spent yet.
 
     `spend` spends it and raises `CodeSpent`; it belongs to the transaction of what the code leads to, before anything
@@ -60,8 +59,7 @@ class RightCode:
     spend: Callable[[Record], None]
 
 
-@dataclass(frozen=True, slots=True)
-class SecondAttempt:
+class SecondAttempt(NamedTuple):
     """An attempt at the second step of an account. `device` is the id of a known device; `subject` has the slots."""
 
     account: Account

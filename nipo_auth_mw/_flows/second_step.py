@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._flows.advance import Proofs, SecondDue, SignedIn, advance
@@ -26,8 +26,7 @@ from nipo_auth_mw.protocols import Account
 EXPIRED = Refused("second_expired")
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """A sign-in whose password was right. `account` and `state` are as they were then."""
 
     account: Account
@@ -65,7 +64,7 @@ def finish_with_code(
     first = sign_in_attempt(services, attempt)
 
     def finish(code: RightCode) -> SignedIn | Refused:
-        both = replace(first, slot=code.slot, clears=services.lockout.clears(first.subject, code.seen))
+        both = first._replace(slot=code.slot, clears=services.lockout.clears(first.subject, code.seen))
         return _finish(services, both, pending, code.means, device_cookie, over, spend=code.spend)
 
     return with_code(services, attempt, text, finish, services.lockout.names(first.subject))
@@ -87,8 +86,8 @@ def finish_with_passkey(
     if isinstance(used, Refused):
         return used
     first = sign_in_attempt(services, used)
-    first = replace(first, clears=services.lockout.clears(first.subject, services.lockout.look(first.subject)))
-    return _finish(services, first, replace(pending, account=used.account), PASSKEY, device_cookie, over)
+    first = first._replace(clears=services.lockout.clears(first.subject, services.lockout.look(first.subject)))
+    return _finish(services, first, pending._replace(account=used.account), PASSKEY, device_cookie, over)
 
 
 def _finish(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._services import Services
@@ -18,8 +18,7 @@ _MAILS_ABOUT, _MAILS_BY = 10, 30
 _AT_ONCE, _ENOUGH, _MOST_TOLD = 500, 2, 50
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(NamedTuple):
     """The user or program that acts, for the audit log. `client` and `session` are set for an administrator in a
     browser.
 

@@ -6,9 +6,8 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from nipo_auth_mw import protocols
 from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
@@ -42,8 +41,7 @@ _CURSOR = re.compile(r"[0-9]{1,6}", re.ASCII)
 _MOST_LOCKS = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One account in the list. `reading` is its name's reading. `sessions` are those that are signed in now.
 
     `temporary`: an administrator has set the password, and the user has not changed it yet. `locked`: wrong passwords
@@ -60,8 +58,7 @@ class Row:
     two_step: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ListRequest:
+class ListRequest(NamedTuple):
     """What the administrator asks for. Texts that name no filter and no order are as good as none."""
 
     text: str = ""
@@ -76,8 +73,7 @@ class ListRequest:
         return (StaffSort(name), self.sort.startswith("-")) if name in set(StaffSort) else (StaffSort.NAME, False)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """One page of the list. `start` rows come before it, and `total` match; both are None for a store that does not
     number them. `before` and `after` are the cursors of the pages beside it; `before` is "" for the first one."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
 from nipo_auth_mw._flows.staff import account_with, user_in
@@ -15,8 +15,7 @@ from nipo_auth_mw.models import AccountState, User
 _FORM = "staff form"
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """An account as the staff pages show it. `locked`: wrong passwords lock its address or a known device.
     `locked_until` is the end of the lock of its address, if that has an end.
 

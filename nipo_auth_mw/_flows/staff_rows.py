@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from nipo_auth_mw._audit.csv_cells import harmless, plain
 from nipo_auth_mw._flows.staff_files import table_of
@@ -46,8 +46,7 @@ class AccountRow:
         return value if isinstance(value, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """The rows of a list, and the headings of the columns that were not read."""
 
     rows: Sequence[AccountRow] = ()

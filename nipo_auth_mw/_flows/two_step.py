@@ -7,7 +7,6 @@ renews the one that made it (ASVS 5 7.4.3). Each is told to the owner at once (N
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
@@ -51,8 +50,7 @@ class Proof(NamedTuple):
     used_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(NamedTuple):
     """What the page of the account's security shows.
 
     `since` is None while two steps are off. `codes_end` tells whether the backup codes end with an older secret key:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from nipo_auth_mw._flows import audit
 from nipo_auth_mw._flows.staff_actor import is_administrator
@@ -16,8 +16,7 @@ MOST_DAYS = 31
 _AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class UsageFilter:
+class UsageFilter(NamedTuple):
     """The days, at most 31, and a part of the name or address of those who are shown; "" shows all who used it."""
 
     first: date
@@ -30,8 +29,7 @@ class UsageFilter:
         return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """The days of use of one account; `account` is None if it was deleted."""
 
     user_id: str

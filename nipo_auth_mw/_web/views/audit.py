@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import NamedTuple
 
 from werkzeug.wrappers import Response
 
@@ -27,8 +27,7 @@ _COUNTED = 200
 _FILTERS = ("email", "event", "from", "to")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One line of the page."""
 
     event: Event

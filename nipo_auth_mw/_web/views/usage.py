@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from werkzeug.wrappers import Response
 
@@ -34,8 +33,7 @@ class UsageData(TypedDict):
     days: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One person, and for each day "" or the times of the first and the last use."""
 
     person: Person
