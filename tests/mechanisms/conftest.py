@@ -251,7 +251,7 @@ def staff(user: User, text: str, sessions: list[Session]) -> dict[str, Any]:
     never = staff_list.Row(
         replace(user, id="19", active=False, name=""), "", None, [], temporary=False, locked=False, invitation=None
     )
-    rows = [row, replace(row, user=user), never]
+    rows = [row, row._replace(user=user), never]
     return {
         "rows": rows,
         "row": row,
@@ -316,7 +316,7 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
     yield "staff.html left", page("staff.html", rows=[])
     plain = Listing([], None, None, "", text)
     yield "staff.html plain", page("staff.html", filters=[], columns={}, listing=plain, changed=None, two_step=False)
-    nothing = replace(common["person"], security=Security())
+    nothing = common["person"]._replace(security=Security())
     yield "staff-security.html nothing", page("staff-security.html", person=nothing)
     yield "staff-role.html choice", page("staff-role.html", chosen="")
     yield "staff-person.html oneself", page("staff-person.html", self_id="18", toggled=False, role_before="")

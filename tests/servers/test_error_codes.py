@@ -68,9 +68,9 @@ def mariadb():
     ("url", "made"), [("postgresql://db.example.com/a", postgresql), ("mariadb://db.example.com/a", mariadb)]
 )
 def test_ru1_each_code_of_an_outage_or_of_contention_ends_the_connection_and_says_why(url, made):
+    found = made()
     store = SQLStore(url)
     outages = store._db._outages
-    found = made()
     assert len(found) >= 15
     for code, problem in found:
         wrapped = sa.exc.DBAPIError.instance("SELECT 1", (), problem, type(problem).__mro__[-3])
