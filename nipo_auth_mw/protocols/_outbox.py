@@ -35,11 +35,13 @@ class OutboxStore(Protocol):
         """
 
     def change_mail(self, mail: QueuedMail) -> bool:
-        """Write `state`, `due_in`, `claimed_for` and `reason` if the stored `tries` equal `mail.tries`, in one atomic
-        step. False if they differ: another process has claimed the mail since, or it is gone."""
+        """Write `state`, `due_in`, `claimed_for` and `reason` if the stored `queued_at` and `tries` equal those of
+        `mail`, in one atomic step. False if one differs: another process has claimed the mail since, or it is gone, or
+        a later mail has its key."""
 
     def remove_mail(self, mail: QueuedMail) -> bool:
-        """Remove the mail if the stored `tries` equal `mail.tries`, in one atomic step; otherwise False."""
+        """Remove the mail if the stored `queued_at` and `tries` equal those of `mail`, in one atomic step; otherwise
+        False."""
 
     def mails(self, *, state: str | None = None, limit: int) -> Sequence[QueuedMail]:
         """The mails of one state or of all, of every realm, the earliest `queued_at` first."""

@@ -81,9 +81,10 @@ class MemoryOutbox:
             return True
 
     def _stored(self, mail: QueuedMail) -> QueuedMail | None:
-        """The stored mail, if no other process has claimed it since."""
+        """The stored mail, if it is this one and no other process has claimed it since."""
         row = self._mails.get(mail.key)
-        return row.mail if row is not None and row.mail.tries == mail.tries else None
+        same = row is not None and (row.mail.queued_at, row.mail.tries) == (mail.queued_at, mail.tries)
+        return row.mail if row is not None and same else None
 
     def mails(self, *, state: str | None = None, limit: int) -> Sequence[QueuedMail]:
         """See `OutboxStore.mails`."""

@@ -17,7 +17,12 @@ from nipo_auth_mw.stores._statements import attributes_text, clock_of, plain, re
 
 _TIMES = (outbox.c.due_at, outbox.c.claimed_until)
 _COLUMNS: tuple[sa.Column[Any], ...] = tuple(column for column in outbox.columns if column not in set(_TIMES))
-_REMOVE = sa.delete(outbox).where(outbox.c.key == sa.bindparam("of_key"), outbox.c.tries == sa.bindparam("of_tries"))
+_OF_CLAIM = (
+    outbox.c.key == sa.bindparam("of_key"),
+    outbox.c.queued_at == sa.bindparam("of_queued_at"),
+    outbox.c.tries == sa.bindparam("of_tries"),
+)
+_REMOVE = sa.delete(outbox).where(*_OF_CLAIM)
 _SKIPS_LOCKED = (10, 6)
 """The first MariaDB that skips locked rows. An older one waits for them, which is slower and as correct."""
 
@@ -61,13 +66,12 @@ class SQLOutbox:
     def change_mail(self, mail: QueuedMail) -> bool:
         """See `OutboxStore.change_mail`."""
         times = {"due_at": self._now + mail.due_in, "claimed_until": self._now + mail.claimed_for}
-        change = sa.update(outbox).where(outbox.c.key == mail.key, outbox.c.tries == mail.tries)
-        change = change.values(state=mail.state, reason=plain(mail.reason), **times)
-        return storable(mail.key) and self._db.change(change)
+        change = sa.update(outbox).where(*_OF_CLAIM).values(state=mail.state, reason=plain(mail.reason), **times)
+        return storable(mail.key) and self._db.change(change, **_of_claim(mail))
 
     def remove_mail(self, mail: QueuedMail) -> bool:
         """See `OutboxStore.remove_mail`."""
-        return storable(mail.key) and self._db.repeatable(_REMOVE, of_key=mail.key, of_tries=mail.tries)
+        return storable(mail.key) and self._db.repeatable(_REMOVE, **_of_claim(mail))
 
     def mails(self, *, state: str | None = None, limit: int) -> Sequence[QueuedMail]:
         """See `OutboxStore.mails`."""
@@ -94,6 +98,10 @@ class SQLOutbox:
 
     def _rows(self) -> sa.Select[Any]:
         return sa.select(*_COLUMNS, *[moment - self._now for moment in _TIMES])
+
+
+def _of_claim(mail: QueuedMail) -> dict[str, Any]:
+    return {"of_key": mail.key, "of_queued_at": mail.queued_at, "of_tries": mail.tries}
 
 
 def _of_row(name: str) -> sa.BindParameter[float]:

@@ -111,6 +111,17 @@ class OutboxStoreContract(StoreContract):
         assert store.change_mail(changed) is False
         assert store.remove_mail(self.mail("\0")) is False
 
+    def test_the_claim_of_a_replaced_mail_changes_and_removes_nothing(self, store: Any) -> None:
+        store.add_mails([self.mail()])
+        [first] = self.claim(store)
+        later = self.mail(queued_at=NOW + 61)
+        store.add_mails([later])
+        [second] = self.claim(store)
+        assert second.tries == first.tries
+        assert store.change_mail(replace(first, state="failed")) is False
+        assert store.remove_mail(first) is False
+        assert store.remove_mail(second) is True
+
     def test_old_mails_of_one_state_are_removed(self, store: Any) -> None:
         failed = [self.mail(f"{n}" * 32, state="failed", queued_at=NOW + n) for n in range(3)]
         store.add_mails([self.mail(queued_at=NOW - 9), *failed])
