@@ -268,8 +268,7 @@ def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
 
 def find(services: Services, email: str) -> User | None:
     """The account that signs in with this address, in any of its spellings, or None."""
-    address = services.addresses.canonical(email)
-    account = services.users.find_by_email(address) if address else None
+    account = account_at(services, email)
     return user_of(services, account) if account else None
 
 
@@ -298,6 +297,12 @@ def user_in(account: Account, state: AccountState) -> User:
     """The user of an account and its state."""
     facts = (account.id, account.email, bool(account.active), account.name or "", account.role)
     return User(*facts, state.language, state.notify_email)
+
+
+def account_at(services: Services, email: str) -> Account | None:
+    """The account that signs in with this address, in any of its spellings, with its hash; or None."""
+    address = services.addresses.canonical(email)
+    return services.users.find_by_email(address) if address else None
 
 
 def account_with(services: Services, user_id: str, actor: Actor | None) -> Account:

@@ -10,8 +10,9 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._flows import staff_words
 from nipo_auth_mw._flows.invitations import invited_now
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._flows.staff import user_of
+from nipo_auth_mw._flows.staff import account_at, user_of
 from nipo_auth_mw._flows.staff_bulk import MOST, Line, code_of, create_many, look_over
+from nipo_auth_mw._flows.staff_person import is_password_of
 from nipo_auth_mw._flows.staff_rejections import FileRejected
 from nipo_auth_mw._flows.staff_rows import AccountRow, Listed, cells_of, columns_of, read_rows, text_of
 from nipo_auth_mw._web import staff_form
@@ -103,12 +104,12 @@ def submit(web: WebContext, request: Request) -> Response:
 
 def _line_again(web: WebContext, request: Request, row: AccountRow, role: str) -> Line:
     """The outcome that a row had at the first press. An account that was there before is a refusal, as it was then."""
-    account = None if row.problem else staff_handover.account_with(web, row.email)
+    account = None if row.problem else account_at(web.services, row.email)
     if account is not None:
         user = user_of(web.services, account)
         invited = invited_now(web.services, account) if request.given_flag("invite") else None
         password = "" if invited else staff_handover.made_password(web, request, row.email)
-        if invited or (password and staff_handover.has_password(web, account, password)):
+        if invited or (password and is_password_of(web.services, account, password)):
             return Line(row, user=user, password=password, invited=invited)
         if not row.active and not account.active and account.password_hash is None:
             return Line(row, user=user)

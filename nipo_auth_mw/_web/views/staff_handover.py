@@ -9,7 +9,6 @@ second press gets the same page: the password is made of the form, and compared 
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,18 +20,16 @@ from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows import staff as flow
 from nipo_auth_mw._flows.invitations import Invited, create_invited, invited_now
 from nipo_auth_mw._flows.outcomes import Refused, refusal
-from nipo_auth_mw._flows.staff_person import is_as_of
+from nipo_auth_mw._flows.staff_person import is_as_of, is_password_of
 from nipo_auth_mw._web import staff_form
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.serializers import ListedUserData, listed_user_data
 from nipo_auth_mw._web.views import staff
-from nipo_auth_mw.errors import AccountError, HashingFailed
+from nipo_auth_mw.errors import AccountError
 from nipo_auth_mw.models import User
 from nipo_auth_mw.protocols import Account
-
-_WAIT = 5.0
 
 INVITED: dict[str, Any] = {"invited_until": str | None, "mailed": bool, "link": str | None}
 """The keys of `invited_data`, with their types."""
@@ -60,7 +57,7 @@ def show_create(web: WebContext, request: Request) -> Response:
 def show_created_again(web: WebContext, request: Request) -> Response | None:
     """The page of `submit_create` for a second press."""
     email = request.text("email")
-    account = account_with(web, email)
+    account = flow.account_at(web.services, email)
     if account is not None and request.given_flag("invite"):
         invited = invited_now(web.services, account)
         return show(web, request, account, invited=invited, created=True) if invited else None
@@ -150,7 +147,7 @@ def _show_again(
 ) -> Response | None:
     """The password that the first press has set, if the account still has it."""
     password = request.text("password") or made_password(web, request, about)
-    if account is None or not has_password(web, account, password):
+    if account is None or not is_password_of(web.services, account, password):
         return None
     return show(web, request, account, password=password, temporary=request.flag("must_change"), created=created)
 
@@ -160,24 +157,6 @@ def made_password(web: WebContext, request: Request, about: str) -> str:
     actor, forms = request.signed_in.user.id, web.services.one_time_forms
     seed = forms.seed(request.form, actor, about) if request.form else None
     return generate_password(web.config.passwords, seed)
-
-
-def has_password(web: WebContext, account: Account, password: str) -> bool:
-    """Whether this is the password of the account. False too while the process is busy."""
-    hashing = web.services.hashing
-    if account.password_hash is None:
-        return False
-    try:
-        with hashing.hash_pool.slot(time.monotonic() + _WAIT):
-            return hashing.verify(account.password_hash, password)
-    except (Busy, HashingFailed):
-        return False
-
-
-def account_with(web: WebContext, email: str) -> Account | None:
-    """The account with an address as it was typed."""
-    address = web.services.addresses.canonical(email)
-    return web.services.users.find_by_email(address) if address else None
 
 
 def slip_of(
