@@ -122,7 +122,7 @@ class AuthMiddleware:
         self._guard = Guard(config.public_paths, config.protected_paths)
         self._passive = PathRules(config.session.passive_paths) if config.session.passive_paths else None
         self._change_password = change_password_path(config.public_paths)
-        self._flash = self._web.answers.flashes.name
+        self._flash_cookie = self._web.answers.flashes.cookie_name
         self._cookies = (self._web.session_cookie, self._web.device_cookie, self._web.second_cookie)
         hooks = host_api.HostHooks(
             path_of=self._web.prefix_path,
@@ -202,7 +202,7 @@ class AuthMiddleware:
             preflights.make_visitors(environ, *self._cookies)
         # A local variable here would hold the cookies while the app runs, where an error report can show it.
         if STEM in environ.get("HTTP_COOKIE", ""):
-            if self._flash in environ["HTTP_COOKIE"]:
+            if self._flash_cookie in environ["HTTP_COOKIE"]:
                 start_response = host_flash.hand_over(self._web, environ, start_response, self._guard)
             found = self._identify(environ, path, start_response)
             if isinstance(found, Response):

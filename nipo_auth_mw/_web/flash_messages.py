@@ -17,7 +17,7 @@ class FlashMessages:
     """The cookie that holds a flash message until its page is asked for. `is_known` judges the name of a text."""
 
     def __init__(self, cookie: Cookie, is_known: Callable[[str], bool]) -> None:
-        self.name = cookie.name
+        self.cookie_name = cookie.name
         self._cookie = cookie
         self._is_known = is_known
 

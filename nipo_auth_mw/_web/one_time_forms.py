@@ -30,7 +30,7 @@ def answer(
     name = _name(web, request, route)
     if name is None:
         return allowed(view)
-    request.form = name
+    request.form_name = name
     forms = web.services.one_time_forms
     press = forms.begin(name)
     if press is Press.UNDERWAY:
