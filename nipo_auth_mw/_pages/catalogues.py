@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
-from nipo_auth_mw._pages.kept import kept
+from nipo_auth_mw._pages.disk_cache import cached
 from nipo_auth_mw.errors import ConfigError
 
 _log = logging.getLogger("nipo_auth_mw")
@@ -142,7 +142,7 @@ def shipped(language: str) -> Mapping[str, str]:
         return texts
 
     made_from = [Path(__file__).read_bytes(), *files.values()]
-    return MappingProxyType(kept(f"{language}.toml", made_from, parse) if files else {})
+    return MappingProxyType(cached(f"{language}.toml", made_from, parse) if files else {})
 
 
 def _parse(name: str, text: str) -> dict[str, str]:

@@ -33,8 +33,8 @@ from markupsafe import Markup
 from nipo_auth_mw._pages.assets import Assets, shipped_files
 from nipo_auth_mw._pages.brand import Brand, initial_of
 from nipo_auth_mw._pages.catalogues import Catalogues, blocks
+from nipo_auth_mw._pages.disk_cache import cached
 from nipo_auth_mw._pages.host_templates import warn_of_blocks, warn_of_names
-from nipo_auth_mw._pages.kept import kept
 from nipo_auth_mw._pages.qr_code import qr_code, qr_code_of_page
 from nipo_auth_mw._pages.user_agents import by_device, describe
 from nipo_auth_mw.config import AuthConfig
@@ -307,7 +307,7 @@ def _code(name: str) -> CodeType:
         called=Renderer._called,
     )
     source, path, _ = loader.get_source(environment, name)
-    return kept(name, [source.encode(), *_compiler()], lambda: environment.compile(source, name, path))
+    return cached(name, [source.encode(), *_compiler()], lambda: environment.compile(source, name, path))
 
 
 @lru_cache(maxsize=1)

@@ -11,10 +11,8 @@ from unittest import mock
 import pytest
 from jinja2 import Environment
 
-from nipo_auth_mw._pages import kept as kept_module
-from nipo_auth_mw._pages import renderer
+from nipo_auth_mw._pages import disk_cache, renderer
 from nipo_auth_mw._pages.catalogues import shipped
-from nipo_auth_mw._pages.kept import kept
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +20,13 @@ def cache(tmp_path, monkeypatch):
     """The directory in which this test's process keeps what it makes; another process may have kept nothing there."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
-    return Path(cache_from_source(kept_module.__file__)).parent
+    return Path(cache_from_source(disk_cache.__file__)).parent
 
 
 def texts(*made_from, made=None):
-    """What `kept` gives for these bytes, and whether it was made anew."""
+    """What the cache gives for these bytes, and whether it was made anew."""
     make = mock.Mock(return_value={"made": "anew"} if made is None else made)
-    return kept("en.toml", made_from, make), make.called
+    return disk_cache.cached("en.toml", made_from, make), make.called
 
 
 def test_a_second_process_compiles_no_template_and_parses_no_catalogue():

@@ -1,4 +1,4 @@
-"""What is made of shipped files, kept for the next process where Python keeps the bytecode of modules."""
+"""A cache for the next process of what is made of shipped files: it lies where Python keeps the bytecode of modules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TypeVar
 T = TypeVar("T", CodeType, dict[str, str])
 
 
-def kept(name: str, made_from: Iterable[bytes], make: Callable[[], T]) -> T:
+def cached(name: str, made_from: Iterable[bytes], make: Callable[[], T]) -> T:
     """What `make` gives, from the `__pycache__` of this room if an earlier process kept it there under this name.
 
     `made_from` is everything that the result depends on, the code of the maker and its libraries included: another
@@ -30,9 +30,9 @@ def kept(name: str, made_from: Iterable[bytes], make: Callable[[], T]) -> T:
     digest = hashlib.sha256()
     for part in made_from:
         digest.update(len(part).to_bytes(8, "big") + part)
-    place = Path(cache_from_source(str(Path(__file__).with_name(f"{name}.py"))))
+    file = Path(cache_from_source(str(Path(__file__).with_name(f"{name}.py"))))
     try:
-        content = place.read_bytes()
+        content = file.read_bytes()
         if content[: digest.digest_size] == digest.digest():
             found: T = marshal.loads(content[digest.digest_size :])  # noqa: S302
             return found
@@ -40,18 +40,18 @@ def kept(name: str, made_from: Iterable[bytes], make: Callable[[], T]) -> T:
         pass
     made = make()
     if not sys.dont_write_bytecode:
-        _keep(place, digest.digest() + marshal.dumps(made))
+        _write(file, digest.digest() + marshal.dumps(made))
     return made
 
 
-def _keep(place: Path, content: bytes) -> None:
+def _write(file: Path, content: bytes) -> None:
     """Write the file so that no other process ever reads half of it. Does nothing where this process may not write."""
-    begun = place.with_name(f"{place.name}.{os.getpid()}.{threading.get_ident()}")
+    begun = file.with_name(f"{file.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with begun.open("xb") as file:
-            file.write(content)
-        begun.replace(place)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with begun.open("xb") as writing:
+            writing.write(content)
+        begun.replace(file)
     except OSError:
         with suppress(OSError):
             begun.unlink()
