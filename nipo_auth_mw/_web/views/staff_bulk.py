@@ -41,7 +41,7 @@ def show(web: WebContext, request: Request) -> Response:
     return web.answers.page(request, _TEMPLATE, **_form(web, request, ""), problem=None)
 
 
-def show_again(web: WebContext, request: Request) -> Response | None:
+def show_again(web: WebContext, request: Request) -> Response:
     """The report of `submit` for a second press: what each user has got, if the account still has it."""
     role = request.text("role") or "staff"
     rows = [row for source in (request.file("upload"), request.text("emails")) for row in _read(web, source).rows]
