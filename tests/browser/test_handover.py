@@ -125,12 +125,12 @@ def test_two_presses_on_a_slow_line_end_with_the_cards(demo, new_browser, path, 
         if environ["REQUEST_METHOD"] == "POST":
             sent.append(environ["PATH_INFO"])
             (arrived if len(sent) == 1 else go_on).set()
-            go_on.wait(10)
+            go_on.wait(60)
         return answer
 
     demo.app = slow
     boss.mouse.click(place["x"] + 20, place["y"] + 20)
-    assert arrived.wait(10)
+    assert arrived.wait(60)
     boss.mouse.click(place["x"] + 20, place["y"] + 20)
     if script:
         go_on.set()

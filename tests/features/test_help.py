@@ -162,8 +162,9 @@ def test_a_refusal_leads_to_the_answer_to_it(auth):
 
 
 def test_every_refusal_with_more_to_tell_leads_to_a_question_that_its_reader_sees(auth):
-    texts = {text_of(code, detail) for code, kind in PROBLEMS.items() for detail in ("", *kind.details)}
-    assert set(HELP) <= texts, "each is the name of a refusal"
+    told = {key.split(".")[1] for key in shipped("en") if key.startswith("problem.")}
+    pairs = [(code, detail) for code, kind in PROBLEMS.items() for detail in ("", *kind.details)]
+    assert set(HELP) <= {text_of(*pair) for pair in pairs}, "each is the name of a refusal"
     assert set(HELP.values()) - {""} <= {*TOPICS, *ADMIN_TOPICS}
     person(auth, "kanri@example.com", role="admin")
     for email, wanted in (("tanaka@example.com", TOPICS), ("kanri@example.com", (*TOPICS, *ADMIN_TOPICS))):
@@ -174,13 +175,13 @@ def test_every_refusal_with_more_to_tell_leads_to_a_question_that_its_reader_see
             {"PATH_INFO": "/-/auth/account", "HTTP_ACCEPT": "text/html", "HTTP_COOKIE": cookies}
         )
         auth._web.identify(request)
-        for code, kind in PROBLEMS.items():
-            # A code whose details are all the texts it has.
-            for detail in [*kind.details] if code == "password_rejected" else ["", *kind.details]:
-                values = dict.fromkeys(("lasts", "until", "email", "most", "about", "address", "mount"), "x")
-                html = auth._web.answers.refuse(request, Refused(code, detail=detail, values=values)).get_data(True)
-                topics = re.findall('href="/-/auth/help#(.*?)"', html)
-                assert topics == [one for one in [topic_of(code, detail)] if one in wanted], (code, detail)
+        values = dict.fromkeys(("lasts", "until", "email", "most", "about", "address", "mount"), "x")
+        for code, detail in pairs:
+            if text_of(code, detail) not in told:
+                continue  # this code has no text but those of its details
+            html = auth._web.answers.refuse(request, Refused(code, detail=detail, values=values)).get_data(True)
+            topics = re.findall('href="/-/auth/help#(.*?)"', html)
+            assert topics == [one for one in [topic_of(code, detail)] if one in wanted], (code, detail)
 
 
 def test_a_list_that_cannot_be_read_leads_to_how_it_is_written(auth):
