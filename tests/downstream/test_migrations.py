@@ -51,9 +51,14 @@ def test_the_suite_of_the_app_passes_before_and_after(peer, tmp_path):
         assert f"{tests} passed" in printed or f"Ran {tests} tests" in printed
 
 
+def guide(peer: str) -> str:
+    """The text of the guide from this library."""
+    return (GUIDES / f"from-{peer.removesuffix('_auth').replace('_', '-')}.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("peer", SUITES)
 def test_the_app_after_has_the_lines_of_the_guide(peer):
-    text = (GUIDES / f"from-{peer.replace('_auth', '').replace('_', '-')}.md").read_text("utf-8")
+    text = guide(peer)
     after = "".join(file.read_text("utf-8") for file in (APPS / peer / "after").rglob("*.py"))
     classes = re.findall(r"^class Users:\n.*?(?=^\S)", text, re.MULTILINE | re.DOTALL)
     calls = re.findall(r"^(?:application = protect|Auth)\(.*\)$", text, re.MULTILINE)
@@ -77,6 +82,5 @@ def changed(peer: str) -> tuple[int, int]:
 
 def test_the_lines_that_go_and_come_are_those_of_the_guides():
     for peer in SUITES:
-        text = (GUIDES / f"from-{peer.replace('_auth', '').replace('_', '-')}.md").read_text("utf-8")
         went, came = changed(peer)
-        assert f"{went} lines go and {came} come" in text, peer
+        assert f"{went} lines go and {came} come" in guide(peer), peer
