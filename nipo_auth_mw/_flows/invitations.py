@@ -32,6 +32,8 @@ _IS_DISABLED = Refused("cannot_invite", detail="disabled")
 _MAILS_TO = 5
 _MAILS_BY = 3000
 """An import of 2,000 in an hour, and another half."""
+_SHOWN_FOR = 120
+"""Seconds. A second press comes within a minute of the first, and waits for its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +104,14 @@ def invite(services: Services, user_id: str, *, actor: Actor) -> Invited | Refus
 
 
 def invited_now(services: Services, account: Account) -> Invited | None:
-    """The invitation that an account got in the last two minutes, with a link like the first; None without one."""
+    """The invitation that an account has just got, with another link to it that ends at the same time; None without
+    one. It is for a second press of the form that made the invitation."""
     state = services.account_states.account_state(account.id)
     invitation = invitation_of(account, state)
-    if invitation is None or invitation.until - services.invitation_links.lasts.total_seconds() < time.time() - 120:
+    if invitation is None:
+        return None
+    made_at = invitation.until - services.invitation_links.lasts.total_seconds()
+    if made_at < time.time() - _SHOWN_FOR:
         return None
     mailed = gets_mail(services, account.email)
     return Invited(account, invitation.until, None if mailed else _link(services, account, state))
