@@ -106,8 +106,9 @@ class ConnectionPool:
     database has for all its clients. The last one given back is lent first: a quiet process uses one.
 
     The parent and the child of a fork share no connection: idle ones close before the fork, and the next use opens new
-    ones. SQLite's locks do not survive a fork, and two processes on one socket read each other's results. Do not fork
-    inside a transaction.
+    ones. A child of whose fork Python was not told knows by the process id of a connection that it is its parent's, and
+    leaves it alone. SQLite's locks do not survive a fork, and two processes on one socket read each other's results. Do
+    not fork inside a transaction.
     """
 
     def __init__(
