@@ -858,17 +858,17 @@ def test_ef1_a_role_without_its_second_step_sees_nothing_else() -> None:
 @pytest.mark.parametrize("elsewhere", [Here, There])
 def test_ef1_a_role_given_elsewhere_counts_from_the_next_request(tmp_path: Path, elsewhere: Any) -> None:
     """By another middleware object on the same file, in this process and in another one."""
-    url, now = f"sqlite:///{tmp_path / 'auth.db'}", time.time()
+    url = f"sqlite:///{tmp_path / 'auth.db'}"
     here, there = Here(url), elsewhere(url)
 
     def answer(door: Any, path: str, form: Any = None, cookie: str = "") -> Answer:
         method, accept = "POST" if form else "GET", "application/json" if "/security/" in path else "text/html"
-        return answer_of(door.call(now, "ask", method, path, form, cookie, "192.0.2.1", accept))
+        return answer_of(door.call(time.time(), "ask", method, path, form, cookie, "192.0.2.1", accept))
 
-    user = here.call(now, "create", EMAIL, "staff")
+    user = here.call(time.time(), "create", EMAIL, "staff")
     pair = session_pair(answer(here, "/-/auth/login", {"email": EMAIL, "password": PASSWORD}))
     assert answer(here, "/page", cookie=pair).status == 200
-    there.call(now, "act", "set_role", user, REQUIRED)
+    there.call(time.time(), "act", "set_role", user, REQUIRED)
     for door in (here, there):
         assert answer(door, "/page", cookie=pair).get("Location").startswith(f"{SECURITY}?next=")
         assert answer(door, "/open", cookie=pair).text.startswith("user=- ")
@@ -878,7 +878,7 @@ def test_ef1_a_role_given_elsewhere_counts_from_the_next_request(tmp_path: Path,
     assert answer(here, "/page", cookie=renewed).text.startswith(f"user={user} ")
     assert answer(here, "/open", cookie=pair).text.startswith("user=- ")
     for door in (here, there):
-        door.call(now, "close")
+        door.call(time.time(), "close")
 
 
 def test_ef2_no_one_is_half_in() -> None:
