@@ -20,15 +20,15 @@ LOG_DIR = WHISPER_DIR = CERES_DIR = "{folder}"
 sys.path.insert(0, str(folder))
 os.environ["DJANGO_SETTINGS_MODULE"] = "local"
 
-import django  # noqa: E402
+import django
 
 django.setup()
 
-from django.contrib.auth.models import User  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.core.wsgi import get_wsgi_application  # noqa: E402
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
 
-from tests.servers.named_apps.signed_in import ADMINISTRATOR, MEMBER, behind, browser  # noqa: E402
+from tests.servers.named_apps.signed_in import ADMINISTRATOR, MEMBER, behind, browser
 
 call_command("migrate", verbosity=0, run_syncdb=True)
 auth = behind(get_wsgi_application())
