@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from werkzeug.wrappers import Response
 
@@ -79,7 +80,7 @@ def _answer(web: WebContext, request: Request) -> Response:
     else:
         if request.method == "POST":
             request.receive(upload=_may_upload(web, request, route))
-        response = one_time_forms.answer(web, request, route, view, lambda view: _seen(web, request, route, view))
+        response = one_time_forms.answer(web, request, route, view, partial(_seen, web, request, route))
     response.headers["Allow"] = allowed
     return response
 
