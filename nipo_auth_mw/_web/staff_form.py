@@ -25,3 +25,8 @@ def facts(web: WebContext, request: Request) -> dict[str, Any]:
         "min_length": web.config.passwords.min_length,
         "advice": [],
     }
+
+
+def role_of(request: Request) -> str:
+    """The role that the form gives to those whom it adds."""
+    return request.text("role") or "staff"

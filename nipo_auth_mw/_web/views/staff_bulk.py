@@ -43,8 +43,8 @@ def show(web: WebContext, request: Request) -> Response:
 
 def show_again(web: WebContext, request: Request) -> Response:
     """The report of `submit` for a second press: what each user has got, if the account still has it."""
-    role = request.text("role") or "staff"
-    rows = [row for source in (request.file("upload"), request.text("emails")) for row in _read(web, source).rows]
+    role = staff_form.role_of(request)
+    rows = [row for listed in _given(web, request) for row in listed.rows]
     later = _read(web, request.text("corrected")).rows
     return _report(web, request, [_line_again(web, request, row, role) for row in rows], _left(web, later, role))
 
@@ -74,13 +74,13 @@ def submit(web: WebContext, request: Request) -> Response:
     typed = "\n".join(filter(None, [emails, corrected]))
     confirmed = request.flag("confirm")
     try:
-        given = [_read(web, source) for source in (request.file("upload"), emails)]
+        given = _given(web, request)
         later = _read(web, corrected)
     except FileRejected as rejected:
         refused = Refused("file_rejected", detail=rejected.reason, values={"about": rejected.about})
         return web.answers.refuse(request, refused, _TEMPLATE, **_form(web, request, typed))
     rows = [row for listed in given for row in listed.rows]
-    role = request.text("role") or "staff"
+    role = staff_form.role_of(request)
     if confirmed:
         outcome = create_many(
             web.services,
@@ -176,6 +176,11 @@ def _empty(web: WebContext, request: Request) -> dict[str, Any]:
     """The facts of the form after a body that was not read."""
     fresh = web.request({**request.environ, "REQUEST_METHOD": "GET"})
     return _form(web, fresh, "")
+
+
+def _given(web: WebContext, request: Request) -> list[Listed]:
+    """The people of the file and of the pasted list. Raises `FileRejected`."""
+    return [_read(web, source) for source in (request.file("upload"), request.text("emails"))]
 
 
 def _read(web: WebContext, source: bytes | str) -> Listed:

@@ -199,7 +199,7 @@ def _create(web: WebContext, request: Request) -> Response | Refused:
     given: dict[str, Any] = {
         "email": request.text("email"),
         "name": staff.line(request.text("name")),
-        "role": request.text("role") or "staff",
+        "role": staff_form.role_of(request),
         "notify_email": request.text("notify_email").strip() or None,
         "memo": request.text("memo").strip(),
         "reading": staff.line(request.text("reading")),
