@@ -235,7 +235,7 @@ def test_iv3_the_link_decides_account_and_role(auth: Any, boss: TestApp) -> None
     assert sign_in(browser(auth), NO_MAILBOX, NEW).status_int == 303
 
 
-def test_ak10_what_is_handed_over_is_shown_once_to_its_maker(auth: Any, boss: TestApp, caplog: Any) -> None:
+def test_ak10_what_is_handed_over_is_shown_to_its_maker_for_a_minute(auth: Any, boss: TestApp, caplog: Any) -> None:
     link = shown_link(invited(boss)).rpartition("/")[2]
     form = boss.get("/-/auth/staff/create").forms["staff-create"]
     form["email"] = "suzuki@nippo.invalid"
