@@ -6,12 +6,10 @@ import time
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
 from nipo_auth_mw._flows.staff import account_with, user_in
 from nipo_auth_mw._flows.staff_security import Security, security_of
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.errors import HashingFailed
 from nipo_auth_mw.models import AccountState, User
 from nipo_auth_mw.protocols import Account
 
@@ -64,17 +62,14 @@ def look_at(services: Services, user_id: str) -> Person:
 
 
 def is_password_of(services: Services, account: Account, password: str) -> bool:
-    """Whether a form's password is the one that the account has now. False too while the process is busy.
+    """Whether a form's password is the one that the account has now. Raises `Busy` and `HashingFailed`.
 
     It counts for no lockout: only a form that has set a password once may ask.
     """
     if account.password_hash is None:
         return False
-    try:
-        with services.hashing.hash_pool.slot(time.monotonic() + _WAIT):
-            return services.hashing.verify(account.password_hash, password)
-    except (Busy, HashingFailed):
-        return False
+    with services.hashing.hash_pool.slot(time.monotonic() + _WAIT):
+        return services.hashing.verify(account.password_hash, password)
 
 
 def _shown_security(services: Services, user_id: str, state: AccountState) -> Security | None:

@@ -141,8 +141,8 @@ def shipped(language: str) -> Mapping[str, str]:
             texts |= _parse(f"locale/{language}/{name}", content.decode("utf-8"))
         return texts
 
-    made_from = [Path(__file__).read_bytes(), *files.values()]
-    return MappingProxyType(cached(f"{language}.toml", made_from, parse) if files else {})
+    texts = cached(f"{language}.toml", (Path(__file__), *files.values()), parse) if files else {}
+    return MappingProxyType(texts)
 
 
 def _parse(name: str, text: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from importlib.util import cache_from_source
+from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 from types import CodeType
 from typing import TypeVar
@@ -17,20 +17,24 @@ from typing import TypeVar
 T = TypeVar("T", CodeType, dict[str, str])
 
 
-def cached(name: str, made_from: Iterable[bytes], make: Callable[[], T]) -> T:
+def cached(name: str, made_from: Iterable[bytes | Path], make: Callable[[], T]) -> T:
     """What `make` gives, from the `__pycache__` of this room if an earlier process kept it there under this name.
 
-    `made_from` is everything that the result depends on, the code of the maker and its libraries included: another
-    byte, and it is made anew. A process that may not write there, or that runs with PYTHONDONTWRITEBYTECODE, makes it
-    each time.
+    `made_from` is everything that the result depends on, as bytes or as files, the code of the maker and its libraries
+    included: another byte, and it is made anew. A process that may not write there, that runs with
+    PYTHONDONTWRITEBYTECODE, or whose modules are no files makes it each time.
 
     An attacker who could write there could replace the package's own modules. A shared temporary directory is open to
     every user of the machine, so this never uses one, except where PYTHONPYCACHEPREFIX names it.
     """
-    digest = hashlib.sha256()
-    for part in made_from:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    file = Path(cache_from_source(str(Path(__file__).with_name(f"{name}.py"))))
+    digest = hashlib.sha256(MAGIC_NUMBER)
+    try:
+        file = Path(cache_from_source(str(Path(__file__).with_name(f"{name}.py"))))
+        for part in made_from:
+            content = part.read_bytes() if isinstance(part, Path) else part
+            digest.update(len(content).to_bytes(8, "big") + content)
+    except (OSError, NotImplementedError):
+        return make()
     try:
         content = file.read_bytes()
         if content[: digest.digest_size] == digest.digest():
@@ -49,7 +53,8 @@ def _write(file: Path, content: bytes) -> None:
     begun = file.with_name(f"{file.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with begun.open("xb") as writing:
+        # Whatever the process's umask, no other user of the machine may write code into it.
+        with open(begun, "xb", opener=lambda path, flags: os.open(path, flags, 0o644)) as writing:
             writing.write(content)
         begun.replace(file)
     except OSError:

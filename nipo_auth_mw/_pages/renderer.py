@@ -307,14 +307,8 @@ def _code(name: str) -> CodeType:
         called=Renderer._called,
     )
     source, path, _ = loader.get_source(environment, name)
-    return cached(name, [source.encode(), *_compiler()], lambda: environment.compile(source, name, path))
-
-
-@lru_cache(maxsize=1)
-def _compiler() -> tuple[bytes, ...]:
-    """What compiled code depends on beside the template: this module, its place, and the Jinja2 that is installed."""
-    jinja2 = Path(compiler.__file__).stat()
-    return Path(__file__).read_bytes(), f"{__file__} {compiler.__file__} {jinja2.st_size} {jinja2.st_mtime_ns}".encode()
+    made_from = (source.encode(), str(path).encode(), Path(__file__), Path(compiler.__file__))
+    return cached(name, made_from, lambda: environment.compile(source, name, path))
 
 
 def _environment(loader: BaseLoader) -> Environment:

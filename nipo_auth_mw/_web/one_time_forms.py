@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from werkzeug.wrappers import Response
 
+from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.outcomes import BUSY
 from nipo_auth_mw._throttle.one_time_forms import Press
 from nipo_auth_mw._web.body import BadRequest
@@ -13,6 +14,7 @@ from nipo_auth_mw._web.context import View, WebContext
 from nipo_auth_mw._web.interface import interface_of
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.routes import Route
+from nipo_auth_mw.errors import HashingFailed
 
 _LONGEST_ID = 64
 
@@ -67,9 +69,13 @@ def _again(
 ) -> Response:
     """What the first press has shown, or the redirect to where it has led."""
     again = interface_of(view).again
-    if again is None:
+    if again is None or request.wants_json:
         return _to_where_it_led(web, request, route)
-    return allowed(lambda web, request: again(web, request) or _to_where_it_led(web, request, route))
+    try:
+        return allowed(lambda web, request: again(web, request) or _to_where_it_led(web, request, route))
+    except (Busy, HashingFailed):
+        # Whether a password is still the account's is not known now. The next press can show it.
+        return web.answers.refuse(request, BUSY)
 
 
 def _to_where_it_led(web: WebContext, request: Request, route: Route) -> Response:

@@ -178,7 +178,7 @@ for (const input of document.querySelectorAll("input[data-more]")) {
 
 // The address goes along to the next page of this tab. It never goes into a URL, which servers log.
 const CARRIED = "nipo_auth_mw.email";
-const email = document.getElementById("email");
+const email = document.getElementById("email") ?? document.getElementById("whose");
 for (const one of document.querySelectorAll("[data-carries]")) {
   const carry = () => { try { sessionStorage.setItem(CARRIED, email.value); } catch { /* No storage in this browser. */ } };
   one.addEventListener(one.tagName === "FORM" ? "submit" : "click", carry);

@@ -90,6 +90,8 @@ class Setup:
             # A process that stands still in a transaction must not hold up the others for longer.
             "idle_in_transaction_session_timeout": str(round(_SILENCE_SECONDS * 1000)),
             "synchronous_commit": "on" if self._durable else "off",
+            # With less, a time comes back as another one than it was stored.
+            "extra_float_digits": "3",
         }
         session = {"default_transaction_isolation": "'read committed'", "client_encoding": "'UTF8'"}
         begin = "BEGIN ISOLATION LEVEL READ COMMITTED"

@@ -158,7 +158,7 @@ def test_a_report_typed_while_the_session_ended_is_not_lost(demo, new_browser):
     page.locator("#report button").click()
     expect(page.get_by_role("alert")).to_be_visible()
     with context.expect_page() as opening:
-        page.get_by_role("link", name=re.compile("ログイン")).click()
+        page.get_by_role("link", name="別のタブでログイン画面を開く").click()
     second_tab = opening.value
     sign_in(second_tab)
     expect(second_tab.locator("#who")).to_be_visible()

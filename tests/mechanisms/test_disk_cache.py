@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tomllib
 from importlib.util import cache_from_source
@@ -76,4 +77,21 @@ def test_a_disk_that_is_full_leaves_no_half_a_file(cache):
 def test_a_process_without_bytecode_writes_nothing(cache, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     assert texts(b"source")[1]
+    assert not cache.exists()
+
+
+def test_no_other_user_may_write_into_what_is_kept(cache):
+    before = os.umask(0)
+    try:
+        texts(b"source")
+    finally:
+        os.umask(before)
+    (file,) = cache.iterdir()
+    assert file.stat().st_mode & 0o022 == 0
+
+
+def test_a_process_whose_modules_are_no_files_makes_it_each_time(cache, tmp_path, monkeypatch):
+    assert texts(tmp_path / "in-an-archive.py") == ({"made": "anew"}, True)
+    monkeypatch.setattr(sys.implementation, "cache_tag", None)
+    assert texts(b"source") == ({"made": "anew"}, True)
     assert not cache.exists()

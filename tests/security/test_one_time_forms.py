@@ -8,18 +8,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import pytest
 import time_machine
 from bs4 import BeautifulSoup
 from webtest import TestApp
 
+from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._throttle import one_time_forms
 from nipo_auth_mw._web import routes
 from nipo_auth_mw._web.interface import interface_of
 from nipo_auth_mw._web.one_time_forms import _page_above
 from nipo_auth_mw._web.routes import ROUTES
-from nipo_auth_mw._web.views import staff_handover
+from nipo_auth_mw._web.views import staff_bulk, staff_handover
 from nipo_auth_mw.errors import StoreUnavailable
 from tests.kit import PASSWORD, browser, events, middleware, person, sign_in
 from tests.security.test_cross_site import House
@@ -121,6 +123,27 @@ def test_ak12_an_import_is_reported_again_as_it_was(auth: Any, boss: TestApp) ->
         assert shown(second) == shown(first)
         assert len(shown(first)) == 2
         fields["emails"] = fields["emails"].replace("sato", "sato2").replace("kato", "kato2")
+
+
+@pytest.mark.parametrize("path", ["staff/create", "staff/bulk"])
+def test_ak12_a_busy_process_hides_no_password_for_good(
+    boss: TestApp, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    sent = {"email": "sato@nippo.invalid", "emails": "sato@nippo.invalid", "confirm": "1", "form_id": "a" * 22}
+    first = boss.post(f"/-/auth/{path}", sent, status=200).text
+    with monkeypatch.context() as busy:
+        for view in (staff_handover, staff_bulk):
+            busy.setattr(view, "is_password_of", mock.Mock(side_effect=Busy))
+        assert boss.post(f"/-/auth/{path}", sent, status=503).headers["Retry-After"]
+    assert shown(boss.post(f"/-/auth/{path}", sent, status=200).text) == shown(first)
+
+
+def test_ak12_a_script_that_reads_json_gets_no_page_at_the_second_press(boss: TestApp) -> None:
+    sent, json = {"email": "sato@nippo.invalid", "form_id": "a" * 22}, {"Accept": "application/json"}
+    password = boss.post("/-/auth/staff/create", sent, headers=json).json["password"]
+    second = boss.post("/-/auth/staff/create", sent, headers=json)
+    assert second.json["next"]
+    assert password not in second.text
 
 
 @pytest.mark.parametrize(

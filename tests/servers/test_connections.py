@@ -311,7 +311,8 @@ def test_ru3_a_pooled_connection_keeps_no_setting_that_another_client_would_get(
 
 HOSTILE = {
     "postgres": (
-        "SET lock_timeout = '1ms'; SET default_transaction_isolation = 'serializable'; SET client_encoding = 'LATIN1'"
+        "SET lock_timeout = '1ms'; SET extra_float_digits = 0;"
+        " SET default_transaction_isolation = 'serializable'; SET client_encoding = 'LATIN1'"
     ),
     "mariadb": "SET SESSION sql_mode = 'ORACLE,NO_BACKSLASH_ESCAPES', autocommit = 0, tx_isolation = 'SERIALIZABLE',"
     " completion_type = 'CHAIN', sql_select_limit = 1, sql_safe_updates = 1,"

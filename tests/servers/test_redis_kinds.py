@@ -15,6 +15,7 @@ from contextlib import suppress
 import pytest
 
 from nipo_auth_mw import LockoutPolicy
+from nipo_auth_mw._throttle import counters
 from nipo_auth_mw.testing import fast_hasher
 from tests._services import absent, needed
 from tests.kit import PASSWORD, WRONG, SpyHasher, browser, middleware, person, sign_in
@@ -185,8 +186,9 @@ def test_ru4_a_redis_that_cannot_save_is_told_with_the_reason(servers, tmp_path,
     assert "(ResponseError MISCONF: the server cannot save to its disk" in caplog.text
 
 
-def test_ru2_a_flood_that_meets_a_slow_redis_takes_no_connection_for_each_request(servers):
+def test_ru2_a_flood_that_meets_a_slow_redis_takes_no_connection_for_each_request(servers, monkeypatch):
     """Each waits for its turn. Beyond a hundred connections, Redis' client would refuse one at once."""
+    monkeypatch.setattr(counters, "_TURN_SECONDS", 60)  # A slow machine needs longer for so many threads.
     port = servers.start("--save", "", "--appendonly", "no")
     auth = middleware(lockout=LockoutPolicy(storage=f"redis://127.0.0.1:{port}/0", client_failures=10**6))
     servers.ask(port, "CLIENT", "PAUSE", "1000")

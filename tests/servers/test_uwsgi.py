@@ -1,4 +1,4 @@
-"""Promises under a real uWSGI. It is skipped where there is none, in CI too: building uWSGI needs a compiler."""
+"""Promises under a real uWSGI, which is no tool of a group, since building it needs a compiler."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests._services import database
+from tests._services import absent, database
 from tests.kit import PASSWORD
 from tests.servers.conftest import free_port, wait_for
 from tests.servers.test_gunicorn import get, post
 
+pytestmark = pytest.mark.long
 RIGHT = {"email": "tanaka@example.com", "password": PASSWORD}
 
 
@@ -25,7 +26,7 @@ def uwsgi(tmp_path):
     """Starts `tests.servers.served:app` under uWSGI with these options; returns its URL; `stop()` ends it."""
     program = shutil.which("uwsgi") or shutil.which("uwsgi", path=Path(sys.executable).parent)
     if program is None:
-        pytest.skip("uwsgi is not installed: pip install uWSGI")
+        absent("uwsgi is not installed: pip install uWSGI")
     started = []
 
     def start(*options, **settings):

@@ -103,7 +103,10 @@ def submit(web: WebContext, request: Request) -> Response:
 
 
 def _line_again(web: WebContext, request: Request, row: AccountRow, role: str) -> Line:
-    """The outcome that a row had at the first press. An account that was there before is a refusal, as it was then."""
+    """The outcome that a row had at the first press: a refusal for an account that was there before.
+
+    An account that another form has invited less than two minutes ago counts as added by this one.
+    """
     account = None if row.problem else account_at(web.services, row.email)
     if account is not None:
         user = user_of(web.services, account)

@@ -14,7 +14,7 @@ from nipo_auth_mw.protocols import OutboxStore
 from nipo_auth_mw.testing.contracts.accounts import TANAKA
 from nipo_auth_mw.testing.contracts.base import RACERS, StoreContract, at_once
 
-NOW = 1_800_000_000.25
+NOW = 1_800_000_000.1234567
 
 
 class OutboxStoreContract(StoreContract):
