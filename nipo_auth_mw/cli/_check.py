@@ -136,15 +136,15 @@ def _older_keys(services: Services) -> Iterator[Finding]:
         return
     left = services.sessions.on_older_keys()
     if left is None:
-        text = "the session store has no restamp_session; drop the older keys when the sessions of before are over"
+        text = "the session store has no restamp_session; drop the older keys when all earlier sessions are over"
         yield "warning", "older_keys", text
     elif left:
         yield "warning", "older_keys", f"{left} sessions have not been used since the first key came and would end"
     proofs, codes = proofs_of_older_keys(services)
     if proofs:
-        yield "warning", "older_keys", f"{proofs} accounts have an app or a passkey of before, which would end"
+        yield "warning", "older_keys", f"{proofs} accounts have an app or a passkey of an older key, which would end"
     if codes:
-        text = f"{codes} accounts have backup codes of before, which would end; their users make new ones"
+        text = f"{codes} accounts have backup codes of an older key, which would end; their users have to make new ones"
         yield "warning", "older_keys", text
     if left == 0 and not proofs and not codes:
         yield "ok", "older_keys", "no session needs them; drop them when links that were mailed before are over"

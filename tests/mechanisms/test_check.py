@@ -165,8 +165,8 @@ def test_the_proofs_that_need_an_older_key_are_told(store, check):
     secret = enrol_app(auth, "1")
     auth._services.factors.make_codes("1")
     newer = "another secret for the tests of the command line"
-    codes = "1 accounts have backup codes of before, which would end; their users make new ones"
-    told = ["1 accounts have an app or a passkey of before, which would end", codes]
+    codes = "1 accounts have backup codes of an older key, which would end; their users have to make new ones"
+    told = ["1 accounts have an app or a passkey of an older key, which would end", codes]
     assert check(secret=f"{newer},{SECRET}")[0]["warning", "older_keys"] == told
     both = server_of(store, secret=[newer, SECRET])
     assert both._services.factors.accept_code("1", code_of(secret), time.time())
