@@ -89,8 +89,8 @@ def change_password(
 def asks_for_current(services: Services, session: ActiveSession) -> bool:
     """Whether the user has to enter the present password.
 
-    The sign-in with a temporary one has just proved it. A passkey proves more, and its user may have no other way on: a
-    temporary password stops working after a while.
+    The sign-in with a temporary one has just proved it. A passkey proves more, and a user whose temporary password has
+    expired has no other way on.
     """
     deadline = session.state.password_change_deadline
     proved = deadline is not None and (time.time() < deadline or PASSKEY in session.public.means)

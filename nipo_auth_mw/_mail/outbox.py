@@ -282,8 +282,8 @@ class Outbox:
     def _finish(self) -> None:
         """Send what waits, before the process ends."""
         self._exit_until = time.monotonic() + _EXIT_SECONDS
-        # The second half is left to the mail that is being sent: one that is cut after its data is sent again. It stays
-        # so after this, since a thread that is still sending must not go on. What is in memory has no other chance.
+        # The second half is left to the mail that is being sent: a mail that is cut after its data is sent again. The
+        # limit stays, since a thread that is still sending must not go on. Mails in memory have no other process.
         self._delivery.ends = self._exit_until - (_EXIT_SECONDS / 2 if self.is_durable else 0.0)
         done = True
         for worker in (self._answering, self._sending):

@@ -18,7 +18,7 @@ T = TypeVar("T", CodeType, dict[str, str])
 
 
 def cached(name: str, made_from: Iterable[bytes | Path], make: Callable[[], T]) -> T:
-    """What `make` gives, from the `__pycache__` of this room if an earlier process kept it there under this name.
+    """What `make` gives, from the `__pycache__` beside this module if an earlier process kept it there under this name.
 
     `made_from` is everything that the result depends on, as bytes or as files, the code of the maker and its libraries
     included: another byte, and it is made anew. A process that may not write there, that runs with

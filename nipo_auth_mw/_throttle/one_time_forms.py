@@ -47,7 +47,7 @@ class OneTimeForms:
         return self._names.form(path, *sorted(fields.items()))
 
     def seed(self, name: str, *about: object) -> bytes:
-        """32 bytes that each press of a form gets for the same `about`, and that none but the server can compute.
+        """32 bytes that each press of a form gets for the same `about`, and that only the server can compute.
 
         A password that is made of them is shown at the second press too, and kept nowhere.
         """

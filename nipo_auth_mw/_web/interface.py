@@ -55,8 +55,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 class Interface:
     """The names of the fields that a view reads, and the keys of its answer in JSON with their types.
 
-    `gives` is None for a view that answers with a page or a file alone. `again` makes anew the page that a success has
-    shown, for a second press of the form; it gives None if it cannot.
+    `gives` is None for a view that answers with a page or a file alone. For a second press of the form, `again`
+    makes the page of the first press anew, or gives None if it cannot.
     """
 
     fields: tuple[str, ...] = ()

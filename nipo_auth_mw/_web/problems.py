@@ -121,7 +121,7 @@ HELP: dict[str, str] = {
     "too_many_mails_changes": "",
     "wrong_password": "refused",
 }
-"""The help topic of a text, else of its code. A refusal that is not here says itself all there is to do."""
+"""The help topic of a text, else of its code. Any other refusal says itself all that its reader can do."""
 
 
 def topic_of(code: str, detail: str = "") -> str:

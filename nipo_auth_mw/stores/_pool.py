@@ -143,7 +143,7 @@ class ConnectionPool:
                 current = self._idle.pop()
             except IndexError:
                 current = self._open_or_wait()
-            # By its number too: a server that forks in C, as uWSGI does, tells Python nothing of the fork.
+            # The process id is compared, since a server that forks in C, as uWSGI does, calls no fork hook of Python.
             own = current.pid == os.getpid()
             if own and now - current.opened_at < _MAX_AGE and current.generation == self._generation:
                 return current
