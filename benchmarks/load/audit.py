@@ -85,7 +85,7 @@ def of(house: House, ledger: Ledger, crowd: Crowd, windows: Sequence[Window]) ->
     _events(house, ledger, events, audit)
     rows = json.loads(_command(house, "mail", "list", "--json", "--limit", "100000").stdout)
     audit.left = {one: traces.of(one, windows, rows, events, house.folder) for one in audit.lost}
-    # No fault gives a reason to: the mail server refuses nothing, and breaks off after no mail's data.
+    # No fault is a reason to give up a mail: the mail server refuses none, and answers each whose data has begun.
     audit.complaints += [f"given up: {row}" for row in rows if row["state"] == "failed"]
     checked = Counter(site.SPRAYED if one.startswith(site.SPRAYED) else one for one in site.verified(house.folder))
     # PostgreSQL writes counters up to 0.6 s late. Stopped at once, it loses what one burst of the sprayer has counted.

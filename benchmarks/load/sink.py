@@ -58,7 +58,7 @@ class Sink:
 
     @contextmanager
     def _begun(self) -> Iterator[None]:
-        """From the begin of a mail's data to the answer, which the end of the process waits for."""
+        """From the beginning of a mail's data to the answer, which the end of the process waits for."""
         self._taking += 1
         try:
             yield

@@ -42,7 +42,7 @@ def _clock(at: float) -> str:
 
 def _near(at: float, windows: Sequence[Window]) -> str:
     """Where a moment is among the faults: the last one before it and the first one after it."""
-    before = [f"{at - one.begun:.1f} s after the begin of {one.fault}" for one in windows if one.begun <= at]
+    before = [f"{at - one.begun:.1f} s after the beginning of {one.fault}" for one in windows if one.begun <= at]
     after = [f"{one.begun - at:.1f} s before {one.fault}" for one in windows if one.begun > at]
     return ", ".join([*before[-1:], *after[:1]])
 

@@ -163,7 +163,7 @@ def test_a_lost_promise_shows_when_it_was_made_its_row_its_events_and_its_lines_
     promised, *left = traces.of(
         Promise(28.5, RESET, "user1@example.com"), windows, rows, [event, {**event, "email": "other"}], tmp_path
     )
-    assert promised.endswith(", 18.5 s after the begin of one, 0.5 s before two")
+    assert promised.endswith(", 18.5 s after the beginning of one, 0.5 s before two")
     assert left == [
         "outbox: key k, state failed, to user1@example.com, tries 2, reason lost",
         "event: event mail_failed, email user1@example.com, details {'tries': 2}",
