@@ -30,7 +30,7 @@ def milliseconds(seen: Sequence[Seen]) -> str:
 
 
 def faults(ledger: Ledger, windows: Sequence[Window], audit: Audit) -> list[tuple[str, ...]]:
-    """A row for each fault. What visitors saw is what they saw from its beginning to the beginning of the next fault."""
+    """A row for each fault. What visitors saw is what they saw from its beginning to that of the next fault."""
     rows: list[tuple[str, ...]] = []
     ends = [window.begun for window in windows[1:]] + [float("inf")]
     for window, until in zip(windows, ends, strict=True):
