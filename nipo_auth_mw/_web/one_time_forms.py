@@ -29,11 +29,11 @@ def answer(
     redirect and a flash message. A program sends no form id, and each of its requests counts. So does each form of a
     visitor: what sign-in gives is a cookie, and only the answer that arrives brings it.
     """
-    name = _name(web, request, route)
-    if name is None:
+    found = _form(web, request, route)
+    if found is None:
         return allowed(view)
-    request.form_name = name
-    forms = web.services.one_time_forms
+    request.one_time_form = found
+    name, forms = found[0], web.services.one_time_forms
     press = forms.begin(name)
     if press is Press.UNDERWAY:
         return web.answers.refuse(request, BUSY)
@@ -51,8 +51,9 @@ def answer(
     return response
 
 
-def _name(web: WebContext, request: Request, route: Route) -> str | None:
-    """The name of the form that was sent; None for a request that is none, and for a form that is not noted."""
+def _form(web: WebContext, request: Request, route: Route) -> tuple[str, str] | None:
+    """The name and the id of the form that was sent; None for a request that is none, and for a form that is not
+    noted."""
     if request.method != "POST" or request.sends_json or not route.one_time:
         return None
     body = request.receive()
@@ -61,7 +62,7 @@ def _name(web: WebContext, request: Request, route: Route) -> str | None:
     form_id = body.fields.get("form_id")
     if not isinstance(form_id, str) or not 0 < len(form_id) <= _LONGEST_ID:
         return None
-    return web.services.one_time_forms.name(request.route, body.fields)
+    return web.services.one_time_forms.name(request.route, body.fields), form_id
 
 
 def _again(

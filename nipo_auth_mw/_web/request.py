@@ -36,8 +36,8 @@ class Request:
         self.session: ActiveSession | None = None
         self.language = config.default_language
         self.arguments: dict[str, str] = {}
-        # What `OneTimeForms` knows the form by that is sent, if it has a one-time id.
-        self.form_name = ""
+        # What `OneTimeForms` knows the form by that is sent, and its one-time id; empty for a form without one.
+        self.one_time_form: tuple[str, ...] = ()
         # The name of a flash message for the page that answers this request.
         self.note = ""
         # Not a cached_property: before Python 3.12 all requests share its lock, so one request with a slow body would

@@ -156,7 +156,7 @@ def made_password(web: WebContext, request: Request, about: str) -> str:
     """A new password. Each press of one form by one administrator gets the same for the same `about`."""
     actor, forms = request.signed_in.user.id, web.services.one_time_forms
     # The id of the form is stored nowhere, so a copy of the database with the key tells no password.
-    seed = forms.seed(request.form_name, request.text("form_id"), actor, about) if request.form_name else None
+    seed = forms.seed(*request.one_time_form, actor, about) if request.one_time_form else None
     return generate_password(web.config.passwords, seed)
 
 
