@@ -186,15 +186,17 @@ def test_ru4_a_redis_that_cannot_save_is_told_with_the_reason(servers, tmp_path,
     assert "(ResponseError MISCONF: the server cannot save to its disk" in caplog.text
 
 
-def test_ru2_a_flood_that_meets_a_slow_redis_takes_no_connection_for_each_request(servers, monkeypatch):
+def test_ru2_a_flood_that_meets_a_slow_redis_takes_no_connection_for_each_request(servers, monkeypatch, caplog):
     """Each waits for its turn. Beyond a hundred connections, Redis' client would refuse one at once."""
     monkeypatch.setattr(counters, "_TURN_SECONDS", 60)  # A slow machine needs longer for so many threads.
     port = servers.start("--save", "", "--appendonly", "no")
     auth = middleware(lockout=LockoutPolicy(storage=f"redis://127.0.0.1:{port}/0", client_failures=10**6))
     servers.ask(port, "CLIENT", "PAUSE", "1000")
-    with ThreadPoolExecutor(150) as threads:
+    with ThreadPoolExecutor(150) as threads, caplog.at_level(logging.ERROR, "nipo_auth_mw"):
         answers = [threads.submit(sign_in, browser(auth), f"p{number}@example.com", WRONG) for number in range(150)]
-        assert {one.result().status_int for one in answers} == {401}
+        assert {one.result().status_int for one in answers} <= {401, 503}
+    # A slow machine is too busy for some passwords. What the counters refuse is an error in the log.
+    assert caplog.text == ""
     accepted = re.search(r"total_connections_received:(\d+)", servers.ask(port, "INFO", "stats"))
     assert int(accepted[1]) < 50
     auth._services.counters.server.connection_pool.disconnect()
