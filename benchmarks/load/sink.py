@@ -33,8 +33,8 @@ class Sink:
     def end(self) -> None:
         """End the process. A mail whose data has begun is taken and answered first; other connections break.
 
-        Without the answer nobody could know whether the mail was taken (RFC 1047), and a server that stops in order
-        leaves no such doubt (RFC 5321, 3.8).
+        Without the answer, the sender cannot know whether the mail was taken (RFC 1047). A server that stops in order
+        answers first (RFC 5321, section 3.8).
         """
         self._ending = True
         if not self._taking:

@@ -10,7 +10,7 @@ from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.new_password import check_new_password, reading_of
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused, refusal
-from nipo_auth_mw._flows.password_check import Attempt, attempt_of, check_own_password
+from nipo_auth_mw._flows.password_check import Attempt, attempt_of, check_own_password, is_password_of
 from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._flows.revocation import end_everything
 from nipo_auth_mw._flows.second_check import PASSKEY
@@ -28,7 +28,6 @@ PASSWORD_CHANGE = Requirement(
 )
 """The user has to change a temporary password first (ASVS 5 6.4.1)."""
 _AN_HOUR = 4
-_WAIT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def change_password(
         return checked
     attempt, account = checked
     try:
-        if new == current or (not asks_for_current(services, session) and _is_present(services, account, new)):
+        if new == current or (not asks_for_current(services, session) and is_password_of(services, account, new)):
             raise PasswordRejected("unchanged")
         check_new_password(services, new, account.email, account.name, reading_of(attempt.state))
         hashed = services.hashing.hash(new)
@@ -106,14 +105,6 @@ def _just_signed_in(
     if attempt is None or account is None or account.id != session.user.id:
         return SESSION_ENDED
     return (attempt, account) if PASSWORD_CHANGE.is_pending(account, attempt.state, services.config) else SESSION_ENDED
-
-
-def _is_present(services: Services, account: Account, new: str) -> bool:
-    """Whether `new` is the temporary password itself. Raises `Busy`."""
-    if not services.password_rules.hashable(new):
-        return False
-    with services.hashing.hash_pool.slot(time.monotonic() + _WAIT):
-        return services.hashing.verify(account.password_hash, new)
 
 
 def _may_change(services: Services, account: Account, state: AccountState) -> bool:

@@ -194,6 +194,17 @@ def _check(services: Services, attempt: Attempt, password: str) -> tuple[Attempt
     return attempt._replace(slot=slot), account
 
 
+def is_password_of(services: Services, account: Account, password: str) -> bool:
+    """Whether this is the password that the account has now. Raises `Busy` and `HashingFailed`.
+
+    It counts for no lockout: it is for passwords that the process or the signed-in user is about to set, or has set.
+    """
+    if account.password_hash is None or not services.password_rules.hashable(password):
+        return False
+    with services.hashing.hash_pool.slot(time.monotonic() + _WAIT):
+        return services.hashing.verify(account.password_hash, password)
+
+
 def _usable_hash(attempt: Attempt) -> str | None:
     """Ignore a temporary password whose change deadline has passed (ASVS 5 6.4.1)."""
     deadline = attempt.state.password_change_deadline

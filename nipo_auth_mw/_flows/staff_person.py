@@ -11,10 +11,8 @@ from nipo_auth_mw._flows.staff import account_with, user_in
 from nipo_auth_mw._flows.staff_security import Security, security_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.models import AccountState, User
-from nipo_auth_mw.protocols import Account
 
 _FORM = "staff form"
-_WAIT = 5.0
 
 
 class Person(NamedTuple):
@@ -59,17 +57,6 @@ def look_at(services: Services, user_id: str) -> Person:
         datetime.fromtimestamp(ends, UTC) if ends else None,
         security is not None and not security.is_empty and second.locked(second.account(user_id)) is not None,
     )
-
-
-def is_password_of(services: Services, account: Account, password: str) -> bool:
-    """Whether a form's password is the one that the account has now. Raises `Busy` and `HashingFailed`.
-
-    It counts for no lockout: only a form that has set a password once may ask.
-    """
-    if account.password_hash is None:
-        return False
-    with services.hashing.hash_pool.slot(time.monotonic() + _WAIT):
-        return services.hashing.verify(account.password_hash, password)
 
 
 def _shown_security(services: Services, user_id: str, state: AccountState) -> Security | None:

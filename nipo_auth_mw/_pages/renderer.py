@@ -129,7 +129,8 @@ class Renderer:
         """Compile the host app's templates, and warn of names that have no effect. Raises `ConfigError`."""
         try:
             names = host.list_templates()
-        except TypeError:  # This loader cannot list its templates.
+        except TypeError:
+            # This loader cannot list its templates.
             return
         own = {name: _source(self._env, host, name) or "" for name in names if name.endswith(_TEXTS)}
         pages = {name: text for name, text in own.items() if name.endswith(_PAGES)}

@@ -20,7 +20,8 @@ from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._flows import staff as flow
 from nipo_auth_mw._flows.invitations import Invited, create_invited, invited_now
 from nipo_auth_mw._flows.outcomes import Refused, refusal
-from nipo_auth_mw._flows.staff_person import is_as_of, is_password_of
+from nipo_auth_mw._flows.password_check import is_password_of
+from nipo_auth_mw._flows.staff_person import is_as_of
 from nipo_auth_mw._web import staff_form
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
