@@ -142,7 +142,8 @@ def test_pg2_no_cache_grows_with_what_a_sender_makes_up(auth):
     before = entries()
     for number in range(20, 220):
         odd(number)
-    assert entries() == before
+    # Another test's middleware may be collected meanwhile, with what it has cached.
+    assert entries() <= before
     assert len(auth._services.sessions._touched) == 0
 
 
