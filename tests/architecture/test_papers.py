@@ -65,7 +65,7 @@ def test_versions_agree():
 
 def test_installed_plainly_it_needs_ten_libraries():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    names = {re.match(r"[\w-]+", line)[0].lower() for line in project["dependencies"]}
+    names = {re.match(r"[\w-]+", line)[0].lower() for line in project["dependencies"] if ";" not in line}
     ten = "werkzeug itsdangerous argon2-cffi limits jinja2 sqlalchemy zxcvbn idna click segno"
     assert names == set(ten.split())
 
