@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import warnings
 from collections.abc import Callable
 
 PROCESSES = 4
-
-
-def fork_in_c() -> int:
-    """A fork as a server in C makes it: Python's hooks are not called. uWSGI does so by default."""
-    return int(ctypes.PyDLL(None).fork())
 
 
 def forked(work: Callable[[], object], fork: Callable[[], int] = os.fork) -> int:
