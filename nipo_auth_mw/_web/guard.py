@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 # Doubled slashes, dot segments, blanks at a segment's end (some apps trim them), backslashes, parameters, controls, and
 # percent signs that a second decoder would read.
 _ODD = re.compile(r"//|/\.{1,2}(?:/|\Z)| (?:/|\Z)|[\\;\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+_LONGEST = 1000
 
 
 class PathRules:
@@ -29,25 +31,57 @@ class Guard:
     those.
 
     The longer rule wins. A public rule covers only a canonical path: apps decode and normalise paths in different ways,
-    so an odd spelling of a public path may be a protected page to the app behind the middleware. The middleware never
-    normalises a path: the app gets the path as it came (CVE-2026-2880, GHSA-x732-6j76-qmhm; ASVS 5 8.3.1).
+    so an odd spelling of a public path may be a protected page to the app behind the middleware. An exception covers
+    what an app or a file system may take for it, too: with or without a slash at its end, in other case, width or
+    composition, with dots at a segment's end. The middleware never normalises a path: the app gets the path as it came
+    (CVE-2026-2880, GHSA-x732-6j76-qmhm; ASVS 5 8.3.1).
     """
 
     def __init__(self, public: Sequence[str], protected: Sequence[str]) -> None:
-        rules = [(_as_wsgi(rule), False) for rule in public] + [(_as_wsgi(rule), True) for rule in protected]
-        subtrees = [(rule.removesuffix("/*"), needs) for rule, needs in rules if rule.endswith("/*")]
-        # A subtree covers its own root, unless that root has a rule of its own.
-        exact = dict(subtrees) | {rule: needs for rule, needs in rules if not rule.endswith("/*")}
-        self._exact = {path: needs or _is_odd(path) for path, needs in exact.items()}
-        longest_first = sorted(subtrees, key=lambda rule: -len(rule[0]))
-        self._below = tuple((root + "/", needs) for root, needs in longest_first)
+        rules = [(rule, False) for rule in public] + [(rule, True) for rule in protected]
+        self._rules = _Rules([(_as_wsgi(rule), needs) for rule, needs in rules])
+        # Of two rules that differ in nothing else, each covers its own spelling, and the public one all others.
+        alike = [(_alike(rule), needs) for rule, needs in reversed(rules)]
+        self._alike = _Rules(alike) if protected else None
 
     def needs_session(self, path: str) -> bool:
         """Whether the path requires a session. `path` is PATH_INFO as the server gives it."""
+        if self._rules.need_session(path) or _is_odd(path):
+            return True
+        return self._alike is not None and self._alike.need_session(_alike(path.encode("latin-1").decode("utf-8")))
+
+
+class _Rules:
+    """Rules, each with whether it requires a session. Of two for one path the later one counts."""
+
+    def __init__(self, rules: Sequence[tuple[str, bool]]) -> None:
+        subtrees = {rule.removesuffix("/*"): needs for rule, needs in rules if rule.endswith("/*")}
+        exact = {rule: needs for rule, needs in rules if not rule.endswith("/*")}
+        # Many apps answer a page with and without the slash. A subtree of the same root says what it covers.
+        slashed = {_slashed(rule): True for rule, needs in exact.items() if needs and rule not in subtrees}
+        # A subtree covers its own root, unless that root has a rule of its own.
+        self._exact = slashed | subtrees | exact
+        longest_first = sorted(subtrees.items(), key=lambda rule: -len(rule[0]))
+        self._below = tuple((root + "/", needs) for root, needs in longest_first)
+
+    def need_session(self, path: str) -> bool:
+        """Whether the rules require a session for this path, as they do for a path that none covers."""
         needs = self._exact.get(path)
         if needs is None:
-            needs = next((needs for below, needs in self._below if path.startswith(below)), True) or _is_odd(path)
+            needs = next((needs for below, needs in self._below if path.startswith(below)), True)
         return needs
+
+
+def _slashed(path: str) -> str:
+    """The same path without the slash at its end, or with one."""
+    return path[:-1] if path.endswith("/") else path + "/"
+
+
+def _alike(path: str) -> str:
+    """One spelling for all that some app or file system takes for this path."""
+    # Normalisation takes quadratic time on long runs of combining marks, and no rule is so long.
+    spelt = path if path.isascii() else unicodedata.normalize("NFKC", path[:_LONGEST])
+    return "/".join(segment.rstrip(".") for segment in spelt.casefold().split("/"))
 
 
 def _as_wsgi(path: str) -> str:

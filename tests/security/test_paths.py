@@ -1,14 +1,17 @@
-"""Rows PA1-PA4: no spelling of a path opens what it names."""
+"""Rows PA1-PA5: no spelling of a path opens what it names."""
 
 from __future__ import annotations
 
 import posixpath
 import re
+import time
+import unicodedata
 from typing import Any
 
 import flask
 import pytest
 
+from nipo_auth_mw._web.guard import Guard
 from tests.kit import PASSWORD, events, middleware, person
 from tests.security.corpora.paths import BELOW_PUBLIC, BROKEN, LOGIN, SPELLINGS
 from tests.security.django_site import django_app
@@ -66,6 +69,60 @@ def test_pa1_no_spelling_of_a_protected_path_runs_its_view(kind, public, protect
             ask(auth, method, path)
             assert ran == [], (method, path)
     assert ask(auth, path="/open/page").status == 200, "public is public"
+
+
+def folder(ran: list[str]) -> Any:
+    """A folder on a file system that takes many spellings for one name, as those of Windows and macOS do."""
+
+    def app(environ, start_response):
+        path = unicodedata.normalize("NFKD", environ["PATH_INFO"].encode("latin-1").decode("utf-8")).casefold()
+        if re.sub(r"\.+(?=/|\Z)", "", path).strip("/") in FILES:
+            ran.append(path)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"other"]
+
+    return app
+
+
+FILES = {unicodedata.normalize("NFKD", name) for name in ("open/secret", "open/secret/x", "open/ガイド/x", "open/page")}
+
+
+@pytest.mark.parametrize("protected", [("/open/Secret", "/open/secret/x", "/open/ガイド/*"), ("/open/*",)])
+def test_pa5_no_spelling_that_a_file_system_takes_for_an_exception_opens_it(protected):
+    ran: list[str] = []
+    auth = middleware(folder(ran), public_paths=("/*", "/open/page"), protected_paths=protected)
+    secret = ["/open/secret", "/open/SECRET", "/Open/Secret.", "/open./secret", "/open/secret/", "/ｏｐｅｎ/secret"]
+    secret += ["/open/secret/X", "/open/secret../x./", "/open/カ\u3099イト\u3099/x", "/open/ｶﾞｲﾄﾞ/x"]
+    for path in secret:
+        ask(auth, path=path.encode().decode("latin-1"))
+        assert ran == [], path
+    assert ask(auth, path="/open/page").status == 200
+    assert len(ran) == 1, "the public file is public"
+
+
+@pytest.mark.parametrize("path", ["/" + "\xcc\x81\xcc\xa3" * 15_000, "/" + "." * 60_000 + "x", "/." * 30_000 + "x"])
+def test_pa5_no_path_takes_long_to_compare_with_an_exception(path):
+    guard, begun = Guard(["/*"], ["/admin", "/山"]), time.process_time()
+    guard.needs_session(path)
+    assert time.process_time() - begun < 0.2
+
+
+@pytest.mark.parametrize("rule", ["/admin", "/admin/"])
+def test_pa5_an_exception_covers_its_page_with_and_without_a_slash(rule):
+    app = flask.Flask(__name__)
+    app.add_url_rule("/admin/", "admin", lambda: "secret")
+    app.add_url_rule("/login", "login", lambda: "open")
+    auth = middleware(app.wsgi_app, public_paths=("/*",), protected_paths=(rule,))
+    for path in ("/admin", "/admin/"):
+        assert ask(auth, path=path).status == 303
+    assert ask(auth, path="/login").status == 200
+    subtree = middleware(public_paths=("/admin/*",), protected_paths=("/admin",))
+    assert [ask(subtree, path=path).status for path in ("/admin", "/admin/")] == [303, 200], "a rule of its own counts"
+
+
+def test_pa5_of_two_rules_that_differ_in_case_alone_each_covers_its_own_spelling():
+    auth = middleware(public_paths=("/*", "/Docs/*"), protected_paths=("/docs/*",))
+    assert [ask(auth, path=path).status for path in ("/Docs/a", "/docs/a")] == [200, 303]
 
 
 @pytest.mark.parametrize("path", LOGIN)
