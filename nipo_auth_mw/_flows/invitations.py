@@ -17,6 +17,7 @@ from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.staff import create_account
 from nipo_auth_mw._flows.staff_actor import Actor, still_allowed
 from nipo_auth_mw._flows.staff_names import person_name
+from nipo_auth_mw._mail.composer import WITHDRAWN_AT
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import NoSuchAccount
 from nipo_auth_mw.models import AccountState, Client, User
@@ -118,14 +119,18 @@ def invited_now(services: Services, account: Account) -> Invited | None:
 
 
 def revoke_invitation(services: Services, user_id: str, *, actor: Actor) -> None:
-    """End the link of an account. Nothing happens if it has none. Raises `NoSuchAccount` and `StoreUnavailable`."""
+    """End the link of an account, and of "forgotten password" too: neither lets the owner of the mailbox in until the
+    account is invited anew or gets a password. Nothing happens if it is not invited.
+
+    Raises `NoSuchAccount` and `StoreUnavailable`.
+    """
     account = _account(services, user_id)
     with services.log.transaction() as record:
         still_allowed(services, actor)
         if invitation_of(account, services.account_states.account_state(user_id)) is None:
             return
-        services.account_states.raise_revocation_counter(user_id)
-        change_account_state(services, user_id, invited_until=None, invited_at=None)
+        counter = services.account_states.raise_revocation_counter(user_id)
+        change_account_state(services, user_id, invited_until=None, invited_at=None, **{WITHDRAWN_AT: counter})
         record(INVITATION_REVOKED, subject=account, client=actor.client, actor=actor.name)
 
 

@@ -10,7 +10,7 @@ from nipo_auth_mw._flows.accept_link import Accepted, Link, Unfit, accept_link, 
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_check import count_client
 from nipo_auth_mw._flows.two_step import proofs_of
-from nipo_auth_mw._mail.composer import gets_links
+from nipo_auth_mw._mail.composer import gets_reset_links
 from nipo_auth_mw._mail.notifications import client_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import EmailRejected
@@ -58,7 +58,7 @@ def answer_request(services: Services, request: QueuedMail) -> None:
     with services.log.transaction() as record:
         services.outbox.settle(request)
         record(PASSWORD_RESET_REQUESTED, subject=account, email=shown, client=client, at=request.queued_at)
-        if account is not None and gets_links(account) and _may_mail(services, account, state, request):
+        if account is not None and gets_reset_links(account, state) and _may_mail(services, account, state, request):
             services.notifications.reset_link(account, state, client)
 
 

@@ -12,9 +12,11 @@ from nipo_auth_mw._mail.addresses import Addresses
 from nipo_auth_mw._mail.notifications import INVITATION
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw.config import AuthConfig
-from nipo_auth_mw.models import Client, Message, QueuedMail
+from nipo_auth_mw.models import AccountState, Client, Message, QueuedMail
 from nipo_auth_mw.protocols import Account, AccountStateStore, EmailChangeStore, UserStore
 
+WITHDRAWN_AT = "withdrawn_at"
+"""The attribute of an account's state that has the number of the revocation counter at the end of an invitation."""
 _OF_PASSKEYS = frozenset({"passkey_added", "passkey_copied", "passkey_removed"})
 """The mails about the name that a user has given to a passkey."""
 
@@ -102,9 +104,8 @@ class Composer:
         return "account/security"
 
     def _reset_link(self, _mail: QueuedMail, account: Account) -> str | None:
-        if not gets_links(account):
-            return None
-        return f"reset/{self._reset_links.make(account, self._account_states.account_state(account.id))}"
+        state = self._account_states.account_state(account.id)
+        return f"reset/{self._reset_links.make(account, state)}" if gets_reset_links(account, state) else None
 
     def _confirm_link(self, mail: QueuedMail, account: Account) -> str | None:
         """A link for the account as it was at the request: a later password change, or its owner's, ends it before it
@@ -134,6 +135,13 @@ class Composer:
 def gets_links(account: Account) -> bool:
     """Whether an account gets links by mail. A disabled one does not, since a link would not enable it."""
     return bool(account.active)
+
+
+def gets_reset_links(account: Account, state: AccountState) -> bool:
+    """Whether an account gets links for a forgotten password by mail. One whose invitation was withdrawn does not: its
+    mailbox may be another person's, and every change of the account raises the counter and ends this."""
+    withdrawn = account.password_hash is None and state.attributes.get(WITHDRAWN_AT) == state.revocation_counter
+    return gets_links(account) and not withdrawn
 
 
 def _proofs(told: str, *, named: bool) -> list[tuple[str, str, datetime]]:

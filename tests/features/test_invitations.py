@@ -222,6 +222,38 @@ def test_iv2_an_invited_account_signs_in_by_nothing_and_looks_like_any_other(aut
     assert mine.text.replace(MAILBOX, "") == none.text.replace("ghos@example.net", "")
 
 
+def test_iv5_a_withdrawn_invitation_opens_the_account_by_no_mail(
+    auth: Any, boss: TestApp, mailer: MemoryMailer
+) -> None:
+    invited(boss, MAILBOX)
+    user = auth.accounts.find(MAILBOX)
+    (before,) = asked(auth, mailer)
+    boss.get(f"/-/auth/staff/{user.id}/password").forms["staff-revoke"].submit(status=303)
+    assert accept(auth, before).status_int == 410
+    assert asked(auth, mailer) == []
+    boss.post(f"/-/auth/staff/{user.id}/email", {"email": "sato@example.org"}, status=303)
+    assert asked(auth, mailer, "sato@example.org"), "another mailbox is another decision"
+
+
+def test_iv5_a_mail_that_the_withdrawal_overtakes_makes_no_link(auth: Any, boss: TestApp) -> None:
+    invited(boss, MAILBOX)
+    services, user = auth._services, auth.accounts.find(MAILBOX)
+    mail = services.notifications._mail("waiting", "reset", user.id, MAILBOX, {})
+    compose = services.outbox._delivery._compose
+    assert compose(mail) is not None
+    boss.post(f"/-/auth/staff/{user.id}/invite", {"revoke": "1"})
+    assert compose(mail) is None
+    auth.accounts.set_password(user.id, PASSWORD)
+    assert compose(mail) is not None
+
+
+def asked(auth: Any, mailer: MemoryMailer, email: str = MAILBOX) -> list[str]:
+    """The links that "forgotten password" mails now."""
+    mailer.outbox.clear()
+    browser(auth).post("/-/auth/forgot", {"email": email})
+    return [link_in(mail).removeprefix("http://localhost") for mail in mailer.outbox if "/reset/" in mail.text]
+
+
 def test_iv3_the_link_decides_account_and_role(auth: Any, boss: TestApp) -> None:
     link = shown_link(invited(boss))
     other = person(auth, "other@example.com")
