@@ -73,7 +73,7 @@ def _answer(web: WebContext, request: Request) -> Response:
         # The page's forms lead to the link without what a mail program has added.
         request.route = route.path.replace("<token>", request.arguments["token"])
     allowed = ", ".join(route.methods)
-    if request.method == "OPTIONS":
+    if request.method == "OPTIONS" and route.options:
         response = web.answers.data({})
     elif (view := route.views.get("GET" if request.method == "HEAD" else request.method)) is None:
         response = web.answers.refuse(request, Refused("method_not_allowed"))

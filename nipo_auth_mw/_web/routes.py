@@ -60,8 +60,8 @@ class Route:
     a secret from a mail, and in what mail programs add. `page`: a redirect may lead here, since GET shows a page and
     changes nothing. `leads_to` and `flash`: where a success leads, and the message there, if that is not the page above
     with a message of its own. `upload`: its form may have a file, if its sender has the role. `confirmed_by`: the field
-    without which its form changes nothing. `offered`: whether the settings and the stores allow the route; otherwise it
-    does not exist.
+    without which its form changes nothing. `options`: whether OPTIONS is answered; not where 200 lets a request pass.
+    `offered`: whether the settings and the stores allow the route; otherwise it does not exist.
     """
 
     path: str
@@ -78,6 +78,7 @@ class Route:
     flash: str = ""
     upload: bool = False
     confirmed_by: str = ""
+    options: bool = True
     offered: Callable[[Services], bool] = _always
 
     @property
@@ -99,7 +100,8 @@ class Route:
     def methods(self) -> list[str]:
         """The methods that the route accepts, as `Allow` lists them."""
         read = ["GET", "HEAD"] if "GET" in self.views else []
-        return [*read, *(method for method in self.views if method != "GET"), "OPTIONS"]
+        others = (method for method in self.views if method != "GET")
+        return [*read, *others, *(["OPTIONS"] if self.options else [])]
 
     def match(self, path: str) -> dict[str, str] | None:
         """The values of the `<...>` segments, or None for another path."""
@@ -308,7 +310,7 @@ ROUTES = (
     Route("audit/usage.csv", {"GET": usage.download}, needs_user=True, role=ADMIN, page=False, offered=_notes_usage),
     Route("help", {"GET": help.show}, identifies=False),
     Route("session", {"GET": account.session}, page=False),
-    Route("forward", {"GET": forward.show}, page=False),
+    Route("forward", {"GET": forward.show}, page=False, options=False),
     Route("health", {"GET": health.show}, identifies=False, page=False),
     Route("openapi.json", {"GET": openapi.show}, identifies=False, page=False),
     Route("language", {"POST": language.submit}, identifies=False, offered=_has_languages),

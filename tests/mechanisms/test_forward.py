@@ -27,13 +27,25 @@ def behind_a_proxy(**settings):
     return auth
 
 
-def forward(auth, uri="/wiki/page?a=1&b=2", *, proxy=NGINX, **more):
+def forward(auth, uri="/wiki/page?a=1&b=2", *, proxy=NGINX, method="GET", **more):
     sent = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_URI": uri, **proxy, **more}
-    return ask(auth, path="/-/auth/forward", **sent)
+    return ask(auth, method, "/-/auth/forward", **sent)
 
 
 def identity(answer):
     return {name: answer.get(name) for name in HEADERS if answer.all(name)}
+
+
+@each("cookie", ["", "nipo_auth=forged", "signed in"])
+def test_ak21_no_other_method_lets_a_request_pass(cookie):
+    """Some proxies ask with the method of the request that they hold."""
+    auth = behind_a_proxy()
+    cookie = signed_in(auth) if cookie == "signed in" else cookie
+    preflight = {"HTTP_ORIGIN": "https://spa.example", "HTTP_ACCESS_CONTROL_REQUEST_METHOD": "GET"}
+    for method in ("OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND", "options", "get", ""):
+        answer = forward(auth, method=method, cookie=cookie)
+        assert (answer.status, answer.get("Allow")) == (405, "GET, HEAD"), method
+        assert forward(auth, method=method, cookie=cookie, **preflight).status in {403, 405}, method
 
 
 def test_a_user_is_named_in_the_headers_that_the_host_names():
