@@ -2,9 +2,9 @@
 
 A browser sends no cookie with a preflight (Fetch, CORS-preflight), so the app answers it as a visitor's request, on
 paths that require a session too. Any program can send one, and many apps answer every method with their page: a view
-function of Django, a view of Pyramid, a bare WSGI app. So on such a path the app gets no body, and nothing of its
-answer leaves except what a browser reads of a preflight. If the app grants no origin anything, the answer is the
-challenge.
+function of Django, a view of Pyramid, a bare WSGI app. So on such a path the app gets neither a body nor a query, which
+may tell a page what to do or name another method. Nothing of its answer leaves except what a browser reads of a
+preflight. If the app grants no origin anything, the answer is the challenge.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def call(app: WSGIApp, environ: Environ, start_response: StartResponse, instead:
         return lambda _: None
 
     asked = {key: value for key, value in environ.items() if key not in _BODY}
-    body = app(asked | {"wsgi.input": io.BytesIO(), PREFLIGHT: True}, start)
+    body = app(asked | {"QUERY_STRING": "", "wsgi.input": io.BytesIO(), PREFLIGHT: True}, start)
     try:
         if not started:
             # A lazy app, such as a generator, starts its answer with its first step.

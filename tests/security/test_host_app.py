@@ -312,6 +312,16 @@ def test_ak20_a_preflight_brings_no_body_and_the_apps_answer_is_closed():
     assert (seen, closed) == ([(b"", None, None)], [True])
 
 
+@pytest.mark.parametrize("query", ["delete=7", "__METHOD_OVERRIDE__=DELETE", "_method=GET", "a=1&b=2"])
+def test_ak20_a_preflight_tells_no_page_what_to_do(query):
+    """Pages of Pyramid and CherryPy read their parameters with any method, and a query may name another method."""
+    inner = Inner([("Access-Control-Allow-Origin", "*")], "204 No Content")
+    auth = middleware(inner, public_paths=["/open/*"])
+    for path, seen in (("/orders", ""), ("/open/orders", query)):
+        assert ask(auth, "OPTIONS", path, query=query, **PREFLIGHT).status == 204
+        assert inner.seen.pop()["QUERY_STRING"] == seen
+
+
 @pytest.mark.parametrize(
     "method", ["GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "options", "Options", "OPTIONSX", ""]
 )
