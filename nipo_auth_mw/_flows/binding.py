@@ -14,7 +14,7 @@ from typing import NamedTuple
 from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused
-from nipo_auth_mw._flows.revocation import end_everything, hold_unchanged
+from nipo_auth_mw._flows.revocation import end_everything, hold_session
 from nipo_auth_mw._flows.second_check import CODE, PASSKEY, PASSWORD, factors_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
@@ -93,7 +93,7 @@ def add_further(services: Services, session: ActiveSession, change: Change) -> R
         return account
     try:
         with services.log.transaction() as record:
-            if not hold_unchanged(services, account, session.state):
+            if not hold_session(services, session, account):
                 return SESSION_ENDED
             change_account_state(services, account.id, **change.write(account, record))
     except Unfit as unfit:

@@ -16,7 +16,7 @@ from nipo_auth_mw._credentials.email_links import EMAIL_LASTS
 from nipo_auth_mw._flows.accept_link import record_refused_link
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, Refused, refusal
 from nipo_auth_mw._flows.password_check import check_own_password
-from nipo_auth_mw._flows.revocation import end_everything, hold_unchanged
+from nipo_auth_mw._flows.revocation import end_everything, hold_session
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import EmailRejected, EmailTaken
@@ -91,7 +91,7 @@ def request_change(
     owner = services.users.find_by_email(new)
     state = services.account_states.account_state(owner.id if owner else "")
     with services.log.transaction() as record:
-        if not hold_unchanged(services, account, attempt.state):
+        if not hold_session(services, session, account):
             return SESSION_ENDED
         _stores(services)[1].add_email_change(change)
         record(EMAIL_CHANGE_REQUESTED, subject=account, client=client)

@@ -6,6 +6,7 @@ from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.outcomes import SESSION_ENDED, TOO_MANY_CHANGES, Refused, refusal
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
+from nipo_auth_mw._flows.revocation import hold_session
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw.errors import EmailRejected
@@ -41,6 +42,8 @@ def change_profile(
     if elsewhere and not allow_notify_email_mails(services, account.id, account.email, before.notify_email, notify):
         return TOO_MANY_CHANGES
     with services.log.transaction() as record:
+        if not hold_session(services, session, account):
+            return SESSION_ENDED
         after = change_account_state(services, account.id, **changes)
         record(PROFILE_CHANGED, subject=account, client=client, what=" ".join(changes))
         if elsewhere:

@@ -8,6 +8,7 @@ from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._flows.account_state import MOST_TURNS
 from nipo_auth_mw._flows.password_check import UNLOCKED
 from nipo_auth_mw._services import Services
+from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._throttle.slots import Ended
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import AccountState, Client
@@ -51,6 +52,16 @@ def hold_unchanged(services: Services, account: Account, state: AccountState) ->
         return False
     facts = (present.email, present.password_hash, bool(present.active))
     return facts == (account.email, account.password_hash, bool(account.active))
+
+
+def hold_session(services: Services, session: ActiveSession, account: Account) -> bool:
+    """Whether the session has not ended, and its account is as it was read. If so, it stays so until the transaction
+    ends.
+
+    Call this in a transaction that writes what the session allows: its owner may have signed it out meanwhile, since an
+    attacker had it.
+    """
+    return hold_unchanged(services, account, session.state) and services.sessions.owner(session.stored) is not None
 
 
 def lift_lock_soon(services: Services, account: Account, *, actor: str = "", client: Client | None = None) -> None:

@@ -18,7 +18,7 @@ from nipo_auth_mw._credentials.passkey_names import cleaned_name
 from nipo_auth_mw._flows.binding import Change, Renewed, Unfit, add_further, changing, make
 from nipo_auth_mw._flows.outcomes import BUSY, SESSION_ENDED, Refused
 from nipo_auth_mw._flows.requirement import Requirement
-from nipo_auth_mw._flows.revocation import hold_unchanged
+from nipo_auth_mw._flows.revocation import hold_session
 from nipo_auth_mw._flows.second_check import APP, PASSKEY, factors_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
@@ -260,7 +260,7 @@ def make_codes(services: Services, session: ActiveSession, *, client: Client) ->
     except Busy:
         return BUSY
     with services.log.transaction() as record:
-        if not hold_unchanged(services, account, session.state):
+        if not hold_session(services, session, account):
             return SESSION_ENDED
         factors.store_codes(account.id, codes)
         services.notifications.codes_made(account, session.state, client)

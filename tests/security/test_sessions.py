@@ -1,8 +1,10 @@
-"""Rows SE1-SE9: how a session begins, lasts and ends."""
+"""Rows SE1-SE9, SE20: how a session begins, lasts and ends."""
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -10,8 +12,11 @@ import pytest
 import time_machine
 
 from nipo_auth_mw import SessionPolicy
-from nipo_auth_mw.testing import MemoryStore
-from tests.kit import middleware, person
+from nipo_auth_mw._flows.account_state import change_account_state
+from nipo_auth_mw._flows.login import admit
+from nipo_auth_mw.models import Client
+from nipo_auth_mw.testing import MemoryStore, SoftPasskey, mails
+from tests.kit import PASSWORD, enrol_passkey, middleware, person
 from tests.security.tools import Inner, ask, login, rows, session_pair, signed_in, who
 
 DAY = timedelta(days=1)
@@ -143,6 +148,48 @@ def test_se7_a_change_by_the_hosts_own_sql_ends_the_session_too(field):
         assert store.set_email("1", "moved@example.com", expected=before.email)
     assert who(auth, mine) == ""
     assert rows(auth) == 0, "it was ended for good, so the earlier state brings nothing back"
+
+
+ENDS = {
+    "a new password": lambda auth, own, taken: auth.accounts.set_password("1", NEW_PASSWORD),
+    "disabling": lambda auth, own, taken: auth.accounts.set_active("1", False),
+    "the owner's other device": lambda auth, own, taken: ask(
+        auth, "POST", "/-/auth/account/sessions/end", form={"all": "1"}, cookie=own
+    ),
+    "sign-out": lambda auth, own, taken: ask(auth, "POST", "/-/auth/logout", cookie=taken),
+}
+CHANGES = {
+    "account/profile": {"notify_email": "thief@example.com"},
+    "account/email": {"email": "thief@example.com", "password": PASSWORD},
+    "account/security/codes": {},
+    "account/security/passkeys": {},
+}
+
+
+@pytest.mark.parametrize("path", CHANGES)
+@pytest.mark.parametrize("end", ENDS)
+def test_se20_a_request_in_flight_changes_nothing_after_its_session_has_ended(end, path, monkeypatch):
+    auth = people(middleware())
+    enrol_passkey(auth, auth.accounts.get("1"))
+    services, own = auth._services, signed_in(auth)
+    change_account_state(services, "1", two_step=time.time())
+    value = admit(services, services.users.get("1"), client=Client(), means=("password", "passkey"))
+    taken, form = f"nipo_auth={value}", CHANGES[path]
+    if path.endswith("passkeys"):
+        page = ask(auth, path=f"/-/auth/{path}", cookie=taken, HTTP_ACCEPT="application/json")
+        form = {"credential": SoftPasskey().create(json.loads(page.body)["options"])}
+
+    def meanwhile(*about, **limits):
+        monkeypatch.undo()
+        ENDS[end](auth, own, taken)
+        mails(auth).clear()
+        return True
+
+    # Each of these requests asks for this after the look at its session.
+    monkeypatch.setattr(services.quotas, "allow_notification_to", meanwhile)
+    assert ask(auth, "POST", f"/-/auth/{path}", form=form, cookie=taken).status == 401
+    assert auth.accounts.get("1").notify_email is None
+    assert (len(services.factors.of("1")), services.factors.codes_left("1"), mails(auth)) == (1, 0, [])
 
 
 def test_se9_a_request_in_flight_cannot_revive_a_session(clock):
