@@ -30,6 +30,11 @@ def days_in(first: str, last: str) -> tuple[date | None, date | None]:
     return (other, one) if one and other and one > other else (one, other)
 
 
+def later(day: date, days: int) -> date:
+    """The day so many days later, or earlier below 0; the first or the last that there is, for a day beyond it."""
+    return date.fromordinal(min(max(day.toordinal() + days, 1), date.max.toordinal()))
+
+
 def shortcuts(today: date, first: date | None, last: date | None) -> list[tuple[str, str, str, bool]]:
     """The name, the first and the last day of each shortcut, and whether it is the one that was followed."""
     monday = today - timedelta(days=today.weekday())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple, TypedDict
 
 from werkzeug.wrappers import Response
@@ -13,7 +13,7 @@ from nipo_auth_mw._flows.usage import MOST_DAYS, Person, UsageFilter
 from nipo_auth_mw._web.audit_csv import csv_file
 from nipo_auth_mw._web.audit_texts import short_day
 from nipo_auth_mw._web.context import WebContext
-from nipo_auth_mw._web.days import days_in, shortcuts
+from nipo_auth_mw._web.days import days_in, later, shortcuts
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw.protocols import DayOfUse
@@ -77,9 +77,9 @@ def download(web: WebContext, request: Request) -> Response:
 def _filter(web: WebContext, request: Request) -> UsageFilter:
     """The days as they were typed, in order, and at most 31 of them. Raises `BadRequest` for a text that is no day."""
     first, last = days_in(request.query.get("from", ""), request.query.get("to", ""))
-    last = last or (first + timedelta(days=_USUAL_DAYS - 1) if first else datetime.now(web.config.zone).date())
-    first = first or last - timedelta(days=_USUAL_DAYS - 1)
-    return UsageFilter(max(first, last - timedelta(days=MOST_DAYS - 1)), last, request.query.get("q", "").strip()[:254])
+    last = last or (later(first, _USUAL_DAYS - 1) if first else datetime.now(web.config.zone).date())
+    first = first or later(last, 1 - _USUAL_DAYS)
+    return UsageFilter(max(first, later(last, 1 - MOST_DAYS)), last, request.query.get("q", "").strip()[:254])
 
 
 def _clock(web: WebContext, at: float) -> str:
