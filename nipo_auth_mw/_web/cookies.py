@@ -20,6 +20,9 @@ _SAFE = re.compile(r"[A-Za-z0-9._-]*")
 # Where other libraries keep what they have parsed of the Cookie header.
 _PARSED = ("webob._parsed_cookies", "paste.cookies", "paste.cookies.dict", "bottle.request.cookies", "werkzeug.request")
 
+# Where a2wsgi keeps the request of an ASGI server, with its headers.
+_SCOPE = "asgi.scope"
+
 
 def take(header: str, name: str) -> tuple[str | None, str]:
     """The value of the one cookie called `name`, and the header without that name.
@@ -73,7 +76,15 @@ def take_out(environ: dict[str, Any], cookie: Cookie, *others: Cookie) -> str | 
         if not environ.keys().isdisjoint(_PARSED):
             for key in _PARSED:
                 environ.pop(key, None)
+        if isinstance(scope := environ.get(_SCOPE), dict):
+            environ[_SCOPE] = _with_cookies(scope, rest)
     return value
+
+
+def _with_cookies(scope: dict[str, Any], header: str) -> dict[str, Any]:
+    """The ASGI scope with this Cookie header, "" for none."""
+    others = [(name, text) for name, text in scope.get("headers", ()) if name != b"cookie"]
+    return {**scope, "headers": [*others, *([(b"cookie", header.encode("latin-1"))] if header else [])]}
 
 
 class Cookie:

@@ -124,6 +124,23 @@ def test_ru30_nothing_of_the_request_holds_a_secret(base_url, realm):
             assert not any(part in text for secret in secrets for part in secret.split(".")), name
 
 
+@each("own", ["", "a=1; b=\xe9"])
+def test_ru30_an_asgi_server_in_front_shows_the_app_no_secret_either(own):
+    """Where a2wsgi mounts the middleware in an ASGI app, the environ has the scope with the headers as they came."""
+    inner = Inner()
+    auth = middleware(inner)
+    person(auth)
+    session, device = both(auth)
+    sent = "; ".join(filter(None, [own, session, device]))
+    headers = [(b"host", b"app.example"), *((b"cookie", one.encode("latin-1")) for one in sent.split("; "))]
+    scope = {"type": "http", "headers": headers}
+    assert ask(auth, cookie=sent, **{"asgi.scope": scope}).status == 200
+    (environ,) = inner.seen
+    left = [(b"cookie", own.encode("latin-1"))] if own else []
+    assert environ["asgi.scope"] == {"type": "http", "headers": [(b"host", b"app.example"), *left]}
+    assert scope["headers"] is headers, "the server's own scope is as it was"
+
+
 def test_ru30_our_own_pages_still_read_them():
     auth = middleware()
     person(auth)
