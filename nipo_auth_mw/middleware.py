@@ -299,10 +299,11 @@ class AuthMiddleware:
         return active is not None and first_unmet(active.user, active.state, self._config) is None
 
     def _end(self, environ: Environ, session: Session) -> None:
-        """End the session, for `host_api.end_session`."""
+        """End the session and make the rest of the request a visitor's, for `host_api.end_session`."""
         active = self._sessions.find_key(session.stored.key, prolong=False)
         if active is not None:
             sign_out(self._services, active, client=self._web.request(environ).client)
+        self._identity.take_away(environ)
 
     def flush_mail(self, timeout: float = 10.0) -> bool:
         """Wait until the outbox has tried each mail that is queued now once; for shutdown and tests.

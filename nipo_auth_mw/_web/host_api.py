@@ -78,13 +78,17 @@ class Identity:
 
         A key stands for every spelling of a header, since servers write `X-User` and `X_User` as HTTP_X_USER.
         """
+        self.take_away(environ)
+        environ.pop(FLASH, None)
+        environ[HOOKS] = self._hooks
+
+    def take_away(self, environ: Environ) -> None:
+        """Leave no user in the environ, under none of the keys."""
         environ.pop("REMOTE_USER", None)
         environ.pop("AUTH_TYPE", None)
         for key, _ in self._headers:
             environ.pop(key, None)
         environ[USER] = environ[SESSION] = None
-        environ.pop(FLASH, None)
-        environ[HOOKS] = self._hooks
 
     def put(self, environ: Environ, session: ActiveSession) -> None:
         """Show the session and its user to the host app, in the environ and as REMOTE_USER (RFC 3875).
@@ -164,16 +168,15 @@ def still_signed_in(environ: Environ) -> bool:
 def end_session(environ: Environ) -> None:
     """Sign the user of this request out, for a host app with a sign-out of its own; nothing for a visitor.
 
-    The session ends on the server, so its cookie is worth nothing from now on, and `current_user` is None for the rest
-    of the request. The host app's own session is the host app's to end. The host app has to refuse cross-site requests
-    to such a page. Raises `StoreUnavailable`: then the session may not have ended.
+    The session ends on the server, so its cookie is worth nothing from now on, and the rest of the request is a
+    visitor's: `current_user` is None, and no key of the environ names the user. The host app's own session is the host
+    app's to end. The host app has to refuse cross-site requests to such a page. Raises `StoreUnavailable`: then the
+    session may not have ended.
     """
     hooks, session = _hooks(environ), current_session(environ)
     if hooks is None or session is None:
         return
     hooks.end(environ, session)
-    environ[USER] = environ[SESSION] = None
-    environ.pop("REMOTE_USER", None)
 
 
 def _refuses_errors(check: Callable[Given, User]) -> Callable[Given, User]:

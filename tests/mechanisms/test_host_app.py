@@ -284,6 +284,23 @@ def test_a_sign_out_of_the_apps_own_ends_the_session():
     end_session({})
 
 
+def test_ev3_after_the_apps_own_sign_out_no_key_names_the_user():
+    left = []
+
+    def app(environ, start_response):
+        user = environ["HTTP_X_USER"], environ["REMOTE_USER"], environ["AUTH_TYPE"]
+        end_session(environ)
+        left.append((user, {key for key, value in environ.items() if value in user}))
+        return echo(environ, start_response)
+
+    auth = middleware(app, identity_headers={"X-User": "email"}, remote_user="email")
+    person(auth)
+    member = browser(auth)
+    sign_in(auth, member, "1")
+    member.get("/page")
+    assert left == [(("tanaka@example.com", "tanaka@example.com", "nipo_auth_mw"), set())]
+
+
 def test_an_outage_during_the_apps_own_sign_out_is_not_silent():
     store = MemoryStore()
     ended = []
