@@ -119,7 +119,8 @@ class UserMiddleware:
     example, is that Django user until sign-out. Django's own logout signs out of both.
 
     The site's own session belongs to the user who filled it, and is emptied for any other user. A check that refuses is
-    answered with the site's 403 page, or by asking the visitor to sign in.
+    answered with the site's 403 page, or by asking the visitor to sign in. A request that came by ASGI is refused with
+    `ImproperlyConfigured`: it went past the middleware, where each page would be open to visitors.
     """
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
@@ -129,6 +130,9 @@ class UserMiddleware:
 
     def __call__(self, request: Any) -> Any:
         """Answer the request as its user."""
+        if not isinstance(request, WSGIRequest):
+            problem = "this request came by ASGI, past nipo_auth_mw.django.protect"
+            raise ImproperlyConfigured(f"{problem}; let the server take the application of wsgi.py")
         if not hasattr(request, "user"):
             raise ImproperlyConfigured("place nipo_auth_mw.django.UserMiddleware after AuthenticationMiddleware")
         user = host_api.current_user(_environ(request))

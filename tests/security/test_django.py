@@ -1,4 +1,4 @@
-"""Rows DJ1-DJ6: what `nipo_auth_mw.django` adds to the middleware. Django keeps one set of settings a process, so each
+"""Rows DJ1-DJ7: what `nipo_auth_mw.django` adds to the middleware. Django keeps one set of settings a process, so each
 row is a class of tests of its own site, and all run in one process."""
 
 from __future__ import annotations
@@ -45,3 +45,7 @@ def test_dj5_the_client_signs_in_who_could_sign_in(told: str) -> None:
 
 def test_dj6_a_preflight_on_a_path_that_requires_a_session_runs_no_view_function(told: str) -> None:
     passes("DJ6", told)
+
+
+def test_dj7_a_site_that_is_served_by_asgi_answers_nothing(told: str) -> None:
+    passes("DJ7", told)

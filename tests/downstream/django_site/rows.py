@@ -2,6 +2,7 @@
 
 from django.contrib.auth.models import User as DjangoUser
 from django.contrib.sessions.models import Session
+from django.core.exceptions import ImproperlyConfigured
 from django.test import TestCase, override_settings
 from django_site import urls
 
@@ -91,6 +92,14 @@ class DJ6(Site):
 
     def test_on_a_public_path_a_view_function_answers_it(self):
         self.assertEqual(self.client.options("/open/who", headers=PREFLIGHT).content, b"False ")
+
+
+class DJ7(Site):
+    async def test_a_site_that_is_served_by_asgi_runs_no_view(self):
+        for path in ("/counted", "/counted-later", "/open/who", "/slow"):
+            with self.assertRaisesMessage(ImproperlyConfigured, "wsgi.py"):
+                await self.async_client.get(path)
+        self.assertEqual(urls.RAN, [])
 
 
 class DJ3(Site):
