@@ -11,7 +11,8 @@ from nipo_auth_mw.errors import NoSuchAccount, NotOneself
 def end_sessions(services: Services, user_id: str, session_id: str | None, *, actor: Actor) -> int:
     """End one session of the account, or all for None, and return how many ended.
 
-    Raises `NoSuchAccount` and `NotOneself`: the account page of an administrator ends the others and keeps this one.
+    Raises `NoSuchAccount`, `NotAllowed`, and `NotOneself`: the account page of an administrator ends the others and
+    keeps this one.
     """
     if services.users.get(user_id) is None:
         raise NoSuchAccount(user_id)

@@ -66,6 +66,9 @@ def _shown_security(services: Services, user_id: str, state: AccountState) -> Se
 
 
 def is_as_of(services: Services, user_id: str, as_of: str) -> bool:
-    """Whether the account is still as its page showed it. A form that is sent again would set another password."""
+    """Whether the account is still as its page showed it. A form that is sent again would set another password.
+
+    Raises `NoSuchAccount`.
+    """
     account = account_with(services, user_id, None)
     return services.reset_links.still_fits(as_of, account, services.account_states.account_state(user_id), _FORM)

@@ -8,7 +8,7 @@ from functools import partial
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
-from nipo_auth_mw._flows.outcomes import Refused
+from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.password_change import PASSWORD_CHANGE
 from nipo_auth_mw._flows.reauthenticate import REAUTHENTICATION
 from nipo_auth_mw._flows.requirement import Requirement
@@ -21,7 +21,7 @@ from nipo_auth_mw._web.origin import is_from_elsewhere, is_other_address, names_
 from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, is_navigation
 from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.routes import Route
-from nipo_auth_mw.errors import DatabaseUnavailable
+from nipo_auth_mw.errors import AccountError, DatabaseUnavailable
 from nipo_auth_mw.models import User
 
 CROSS_SITE_REFUSED = EventType("cross_site_refused", EventGroup.REFUSAL)
@@ -86,10 +86,13 @@ def _answer(web: WebContext, request: Request) -> Response:
 
 
 def _seen(web: WebContext, request: Request, route: Route, view: View) -> Response:
-    """The answer of the view, or the refusal if the sender may not use the route."""
+    """The answer of the view, or the refusal if the sender may not use the route or the view raises one."""
     if route.identifies:
         web.identify(request)
-    return _refused_here(web, request, route) or view(web, request)
+    try:
+        return _refused_here(web, request, route) or view(web, request)
+    except AccountError as error:
+        return web.answers.refuse(request, refusal(error))
 
 
 def _may_upload(web: WebContext, request: Request, route: Route) -> bool:

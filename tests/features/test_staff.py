@@ -10,6 +10,8 @@ import pytest
 import time_machine
 from webtest import TestApp
 
+from nipo_auth_mw._web.interface import interface_of
+from nipo_auth_mw._web.routes import ROUTES, Route
 from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer
 from tests.features.staff_kit import Directory, Users
@@ -449,3 +451,15 @@ def test_the_page_of_an_account_says_until_when_it_is_locked(auth: Any, boss: Te
         for number in range(5):
             sign_in(browser(auth, f"192.0.2.{number}"), password=WRONG)
         assert "locked until 05:04" in boss.get(f"/-/auth/staff/{user.id}").text
+
+
+@pytest.mark.parametrize("route", [one for one in ROUTES if "<id>" in one.path], ids=lambda route: route.path)
+def test_an_account_that_is_gone_is_refused_by_each_of_its_pages(boss: TestApp, route: Route) -> None:
+    """Another administrator may have deleted it since the page of the form was made."""
+    path, told = f"/-/auth/{route.path.replace('<id>', '999')}", {"Accept": "application/json"}
+    typed = {"role": "staff", "email": "sato@example.com", "password": NEXT, "active": "0"}
+    for method, view in route.views.items():
+        fields = {name: typed.get(name, "1") for name in interface_of(view).fields if name != "revoke"}
+        send = boss.get if method == "GET" else boss.post
+        answer = send(path, fields, headers=told, expect_errors=True)
+        assert (answer.status_int, answer.json["code"]) == (404, "no_such_account"), method

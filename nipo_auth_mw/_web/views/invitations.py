@@ -14,12 +14,11 @@ from nipo_auth_mw._flows.invitations import (
     invited_now,
     revoke_invitation,
 )
-from nipo_auth_mw._flows.outcomes import Refused, refusal
+from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.views import staff, staff_handover
-from nipo_auth_mw.errors import AccountError
 from nipo_auth_mw.protocols import Account
 
 
@@ -74,16 +73,13 @@ def show_again(web: WebContext, request: Request) -> Response | None:
 def submit_invite(web: WebContext, request: Request) -> Response:
     """Make a new link for an account, which ends the older one; with `revoke` only end it."""
     user_id, by = staff.id_of(request), staff.actor(request)
-    try:
-        if request.given_flag("revoke"):
-            revoke_invitation(web.services, user_id, actor=by)
-            to, nothing = staff.path_of(web, request, user_id), staff_handover.invited_data(web, None)
-            return web.answers.done(request, to, flash="revoked", **nothing)
-        if gone := staff_handover.refuse_stale(web, request, user_id, request.text("as_of")):
-            return gone
-        outcome = invite(web.services, user_id, actor=by)
-    except AccountError as error:
-        return web.answers.refuse(request, refusal(error))
+    if request.given_flag("revoke"):
+        revoke_invitation(web.services, user_id, actor=by)
+        to, nothing = staff.path_of(web, request, user_id), staff_handover.invited_data(web, None)
+        return web.answers.done(request, to, flash="revoked", **nothing)
+    if gone := staff_handover.refuse_stale(web, request, user_id, request.text("as_of")):
+        return gone
+    outcome = invite(web.services, user_id, actor=by)
     if isinstance(outcome, Refused):
         return web.answers.refuse(request, outcome)
     if request.wants_json:

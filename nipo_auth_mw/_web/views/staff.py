@@ -92,20 +92,14 @@ def submit_security(web: WebContext, request: Request) -> Response:
 
 def show_delete(web: WebContext, request: Request) -> Response:
     """Ask first: deletion cannot be undone."""
-    try:
-        person = staff_person.look_at(web.services, id_of(request))
-    except AccountError as refused:
-        return web.answers.refuse(request, refusal(refused))
+    person = staff_person.look_at(web.services, id_of(request))
     return web.answers.page(request, "staff-delete.html", **facts(web, request, person))
 
 
 @takes(gives={"next": str, "deleted": str})
 def submit_delete(web: WebContext, request: Request) -> Response:
     """Delete the account."""
-    try:
-        staff.delete_account(web.services, id_of(request), actor=actor(request))
-    except AccountError as refused:
-        return web.answers.refuse(request, refusal(refused))
+    staff.delete_account(web.services, id_of(request), actor=actor(request))
     to = f"{web.path(request, 'staff')}?{urlencode({'deleted': id_of(request)})}"
     return web.answers.done(request, to, deleted=id_of(request))
 
@@ -123,14 +117,10 @@ def _act(web: WebContext, request: Request, what: str, act: Callable[[str, Actor
 
 
 def refuse_action(web: WebContext, request: Request, refused: Refused, what: str) -> Response:
-    """The page of the account, with the refusal beside the form."""
-    user_id = id_of(request)
+    """The page of the account, with the refusal beside the form. Raises `NoSuchAccount`."""
     if refused.code == REAUTHENTICATION.code:
         return challenges.meet_first(web, request.environ, REAUTHENTICATION, request.session)
-    try:
-        person = staff_person.look_at(web.services, user_id)
-    except AccountError as gone:
-        return web.answers.refuse(request, refusal(gone))
+    person = staff_person.look_at(web.services, id_of(request))
     # In JSON no page is shown.
     shown = {} if request.wants_json else facts(web, request, person, chosen="", role_before="", toggled=False)
     return web.answers.refuse(request, refused, page_of(what), **shown)

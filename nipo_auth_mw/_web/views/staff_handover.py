@@ -190,6 +190,7 @@ def refuse_stale(web: WebContext, request: Request, user_id: str, as_of: str) ->
     """The refusal of a form that is sent again after a time, or whose account has changed since its page was made.
 
     A second password would be set, and the slip of the first be worthless. A program sends no `as_of`.
+    Raises `NoSuchAccount`.
     """
     if not as_of or is_as_of(web.services, user_id, as_of):
         return None

@@ -7,23 +7,19 @@ from urllib.parse import quote, urlencode
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows import staff, staff_devices, staff_list, staff_person, staff_undo
-from nipo_auth_mw._flows.outcomes import Refused, refusal
+from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.request import Request
 from nipo_auth_mw._web.serializers import KnownData, SessionData, known_data, session_data
 from nipo_auth_mw._web.views import staff as actions
 from nipo_auth_mw._web.views.staff_list import PLACE
-from nipo_auth_mw.errors import AccountError
 
 
 @takes(gives={"user": KnownData, "sessions": list[SessionData]})
 def show(web: WebContext, request: Request) -> Response:
     """Show what is known of an account, and where it is signed in."""
-    try:
-        person, row = staff_person.look_at(web.services, _id(request)), staff_list.row(web.services, _id(request))
-    except AccountError as refused:
-        return web.answers.refuse(request, refusal(refused))
+    person, row = staff_person.look_at(web.services, _id(request)), staff_list.row(web.services, _id(request))
     if request.wants_json:
         sessions = [session_data(one) for one in row.sessions]
         return web.answers.data({"user": known_data(person, row), "sessions": sessions})
@@ -52,10 +48,7 @@ def show_role(web: WebContext, request: Request) -> Response:
 
 def _form(web: WebContext, request: Request, what: str, **more: str) -> Response:
     """The small page for one change."""
-    try:
-        person = staff_person.look_at(web.services, _id(request))
-    except AccountError as refused:
-        return web.answers.refuse(request, refusal(refused))
+    person = staff_person.look_at(web.services, _id(request))
     shown = actions.facts(web, request, person, **more)
     return web.answers.page(request, actions.page_of(what), **shown, problem=None)
 
@@ -63,10 +56,7 @@ def _form(web: WebContext, request: Request, what: str, **more: str) -> Response
 @takes(*PLACE, "from")
 def ask_active(web: WebContext, request: Request) -> Response:
     """Ask before an account is disabled that is signed in now."""
-    try:
-        person = staff_person.look_at(web.services, _id(request))
-    except AccountError as refused:
-        return web.answers.refuse(request, refusal(refused))
+    person = staff_person.look_at(web.services, _id(request))
     place = {name: request.query.get(name, "") for name in (*PLACE, "from")}
     return web.answers.page(request, "staff-active.html", **actions.facts(web, request, person), place=place)
 
@@ -78,10 +68,7 @@ def submit_active(web: WebContext, request: Request) -> Response:
     if given not in {"0", "1", True, False}:
         return web.answers.refuse(request, Refused("bad_request"))
     active = given in {"1", True}
-    try:
-        staff.set_active(web.services, user_id, active, actor=actions.actor(request))
-    except AccountError as refused:
-        return web.answers.refuse(request, refusal(refused))
+    staff.set_active(web.services, user_id, active, actor=actions.actor(request))
     if request.text("from") == "person":
         return web.answers.done(request, f"{actions.path_of(web, request, user_id)}?changed=active", active=active)
     back = {"changed": user_id, **{name: request.text(name)[:254] for name in PLACE}}
@@ -93,13 +80,9 @@ def submit_active(web: WebContext, request: Request) -> Response:
 def submit_sessions(web: WebContext, request: Request) -> Response:
     """Sign the account out on one device, or on all."""
     user_id, by = _id(request), actions.actor(request)
-    try:
-        ended = staff_devices.end_sessions(
-            web.services, user_id, None if request.given_flag("all") else request.text("session"), actor=by
-        )
-    except AccountError as refused:
-        return web.answers.refuse(request, refusal(refused))
-    if not ended and not request.given_flag("all"):
+    one = None if request.given_flag("all") else request.text("session")
+    ended = staff_devices.end_sessions(web.services, user_id, one, actor=by)
+    if not ended and one is not None:
         return web.answers.refuse(request, Refused("no_such_session"))
     return web.answers.done(request, actions.path_of(web, request, user_id), flash="staff_devices", ended=ended)
 
