@@ -12,7 +12,7 @@ from nipo_auth_mw import LockoutPolicy, TwoStepPolicy
 from nipo_auth_mw._flows.help import ADMIN_TOPICS, TOPICS
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._pages.catalogues import shipped
-from nipo_auth_mw._web.problems import HELP, PROBLEMS, text_of, topic_of
+from nipo_auth_mw._web.problems import PROBLEMS, text_of, topic_of
 from nipo_auth_mw.testing import MemoryMailer, code_of, enrol_app, link_in
 from tests.kit import WRONG, browser, middleware, person, sign_in
 
@@ -164,8 +164,8 @@ def test_a_refusal_leads_to_the_answer_to_it(auth):
 def test_every_refusal_with_more_to_tell_leads_to_a_question_that_its_reader_sees(auth):
     told = {key.split(".")[1] for key in shipped("en") if key.startswith("problem.")}
     pairs = [(code, detail) for code, kind in PROBLEMS.items() for detail in ("", *kind.details)]
-    assert set(HELP) <= {text_of(*pair) for pair in pairs}, "each is the name of a refusal"
-    assert set(HELP.values()) - {""} <= {*TOPICS, *ADMIN_TOPICS}
+    assert all(set(kind.topics) <= set(kind.details) for kind in PROBLEMS.values())
+    assert {topic_of(*pair) for pair in pairs} - {""} <= {*TOPICS, *ADMIN_TOPICS}
     person(auth, "kanri@example.com", role="admin")
     for email, wanted in (("tanaka@example.com", TOPICS), ("kanri@example.com", (*TOPICS, *ADMIN_TOPICS))):
         page = browser(auth)
