@@ -13,6 +13,8 @@ import pytest
 from jinja2 import DictLoader
 
 import nipo_auth_mw
+from nipo_auth_mw._flows.email_change import CANCEL_LASTS
+from nipo_auth_mw._flows.staff import CHANGE_WITHIN
 from nipo_auth_mw._pages.catalogues import Catalogues, placeholders, shipped
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw.errors import ConfigError
@@ -146,6 +148,15 @@ def test_a_text_that_is_missing_or_lacks_a_value_is_a_mistake_of_ours(pages: Ren
 )
 def test_a_duration_in_words(pages: Renderer, seconds: int, ja: str, en: str) -> None:
     assert (pages.catalogues.duration("ja", seconds), pages.catalogues.duration("en", seconds)) == (ja, en)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_days_that_a_text_names_are_those_of_the_code(language: str) -> None:
+    named = {key: re.findall(r"(\d+)(?:日| days)", text) for key, text in shipped(language).items()}
+    cancelled = ("mail.email_change_asked.lead", "mail.email_changed.lead", "help.address.answer")
+    lasting = {"staff.must_change_advice": CHANGE_WITHIN, **dict.fromkeys(cancelled, CANCEL_LASTS)}
+    found = {key: [timedelta(days=int(one)) for one in days] for key, days in named.items() if days}
+    assert found == {key: [lasts] for key, lasts in lasting.items()}
 
 
 def test_a_moment_is_named_as_people_do(pages: Renderer) -> None:
