@@ -43,18 +43,8 @@ POLICIES = {
 REQUIRED = ("secret_key", "base_url")
 # Settings whose default is the value of another setting.
 FOLLOWS = {"lockout.max_duration": "duration"}
-# Modules of views that belong to a feature of another name, or to none.
-FEATURE_OF = {
-    "passkeys_login": "passkeys",
-    "staff_bulk": "staff",
-    "staff_handover": "staff",
-    "staff_list": "staff",
-    "staff_person": "staff",
-    "files": "",
-    "forward": "",
-    "health": "",
-    "openapi": "",
-}
+# What has texts is a feature. A view of several, such as `staff_bulk`, begins with its name.
+FEATURES = {path.stem for path in (Path(nipo_auth_mw.__file__).parent / "locale" / "en").glob("*.toml")} - {"common"}
 _BLOCK = re.compile(r"(<!-- generated: ([a-z_]+)(?: of ([a-z_]+))? -->\n).*?(<!-- /generated -->)", re.DOTALL)
 
 
@@ -103,9 +93,8 @@ def problems(_: str = "") -> str:
 def events(_: str = "") -> str:
     """Every kind of event, in the order of docs/texts.toml, since the order of declaration is that of imports."""
     _refuse_rest({name: text for name, text in TEXTS["events"].items() if name not in EventType.declared}, "events")
-    rows = [(f"`{name}`", text) for name, text in TEXTS["events"].items()]
-    if missing := set(EventType.declared) - set(TEXTS["events"]):
-        raise SystemExit(f"docs/texts.toml: [events] lacks {', '.join(sorted(missing))}")
+    told_in_english = {name: ENGLISH[f"event.{name}"] for name in sorted(EventType.declared)}
+    rows = [(f"`{name}`", text) for name, text in (TEXTS["events"] | told_in_english | TEXTS["events"]).items()]
     return _table(("event", "recorded when; details"), rows)
 
 
@@ -241,8 +230,8 @@ def _who(route: Route) -> str:
 
 
 def _feature(route: Route) -> str:
-    """The feature that a route belongs to."""
-    return FEATURE_OF.get(route.feature, route.feature)
+    """The feature that a route belongs to; "" for a route for programs alone."""
+    return next((one for one in FEATURES if f"{route.feature}_".startswith(f"{one}_")), "")
 
 
 def _commands(command: click.Command, name: str) -> Iterator[tuple[str, str, str]]:

@@ -80,10 +80,10 @@ def takes(*fields: str, gives: Mapping[str, Any] | None = None, again: Callable[
     """Declare the fields of a view, in the query for GET and in the body for POST, its answer in JSON, and what makes
     its page anew.
 
-    Raises KeyError for a field that `FIELDS` does not explain.
+    Raises KeyError for fields that `FIELDS` does not explain.
     """
-    for name in fields:
-        FIELDS[name]
+    if unexplained := set(fields) - set(FIELDS):
+        raise KeyError(f"FIELDS does not explain {', '.join(sorted(unexplained))}")
     return _Declared(Interface(fields, gives, again))
 
 

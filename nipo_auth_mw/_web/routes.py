@@ -83,7 +83,7 @@ class Route:
 
     @property
     def feature(self) -> str:
-        """The name of the feature that the route belongs to: the module of its view."""
+        """The module of its view: the feature that the route belongs to, or a part of it such as `staff_bulk`."""
         return next(iter(self.views.values())).__module__.rpartition(".")[2]
 
     @property

@@ -207,4 +207,8 @@ def test_the_document_holds_no_secret_and_no_version(site):
     text = json.dumps(document)
     assert not any(secret in text for secret in auth.config.secrets)
     assert document["info"]["version"] == "1"
-    assert len(text) < 120_000
+
+
+def test_a_route_costs_the_document_little(site):
+    _, _, document = site
+    assert len(json.dumps(document)) < 1700 * sum(len(path) for path in document["paths"].values())
