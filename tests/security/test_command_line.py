@@ -3,53 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
-from nipo_auth_mw.cli import cli, main
+from nipo_auth_mw.cli import main
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import fast_hasher
+from tests.commands import arguments_of, commands
 from tests.kit import PASSWORD, browser, middleware, person, sign_in
 
 KEY, OTHER, NEXT = "the-servers-key-" * 3, "another-key-" * 4, "a-later-key-" * 4
-# What each command needs beyond its name.
-ARGUMENTS: dict[str, list[str]] = {
-    "init": ["--email", "second@example.com", "--password-stdin"],
-    "user add": ["new@example.com", "--password-stdin"],
-    "user password": ["1", "--password-stdin"],
-    "user delete": ["1", "--yes"],
-    "session end": ["1", "--all"],
-    **{f"user {verb}": ["1"] for verb in ("disable", "enable", "unlock")},
-    "session list": ["1"],
-    "user import": [__file__],
-    "user export": ["/nowhere/at/all.csv"],
-    "user invite": ["1"],
-    "user role": ["1", "staff"],
-    "user email": ["1", "second@example.com"],
-    "user name": ["1", "Another"],
-    "user security": ["1", "--reset"],
-    "mail test": ["second@example.com"],
-    "store copy": ["--to", "sqlite:////nowhere/at/all.db"],
-    "store backup": ["/nowhere/at/all.db"],
-}
 pytestmark = pytest.mark.usefixtures("quick_hashes")
 READS = {"user list", "session list", "audit list", "audit export", "audit verify", "check", "mail list"}
 READS |= {"store copy", "store backup"}  # which write elsewhere
 STORELESS = {"dev-cert", "i18n init"}
-
-
-def verbs(group: click.Group = cli, before: str = "") -> Iterator[str]:
-    """Every command that the command line has."""
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from verbs(command, f"{before}{name} ")
-        else:
-            yield before + name
 
 
 @pytest.fixture
@@ -66,8 +36,12 @@ def run(tmp_path: Path, verb: str, secret: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("NIPO_AUTH_SECRET_KEY", secret)
     monkeypatch.setattr("sys.stdin", __import__("io").StringIO(f"{PASSWORD}-2\n"))
     url = f"sqlite:///{tmp_path / 'auth.db'}"
+    values = {"who": "1", "name": "Another", "role": "staff", "url": "sqlite:////nowhere/at/all.db"}
+    values |= {"email": "new@example.com", "address": "second@example.com", "file": str(tmp_path / f"{verb}.csv")}
+    (tmp_path / "user import.csv").write_text("email\nmori@example.com\n", "utf-8")
+    given = arguments_of(verb, values) + ["--reset"] * (verb == "user security")
     with pytest.raises(SystemExit) as done:
-        main(["--store", url, *verb.split(), *ARGUMENTS.get(verb, [])])
+        main(["--store", url, *verb.split(), *given])
     return int(done.value.code or 0)
 
 
@@ -77,10 +51,10 @@ def dump(tmp_path: Path) -> list[str]:
 
 
 def test_ru26_the_verbs_are_known() -> None:
-    assert {"init", "user add", "user disable", "session end", "session sweep", "audit verify"} <= set(verbs())
+    assert {"init", "user add", "user disable", "session end", "session sweep", "audit verify"} <= set(commands())
 
 
-@pytest.mark.parametrize("verb", [verb for verb in verbs() if verb not in READS | STORELESS])
+@pytest.mark.parametrize("verb", [verb for verb in commands() if verb not in READS | STORELESS])
 def test_ru26_a_command_with_another_secret_writes_nothing(
     auth: Any, tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,7 +67,7 @@ def test_ru26_a_command_with_another_secret_writes_nothing(
     assert auth._services.seals.verify().wrong == []
 
 
-@pytest.mark.parametrize("verb", [verb for verb in verbs() if verb in READS])
+@pytest.mark.parametrize("verb", [verb for verb in commands() if verb in READS])
 def test_ru26_a_command_that_reads_writes_nothing_either(
     auth: Any, tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
