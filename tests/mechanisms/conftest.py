@@ -35,7 +35,6 @@ from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Account, EmailChange, Event, Session, StaffSort, StoredSession, User
 
 NOW = 1795470000.0
-TYPED = ("email", "name", "reading", "notify_email", "memo", "password", "emails")
 WINDOWS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36"
 )
@@ -53,6 +52,7 @@ class Typed(str):
 Render = Callable[..., str]
 
 TEMPLATES = Path(nipo_auth_mw.__file__).parent / "templates"
+TYPED = {name for path in TEMPLATES.iterdir() for name in re.findall(r"\btyped\.(\w+)", path.read_text("utf-8"))}
 LANGUAGES = ("ja", "en")
 EVENTS = tuple(EventType.declared)
 # What a page is made of, and what is no page.

@@ -11,6 +11,7 @@ from unittest import mock
 import pytest
 import time_machine
 from jinja2 import DictLoader, Environment, ModuleLoader, UndefinedError
+from jinja2.meta import find_undeclared_variables
 
 import nipo_auth_mw
 from nipo_auth_mw._pages.renderer import Renderer
@@ -170,6 +171,11 @@ def test_what_people_type_stays_text(language: str) -> None:
             given = {field["name"]: field.get("value") for field in page.all("input")}
             assert given["email"] == TEXT
             assert TEXT in page.values("value")
+
+
+def test_no_example_is_of_a_value_that_no_template_has(pages: Renderer) -> None:
+    parsed = [pages._env.parse(path.read_text("utf-8")) for path in TEMPLATES.iterdir()]
+    assert set(values()) <= set().union(*(find_undeclared_variables(one) for one in parsed))
 
 
 def test_no_template_of_ours_turns_escaping_off() -> None:
