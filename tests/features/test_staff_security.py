@@ -83,7 +83,7 @@ def test_ef4_an_administrator_resets_what_the_owner_has_lost(
     assert lockout.locked(subject) is None
     assert seen(tanaka) == ""
     assert auth._services.session_store.sessions_of(tanaka_id) == []
-    auth._services.worker.flush(5)
+    assert auth._services.worker.flush(5)
     assert sorted(mail.to for mail in mailer.outbox) == [CHIEF, "home@example.com", TANAKA]
     told = {mail.to: mail.text for mail in mailer.outbox}
     assert TANAKA in told[CHIEF]
@@ -118,7 +118,7 @@ def test_ef4_nobody_but_a_fresh_administrator_resets_and_only_anothers(
         assert reset(boss, tanaka_id, Accept="application/json").json["code"] == "fresh_sign_in_required"
     assert (left(auth, tanaka_id), left(auth, boss_id)[0]) == (enrolled, 1)
     assert events(auth, "factors_reset") == []
-    auth._services.worker.flush(5)
+    assert auth._services.worker.flush(5)
     assert mailer.outbox == []
 
 
@@ -201,7 +201,7 @@ def test_a_directory_without_roles_tells_all_administrators_too(mailer: MemoryMa
     enrol(auth, user_id)
     mailer.outbox.clear()
     assert reset_factors(auth._services, user_id, actor=Actor("script")) is None
-    auth._services.worker.flush(5)
+    assert auth._services.worker.flush(5)
     assert sorted(mail.to for mail in mailer.outbox) == [*chiefs, TANAKA]
 
 

@@ -50,7 +50,7 @@ def test_who_stays_signed_in_is_seen_on_each_day_of_use(auth: Any) -> None:
         for hours in (3, 9, 72):
             clock.move_to(FRIDAY + timedelta(hours=hours))
             mine.get("/")
-        auth._services.worker.flush(5)
+        assert auth._services.worker.flush(5)
         page = administrator(auth).get("/-/auth/audit/usage?from=2026-11-20&to=2026-11-23")
     assert grid(page)["田中"] == ["09:05–18:05", "–", "–", "09:05"]
     assert [heading.text for heading in page.html.select("table.usage thead th")][1:3] == ["20 Nov Fri", "21 Nov Sat"]
@@ -60,7 +60,7 @@ def test_days_are_those_of_the_configured_place(auth: Any) -> None:
     with time_machine.travel(datetime(2026, 11, 20, 15, 30, tzinfo=UTC), tick=False):
         user = person(auth)
         sign_in(browser(auth))
-        auth._services.worker.flush(5)
+        assert auth._services.worker.flush(5)
     found = auth._services.usage.days_of_use([user.id], date(2026, 1, 1), date(2026, 12, 31))
     assert [use.day for use in found] == [date(2026, 11, 21)]
 
@@ -73,7 +73,7 @@ def test_a_passive_request_is_no_use() -> None:
         sign_in(mine)
         clock.move_to(FRIDAY + timedelta(days=1))
         mine.get("/poll")
-        auth._services.worker.flush(5)
+        assert auth._services.worker.flush(5)
     found = auth._services.usage.days_of_use([user.id], date(2026, 1, 1), date(2026, 12, 31))
     assert [use.day for use in found] == [date(2026, 11, 20)]
 
@@ -88,7 +88,7 @@ def test_a_person_is_found_by_name_though_they_did_not_use_it(auth: Any) -> None
 
 def test_a_month_is_shown_by_marks_and_no_more_than_31_days(auth: Any) -> None:
     boss = administrator(auth)
-    auth._services.worker.flush(5)
+    assert auth._services.worker.flush(5)
     today = datetime.now(auth.config.zone).date()
     page = boss.get(f"/-/auth/audit/usage?from=2000-01-01&to={today}")
     assert grid(page)["管理 担当"] == [*["–"] * 30, "●"]
@@ -97,7 +97,7 @@ def test_a_month_is_shown_by_marks_and_no_more_than_31_days(auth: Any) -> None:
 
 def test_many_people_come_page_by_page(auth: Any) -> None:
     boss = administrator(auth)
-    auth._services.worker.flush(5)
+    assert auth._services.worker.flush(5)
     today = datetime.now(auth.config.zone).date()
     for number in range(60):
         auth._services.usage.note_use(f"gone{number:02}", today, time.time())

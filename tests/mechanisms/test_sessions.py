@@ -37,7 +37,7 @@ def enter(auth, email="tanaka@example.com", password=PASSWORD, **more):
 
 def alive(auth, cookie, **more):
     live = auth._services.sessions.find(cookie, **more)
-    auth._services.worker.flush(5)
+    assert auth._services.worker.flush(5)
     return live is not None
 
 
@@ -302,13 +302,13 @@ def test_the_shortest_policies_still_touch_often_enough(clock):
 def test_a_child_process_writes_its_own_last_seen(auth):
     worker = auth._services.worker
     worker.submit(lambda: None)
-    worker.flush(5)
+    assert worker.flush(5)
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         done = []
         worker.submit(lambda: done.append(1))
-        worker.flush(5)
+        assert worker.flush(5)
         os.write(write, b"%d" % len(done))
         os._exit(0)
     os.waitpid(child, 0)

@@ -45,7 +45,7 @@ class Door:
         path, _, query = path.partition("?")
         sent = {"REMOTE_ADDR": address, "HTTP_ACCEPT": accept}
         answer = ask(self.auth, method, path, query=query, form=form, cookie=cookie, **sent)
-        self.auth._services.worker.flush(5)
+        self._finish()
         return [answer.status, answer.headers, answer.body.decode("latin-1")]
 
     def act(self, name: str, *arguments: Any, **named: Any) -> None:
@@ -66,8 +66,13 @@ class Door:
         return mails
 
     def close(self) -> None:
-        self.auth._services.worker.flush(5)
+        self._finish()
         self.store.close()
+
+    def _finish(self) -> None:
+        """Wait for what the requests have left to the background. The next sweep alone is left to its time."""
+        worker = self.auth._services.worker
+        assert worker.flush(5) or len(worker) == 1
 
 
 class Here:

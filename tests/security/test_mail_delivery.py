@@ -442,7 +442,7 @@ def test_ru22_a_password_that_was_set_is_told_and_its_lock_lifted_later(who, mon
             answer = admin.post(f"/-/auth/staff/{user.id}/password", {"password": NEW})
         assert answer.status_int in {200, 303}
     assert [mail.to for mail in mailer.outbox] == ["tanaka@example.com"]
-    services.worker.flush(10)
+    assert services.worker.flush(10)
     assert sign_in(browser(auth, "198.51.100.8"), password=NEW).status_int == 303
     assert len(events(auth, "unlocked")) == 1
 
