@@ -1,4 +1,4 @@
-"""Sessions: open, find, touch, end, sweep.
+"""Sessions: open, find, end, sweep.
 
 The cookie holds a random secret and its signature. The store keeps only a hash of the secret, so a stolen table opens
 no session. The signature is checked first, so a forged cookie costs no look-up. Every look-up reads the session, its
@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record, one_line
@@ -22,6 +21,7 @@ from nipo_auth_mw._credentials.tokens import SignedTokens
 from nipo_auth_mw._runtime.worker import Worker
 from nipo_auth_mw._sessions.endings import Endings
 from nipo_auth_mw._sessions.key_rotation import Found, KeyRotation, LookUp
+from nipo_auth_mw._sessions.last_seen import LastSeen
 from nipo_auth_mw._sessions.rows import key_of, user_of, why_over
 from nipo_auth_mw._validation import offers
 from nipo_auth_mw.config import SessionPolicy
@@ -32,7 +32,6 @@ from nipo_auth_mw.protocols import (
     SecondStepSessions,
     SessionStore,
     SurplusSessions,
-    UsageStore,
     UserStore,
 )
 
@@ -84,10 +83,7 @@ class Sessions:
         self._signed = signed
         self._stamps = stamps
         self._log = log
-        self._worker = worker
         self._endings = endings
-        self._zone = zone
-        self._usage = store if offers(store, UsageStore) else None
         self._idle = policy.idle.total_seconds()
         self._browser_idle = policy.browser_idle.total_seconds()
         self._absolute = policy.absolute.total_seconds()
@@ -96,7 +92,7 @@ class Sessions:
         self._touch_every = min(policy.touch_every.total_seconds(), shortest / 2)
         self._confirms_second = store if offers(store, SecondStepSessions) else None
         self._finds_surplus = store if offers(store, SurplusSessions) else None
-        self._touched: dict[str, float] = {}
+        self._last_seen = LastSeen(store, worker, zone)
         self._rotation = KeyRotation(store, signed, stamps, worker, renew_factors)
         # If one store keeps the sessions and the accounts, one round trip returns both.
         same: object = users
@@ -141,7 +137,7 @@ class Sessions:
         )
         self._store.open_session(stored)
         # In the caller's transaction: a job that begins here would let gevent run other requests in the middle of it.
-        self._note_use(account.id, now)
+        self._last_seen.note(account.id, now)
         return stored, self._signed.sign(secret)
 
     def find(self, cookie: str, *, prolong: bool = True) -> ActiveSession | None:
@@ -157,25 +153,22 @@ class Sessions:
 
     def find_key(self, key: str, *, prolong: bool, cookie: str = "") -> ActiveSession | None:
         """The valid session with this key, as `find` gives it. `cookie` is the value that the browser brought."""
-        # Read before the row: otherwise this request could miss a touch that is written in between.
-        touched = self._touched.get(key)
+        unwritten = self._last_seen.unwritten(key)
         found = self._look_up(key)
         if found is None:
             return None
         stored, state, account = found
         now = time.time()
-        if touched is not None:
-            stored = stored._replace(seen_at=max(stored.seen_at, touched))
-        idle = self._idle if stored.persistent else self._browser_idle
-        over = now >= stored.seen_at + idle or now >= stored.created_at + self._absolute
-        if over or stored.created_at > now + _CLOCK_APART:
+        if unwritten is not None:
+            stored = stored._replace(seen_at=max(stored.seen_at, unwritten))
+        if now >= self._deadline(stored) or stored.created_at > now + _CLOCK_APART:
             self._expire(stored)
             return None
         if account is None or not account.active or self._stamps.key_of(stored.stamp, account, state) is None:
             self.end(stored, why=why_over(account), record=self._log.record)
             return None
         if prolong and now - stored.seen_at >= self._touch_every:
-            self._touch(stored, now)
+            self._last_seen.touch(stored, now)
         user = user_of(account.id, account.email, account.name, account.role, state.language, state.notify_email)
         cookie_due = stored.persistent and now - stored.sent_at > _SEND_AGAIN
         if self._rotation.is_on and cookie:
@@ -268,9 +261,9 @@ class Sessions:
         """End all expired sessions. Returns how many this call ended."""
         ended = 0
         while True:
-            touched = frozenset(self._touched)  # read before the rows, as in `find`
+            unwritten = self._last_seen.unwritten_keys()
             late = self._late(time.time())
-            gone = sum(self._expire(stored) for stored in late if stored.key not in touched)
+            gone = sum(self._expire(stored) for stored in late if stored.key not in unwritten)
             ended += gone
             if len(late) < _SWEEP_BATCH or not gone:
                 return ended
@@ -327,24 +320,3 @@ class Sessions:
             limit="absolute" if deadline == stored.created_at + self._absolute else "idle",
             last_seen=int(stored.seen_at),
         )
-
-    def _note_use(self, user_id: str, now: float) -> None:
-        """Note the account's use on this day in the configured time zone."""
-        if self._usage is not None:
-            self._usage.note_use(user_id, datetime.fromtimestamp(now, self._zone).date(), now)
-
-    def _touch(self, stored: StoredSession, now: float) -> None:
-        """Write "last seen" and the day in the background, so no request waits for them. Until then this process
-        remembers it."""
-        key = stored.key
-        self._touched[key] = now
-
-        def write() -> None:
-            try:
-                self._store.touch_session(key, now)
-                self._note_use(stored.user_id, now)
-            finally:
-                if self._touched.get(key) == now:
-                    self._touched.pop(key, None)
-
-        self._worker.submit(write)

@@ -144,7 +144,7 @@ def test_pg2_no_cache_grows_with_what_a_sender_makes_up(auth):
         odd(number)
     # Another test's middleware may be collected meanwhile, with what it has cached.
     assert entries() <= before
-    assert len(auth._services.sessions._touched) == 0
+    assert len(auth._services.sessions._last_seen.unwritten_keys()) == 0
 
 
 def test_pg2_every_cache_is_bounded_or_keyed_by_us():
