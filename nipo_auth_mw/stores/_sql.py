@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable
-from nipo_auth_mw.stores import _engines, _files, _schema
+from nipo_auth_mw.stores import _engines, _files
 from nipo_auth_mw.stores._connections import Connections
 from nipo_auth_mw.stores._outages import Outages
 from nipo_auth_mw.stores._pool import WriteLock
@@ -27,6 +27,7 @@ from nipo_auth_mw.stores._sql_sessions import SQLSessions
 from nipo_auth_mw.stores._sql_staff import SQLStaff
 from nipo_auth_mw.stores._sql_usage import SQLUsage
 from nipo_auth_mw.stores._statements import SERVER_CLOCKS
+from nipo_auth_mw.stores._upgrades import VERSION, upgrade, version_of
 
 _FEWEST_CONNECTIONS = 2
 _LOCK_NAME = "nipo_auth_schema"
@@ -101,7 +102,7 @@ class SQLStore(
         with self._db.writing() as connection:
             unlock = _lock_schema(connection)
             try:
-                _schema.upgrade(connection)
+                upgrade(connection)
             finally:
                 if unlock:
                     connection.exec_driver_sql(unlock)
@@ -109,12 +110,12 @@ class SQLStore(
     def check(self) -> None:
         """Raise `ConfigError` when the tables are missing or have another version, `StoreUnavailable` in an outage."""
         url = self._db.engine.url
-        found = 0 if _is_missing(url) else self._db.ask(_schema.version_of) or 0
-        if found > _schema.VERSION:
-            problem = f"the tables have version {found}, newer than this release's {_schema.VERSION}"
+        found = 0 if _is_missing(url) else self._db.ask(version_of) or 0
+        if found > VERSION:
+            problem = f"the tables have version {found}, newer than this release's {VERSION}"
             raise ConfigError("store", problem, "Install the release of nipo_auth_mw that made them, or a later one.")
-        if found < _schema.VERSION:
-            problem = f"the tables have version {found}, older than {_schema.VERSION}" if found else "has no tables yet"
+        if found < VERSION:
+            problem = f"the tables have version {found}, older than {VERSION}" if found else "has no tables yet"
             # A log must not get the user and the password of the URL.
             raise ConfigError(
                 "store", problem, f"Run: nipo-auth --store {_engines.shown(url)} init, in the server's environment"

@@ -28,6 +28,7 @@ from nipo_auth_mw.errors import ConfigError, EmailTaken, StoreUnavailable
 from nipo_auth_mw.models import AccountState, Event, StaffQuery
 from nipo_auth_mw.stores import MemoryStore, SQLStore, _pool
 from nipo_auth_mw.stores import _schema as schema
+from nipo_auth_mw.stores import _upgrades as upgrades
 from nipo_auth_mw.testing import contracts, fast_hasher
 from nipo_auth_mw.testing.contracts.audit import START
 from nipo_auth_mw.testing.contracts.base import RACERS, at_once
@@ -391,7 +392,7 @@ class TestSchema:
         without_tables.check()
         with without_tables._db.writing() as connection:
             found = connection.execute(sa.select(schema.schema_version.c.version)).scalars().all()
-        assert found == list(range(1, schema.VERSION + 1))
+        assert found == list(range(1, upgrades.VERSION + 1))
 
     def test_creating_it_again_keeps_the_rows(self, sql_store: SQLStore) -> None:
         sql_store.open_session(a_session())
@@ -433,9 +434,9 @@ class TestSchema:
 
         with monkeypatch.context() as patched:
             if step == "drop":
-                patched.setattr(schema, "_drop", interrupted)
+                patched.setattr(upgrades, "_drop", interrupted)
             else:
-                patched.setattr(schema.sa, step, interrupted)
+                patched.setattr(upgrades.sa, step, interrupted)
             with pytest.raises(KeyboardInterrupt):
                 sql_store.create_schema()
         with pytest.raises(ConfigError, match="version 2, older than"):
@@ -478,7 +479,7 @@ class TestSchema:
         assert caught.value.field == "store"
 
     def test_a_newer_one_is_refused(self, sql_store: SQLStore) -> None:
-        newer = {"version": schema.VERSION + 1}
+        newer = {"version": upgrades.VERSION + 1}
         with sql_store._db.writing() as connection:
             connection.execute(sa.insert(schema.schema_version), newer)
         try:
@@ -486,7 +487,7 @@ class TestSchema:
                 sql_store.check()
         finally:
             with sql_store._db.writing() as connection:
-                newer_rows = schema.schema_version.c.version > schema.VERSION
+                newer_rows = schema.schema_version.c.version > upgrades.VERSION
                 connection.execute(sa.delete(schema.schema_version).where(newer_rows))
 
     def test_every_table_has_the_prefix(self, sql_store: SQLStore) -> None:
