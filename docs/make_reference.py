@@ -25,7 +25,8 @@ from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._pages.catalogues import shipped
 from nipo_auth_mw._web.interface import FIELDS, interface_of
 from nipo_auth_mw._web.problems import PROBLEMS
-from nipo_auth_mw._web.routes import ROUTES, Route
+from nipo_auth_mw._web.route import Route
+from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.cli import cli
 from nipo_auth_mw.stores._outages import _HINTS as HINTS
 from nipo_auth_mw.testing import contracts

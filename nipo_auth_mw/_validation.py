@@ -1,6 +1,7 @@
 """Checks of the settings: one function for each kind of value.
 
-Every function raises `ConfigError`, which names the field and the problem and gives a hint.
+A function that refuses a value raises `ConfigError`, which names the field and the problem and gives a hint. One whose
+name begins with `is_` answers.
 """
 
 from __future__ import annotations
@@ -9,14 +10,11 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import lru_cache
-from typing import Any, TypeGuard, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nipo_auth_mw.errors import ConfigError
-
-T = TypeVar("T")
 
 _COUNTER_SCHEMES = {
     *("redis", "rediss", "redis+unix", "redis+sentinel", "redis+cluster"),
@@ -37,23 +35,6 @@ _TAKEN = re.compile(
 )
 _PATH = re.compile(r"(?:/[^\x00-\x20\x7f/\\;?#%]+)+\Z")
 _HOW_TO_MAKE_A_KEY = "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
-
-
-@lru_cache(maxsize=64)
-def members_of(protocol: type) -> list[str]:
-    """The names of a protocol's methods, also of those that it inherits."""
-    named = {name for base in protocol.__mro__ if getattr(base, "_is_protocol", False) for name in vars(base)}
-    return sorted(name for name in named if not name.startswith("_"))
-
-
-def offers(given: object, protocol: type[T]) -> TypeGuard[T]:
-    """Whether the object has the methods of a protocol.
-
-    `isinstance` asks otherwise from Python 3.12 on: it does not see the methods of an object that delegates to another
-    by `__getattr__`.
-    """
-    asked: Any = protocol
-    return all(getattr(given, name, None) is not None for name in members_of(asked))
 
 
 def require(good: bool, name: str, problem: str, hint: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from nipo_auth_mw._audit.log import EventLog
 from nipo_auth_mw._audit.seals import Seals
+from nipo_auth_mw._capabilities import members_of, offers
 from nipo_auth_mw._credentials.cancel_links import CancelLinks
 from nipo_auth_mw._credentials.email_links import EMAIL_LASTS, RESET_LASTS, SECOND_LASTS, EmailLinks
 from nipo_auth_mw._credentials.factors import Factors
@@ -37,7 +38,6 @@ from nipo_auth_mw._throttle.counters import CounterNames, open_counters
 from nipo_auth_mw._throttle.lockout import Lockout
 from nipo_auth_mw._throttle.one_time_forms import OneTimeForms
 from nipo_auth_mw._throttle.quotas import Quotas
-from nipo_auth_mw._validation import members_of, offers
 from nipo_auth_mw.config import AuthConfig, LockoutPolicy
 from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable, StoreUnavailable
 from nipo_auth_mw.mailers._console import ConsoleMailer

@@ -9,8 +9,8 @@ from typing import Any
 
 from nipo_auth_mw._audit.events import EventType, Record, make_event
 from nipo_auth_mw._audit.seals import Seals
+from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._credentials.tokens import KeyedDigests
-from nipo_auth_mw._validation import offers
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import Event
 from nipo_auth_mw.protocols import AuditLog, Listener, Transactional

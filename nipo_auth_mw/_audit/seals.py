@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from nipo_auth_mw._audit.digests import Chain, Digests
+from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._credentials.tokens import KeyedDigests
-from nipo_auth_mw._validation import offers
 from nipo_auth_mw.models import Event, Seal
 from nipo_auth_mw.protocols import SealableLog
 

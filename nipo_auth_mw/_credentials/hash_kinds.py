@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from nipo_auth_mw._validation import offers
+from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw.protocols import AccountSearch, HashSamples
 
 ARGON2 = "$argon2"

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record
+from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._flows.account_state import change_account_state, remove_attributes
 from nipo_auth_mw._flows.email_change import EMAIL_CHANGED
 from nipo_auth_mw._flows.new_password import check_new_password, reading_of
@@ -19,7 +20,6 @@ from nipo_auth_mw._flows.second_check import lift_second_lock
 from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, directory_of, keep_an_admin, still_allowed, too_many_mails
 from nipo_auth_mw._flows.staff_names import person_name
 from nipo_auth_mw._services import Services
-from nipo_auth_mw._validation import offers
 from nipo_auth_mw.errors import EmailTaken, NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
 from nipo_auth_mw.models import AccountState, Client, User
 from nipo_auth_mw.protocols import Account, AccountSearch

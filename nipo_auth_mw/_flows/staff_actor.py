@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import NamedTuple
 
+from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
-from nipo_auth_mw._validation import offers
 from nipo_auth_mw.errors import LastAdmin, NotAllowed, NotSupported
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.protocols import Account, RoleHolders, StaffDirectory

@@ -11,10 +11,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
+from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._credentials.security_stamp import SecurityStamps
 from nipo_auth_mw._credentials.tokens import SignedTokens
 from nipo_auth_mw._runtime.worker import Worker
-from nipo_auth_mw._validation import offers
 from nipo_auth_mw.models import AccountState, StoredSession
 from nipo_auth_mw.protocols import Account, RestampableSessions
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._runtime.worker import Worker
-from nipo_auth_mw._validation import offers
 from nipo_auth_mw.models import StoredSession
 from nipo_auth_mw.protocols import SessionStore, UsageStore
 

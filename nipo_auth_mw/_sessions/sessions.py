@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record, one_line
 from nipo_auth_mw._audit.log import EventLog
+from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._credentials.security_stamp import SecurityStamps
 from nipo_auth_mw._credentials.tokens import SignedTokens
 from nipo_auth_mw._runtime.worker import Worker
@@ -23,7 +24,6 @@ from nipo_auth_mw._sessions.endings import Endings
 from nipo_auth_mw._sessions.key_rotation import Found, KeyRotation, LookUp
 from nipo_auth_mw._sessions.last_seen import LastSeen
 from nipo_auth_mw._sessions.rows import key_of, user_of, why_over
-from nipo_auth_mw._validation import offers
 from nipo_auth_mw.config import SessionPolicy
 from nipo_auth_mw.models import AccountState, Client, Session, StoredSession, User
 from nipo_auth_mw.protocols import (

@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
+from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._credentials.tokens import KeyedDigests
 from nipo_auth_mw._runtime.per_process import PerProcess
-from nipo_auth_mw._validation import offers
 from nipo_auth_mw.config import LockoutPolicy
 from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable, StoreUnavailable
 from nipo_auth_mw.protocols import BatchCounters, Counters

@@ -20,7 +20,7 @@ from nipo_auth_mw._web.context import View, WebContext
 from nipo_auth_mw._web.origin import is_from_elsewhere, is_other_address, names_wrong_host
 from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, is_navigation
 from nipo_auth_mw._web.requirements import first_unmet
-from nipo_auth_mw._web.routes import Route
+from nipo_auth_mw._web.route import Route
 from nipo_auth_mw.errors import AccountError, DatabaseUnavailable
 from nipo_auth_mw.models import User
 

@@ -13,7 +13,7 @@ from nipo_auth_mw._web.body import BadRequest
 from nipo_auth_mw._web.context import View, WebContext
 from nipo_auth_mw._web.interface import interface_of
 from nipo_auth_mw._web.request import Request
-from nipo_auth_mw._web.routes import Route
+from nipo_auth_mw._web.route import Route
 from nipo_auth_mw.errors import HashingFailed
 
 _LONGEST_ID = 64

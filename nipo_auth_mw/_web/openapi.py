@@ -11,7 +11,8 @@ from nipo_auth_mw._web import interface
 from nipo_auth_mw._web.body import is_flag
 from nipo_auth_mw._web.context import View, WebContext
 from nipo_auth_mw._web.problems import PROBLEMS
-from nipo_auth_mw._web.routes import ROUTES, Route
+from nipo_auth_mw._web.route import Route
+from nipo_auth_mw._web.routes import ROUTES
 
 JSON, FORM, HTML, PROBLEM = (
     "application/json",

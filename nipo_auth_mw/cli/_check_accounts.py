@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
-from nipo_auth_mw._validation import offers
 from nipo_auth_mw.protocols import Account, AccountSearch, HashSamples
 
 _AT_ONCE, _MOST = 500, 100_000

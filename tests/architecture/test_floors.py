@@ -25,7 +25,7 @@ FLOORS = [
     {"_credentials", "_pages", "legacy"},
     {"stores", "config"},
     {"protocols", "listeners", "mailers"},
-    {"_runtime", "_validation", "_lines"},
+    {"_runtime", "_validation", "_capabilities", "_lines"},
     {"models", "errors"},
 ]
 LEVELS = {room: level for level, rooms in enumerate(reversed(FLOORS)) for room in rooms}

@@ -11,7 +11,8 @@ import time_machine
 from webtest import TestApp
 
 from nipo_auth_mw._web.interface import interface_of
-from nipo_auth_mw._web.routes import ROUTES, Route
+from nipo_auth_mw._web.route import Route
+from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer
 from tests.features.staff_kit import Directory, Users
