@@ -8,7 +8,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,6 +61,30 @@ def sign_in(test_app: TestApp, email: str = "tanaka@example.com", password: str 
     """As a person does it: open the page, fill in, send. Any status may come back."""
     form = {"email": email, "password": password, "remember": "1", **fields}
     return test_app.post("/-/auth/login", {k: v for k, v in form.items() if v is not None}, expect_errors=True)
+
+
+def administrator(auth: Any, email: str = "kanri@example.com", name: str = "管理") -> TestApp:
+    """The browser of an administrator who has signed in."""
+    person(auth, email, name=name, role="admin")
+    device = browser(auth)
+    sign_in(device, email)
+    return device
+
+
+def at_once(*posts: Callable[[], Any]) -> list[int]:
+    """The statuses of what is sent in parallel, sorted."""
+    ready, statuses = threading.Barrier(len(posts)), []
+
+    def send(post: Callable[[], Any]) -> None:
+        ready.wait()
+        statuses.append(post().status_int)
+
+    threads = [threading.Thread(target=send, args=(post,)) for post in posts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(statuses)
 
 
 def seen(test_app: TestApp, path: str = "/page") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,25 +13,9 @@ import time_machine
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
 from tests.contract import workers
-from tests.kit import PASSWORD, browser, events, middleware, person, sign_in
+from tests.kit import PASSWORD, at_once, browser, events, middleware, person, sign_in
 
 OLD, NEW = "tanaka@example.com", "hanako@example.jp"
-
-
-def at_once(*posts: Callable[[], Any]) -> list[int]:
-    """The statuses of what is sent in parallel, sorted."""
-    ready, statuses = threading.Barrier(len(posts)), []
-
-    def send(post: Callable[[], Any]) -> None:
-        ready.wait()
-        statuses.append(post().status_int)
-
-    threads = [threading.Thread(target=send, args=(post,)) for post in posts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sorted(statuses)
 
 
 class TestRaces:

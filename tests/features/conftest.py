@@ -8,7 +8,7 @@ import pytest
 from webtest import TestApp
 
 from nipo_auth_mw.testing import MemoryMailer
-from tests.kit import browser, middleware, person, sign_in
+from tests.kit import administrator, browser, middleware, person, sign_in
 
 
 @pytest.fixture
@@ -26,7 +26,4 @@ def tanaka(auth: Any) -> TestApp:
 
 @pytest.fixture
 def boss(auth: Any) -> TestApp:
-    person(auth, "kanri@example.com", role="admin", name="管理 担当")
-    mine = browser(auth)
-    sign_in(mine, "kanri@example.com")
-    return mine
+    return administrator(auth, name="管理 担当")

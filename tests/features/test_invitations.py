@@ -14,7 +14,7 @@ from webtest import TestApp
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
-from tests.kit import PASSWORD, browser, events, middleware, person, seen, sign_in, without_challenge
+from tests.kit import PASSWORD, administrator, browser, events, middleware, person, seen, sign_in, without_challenge
 
 NEW = "midori-no-oka-to-kaze"
 MAILBOX, NO_MAILBOX = "sato@example.net", "sato@nippo.invalid"
@@ -28,13 +28,6 @@ def auth(mailer: MemoryMailer) -> Any:
 @pytest.fixture
 def boss(auth: Any) -> TestApp:
     return administrator(auth)
-
-
-def administrator(auth: Any, email: str = "kanri@example.com") -> TestApp:
-    person(auth, email, name="管理", role="admin")
-    device = browser(auth)
-    sign_in(device, email)
-    return device
 
 
 def invited(boss: TestApp, email: str = NO_MAILBOX, **fields: str) -> Any:

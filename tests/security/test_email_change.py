@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from typing import Any
 
@@ -13,7 +12,7 @@ import time_machine
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
-from tests.kit import PASSWORD, WRONG, browser, events, middleware, person, seen, sign_in
+from tests.kit import PASSWORD, WRONG, at_once, browser, events, middleware, person, seen, sign_in
 
 OLD, NEW = "tanaka@example.com", "hanako@example.jp"
 
@@ -132,22 +131,6 @@ def test_em4_a_link_that_we_signed_is_of_no_use_for_the_change_of_another_accoun
 @pytest.fixture
 def on_disk(store: SQLStore) -> Any:
     return lambda **given: House(store=store, hasher=fast_hasher(), **given)
-
-
-def at_once(*posts: Any) -> list[int]:
-    """Statuses of posts sent in parallel, in no order."""
-    ready, statuses = threading.Barrier(len(posts)), []
-
-    def send(post: Any) -> None:
-        ready.wait()
-        statuses.append(post().status_int)
-
-    threads = [threading.Thread(target=send, args=(post,)) for post in posts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sorted(statuses)
 
 
 def test_em4_of_two_changes_asked_for_at_once_no_link_confirms_the_others_address(on_disk: Any) -> None:

@@ -12,7 +12,7 @@ from nipo_auth_mw.cli import main
 from nipo_auth_mw.errors import ConfigError, EmailRejected, EmailTaken
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher
-from tests.kit import PASSWORD, WRONG, browser, events, middleware, person, seen, sign_in
+from tests.kit import PASSWORD, WRONG, administrator, browser, events, middleware, person, seen, sign_in
 
 DOMAIN, WHOLE = "staff.example", "yamada@staff.example"
 SPELLINGS = [
@@ -34,10 +34,7 @@ def auth(mailer: MemoryMailer) -> Any:
 
 @pytest.fixture
 def boss(auth: Any) -> TestApp:
-    person(auth, "kanri@example.com", role="admin")
-    device = browser(auth)
-    sign_in(device, "kanri@example.com")
-    return device
+    return administrator(auth)
 
 
 @pytest.mark.parametrize("typed", SPELLINGS)

@@ -23,7 +23,7 @@ from nipo_auth_mw._web.one_time_forms import _page_above
 from nipo_auth_mw._web.routes import ROUTES
 from nipo_auth_mw._web.views import staff_bulk, staff_handover
 from nipo_auth_mw.errors import StoreUnavailable
-from tests.kit import PASSWORD, browser, events, middleware, person, sign_in
+from tests.kit import PASSWORD, administrator, browser, events, middleware, person, sign_in
 from tests.security.test_cross_site import House
 from tests.security.tools import HTTPS, ask
 
@@ -38,10 +38,7 @@ def auth() -> Any:
 
 @pytest.fixture
 def boss(auth: Any) -> TestApp:
-    person(auth, "kanri@example.com", role="admin")
-    device = browser(auth)
-    sign_in(device, "kanri@example.com")
-    return device
+    return administrator(auth)
 
 
 def shown(page: str) -> list[str]:

@@ -1,11 +1,12 @@
-"""What holds for the databases that are servers. A module that imports this defines `sql_store`, `url` and `doomed`,
-the statement that ends all other connections to the database."""
+"""What holds for the databases that are servers. A module that imports this defines the fixture `url`, and
+`drop_others(connection, name)`, which ends all other connections to the database of this name."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,31 @@ from sqlalchemy.pool import NullPool
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.stores import SQLStore, _engines
 from nipo_auth_mw.testing.contracts.sessions import a_session
+from tests.contract.sql_suites import empty
+
+__all__ = ["TestServer", "dropped", "opened", "sql_store"]
+
+
+@pytest.fixture(scope="module")
+def opened(url: str) -> Iterator[SQLStore]:
+    store = SQLStore(url)
+    store.create_schema()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def sql_store(opened: SQLStore) -> SQLStore:
+    empty(opened)
+    return opened
+
+
+@pytest.fixture
+def dropped(url: str, request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
+    """Ends every other connection to the database."""
+    engine = sa.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield lambda: request.module.drop_others(connection, make_url(url).database)
 
 
 class TestServer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -14,38 +14,16 @@ from nipo_auth_mw.testing.contracts.sessions import a_session
 from tests._services import database
 from tests.contract.races import TestRaces
 from tests.contract.sql_suites import *  # noqa: F403
-from tests.contract.sql_suites import empty, without_tables  # noqa: F401
-from tests.servers.sql_servers import TestServer
+from tests.contract.sql_suites import without_tables  # noqa: F401
+from tests.servers.sql_servers import *  # noqa: F403
 
-__all__ = ["TestRaces", "TestServer"]
+__all__ = ["TestRaces"]
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with database("mariadb") as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def opened(url: str) -> Iterator[SQLStore]:
-    store = SQLStore(url)
-    store.create_schema()
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def sql_store(opened: SQLStore) -> SQLStore:
-    empty(opened)
-    return opened
-
-
-@pytest.fixture
-def dropped(url: str) -> Iterator[Callable[[], None]]:
-    """Ends every other connection to the database."""
-    engine = sa.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        yield lambda: drop_others(connection, make_url(url).database)
 
 
 def drop_others(connection: sa.Connection, name: str | None) -> None:
