@@ -273,6 +273,6 @@ class Factors:
 
 
 def _facts(factor: Factor) -> tuple[object, ...]:
-    """Everything in a row but its digest, the same before writing it and after reading it from any database."""
+    """Everything in a row except its digest, the same before writing it and after reading it from any database."""
     times = (round(factor.created_at * 1000), round(factor.used_at * 1000))
     return *factor[:5], int(factor.counter), *times

@@ -66,9 +66,9 @@ class HashKinds:
             dearest = sorted({*self._kinds, kind} - {self.today}, key=lambda one: one.work)[1 - _MOST_KINDS :]
             self._kinds = (self.today, *dearest)
 
-    def specimens(self, but: Kind) -> list[str]:
+    def specimens(self, without: Kind) -> list[str]:
         """A hash of each argon2 kind except this one."""
-        return [kind.specimen for kind in self._kinds if kind != but]
+        return [kind.specimen for kind in self._kinds if kind != without]
 
 
 def samples(users: object, beginning_of: Callable[[str], str]) -> Iterator[str]:

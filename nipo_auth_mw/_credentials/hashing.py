@@ -175,7 +175,7 @@ class PasswordHashing:
         self._kinds.meet(kind or self._kinds.today)
         if _matches(self._hasher, compared, password) and compared is stored:
             return True
-        for specimen in self._kinds.specimens(but=kind or self._kinds.today):
+        for specimen in self._kinds.specimens(without=kind or self._kinds.today):
             _matches(self._plain, specimen, password)
         self._legacy.make_up(legacy, typed)
         return False

@@ -108,8 +108,8 @@ class Answers:
         return response
 
     def _alone(self, request: Request, template: str, to: str) -> Response:
-        """A page that has nothing but a link to `to`: no user, no navigation, no form, and no flash message, which the
-        next page shows."""
+        """A page that has only a link to `to`: no user, no navigation and no form. The next page shows the flash
+        message."""
         context: dict[str, Any] = {"root": request.root, "user": None, "sections": (), "flash": "", "signed_out": False}
         return self._html(self._pages.render(template, request.language, **context, to=to))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from nipo_auth_mw._web.interface import FLAGS
 from nipo_auth_mw._web.multipart import MULTIPART, parts_of
 
 MOST_BYTES = 64 * 1024
@@ -16,8 +17,6 @@ MOST_FIELDS = 50
 MOST_UPLOAD = 1024 * 1024
 """A form with a file, of a sender who may send one."""
 _LENGTH = re.compile(r"[0-9]{1,10}\Z")
-_FLAGS = frozenset({"remember", "active", "all", "must_change", "invite", "reset", "revoke", "on", "file", "replace"})
-_FLAGS |= {"confirm"}
 _DRAINED = 16 * 1024 * 1024
 
 Environ = dict[str, Any]
@@ -73,11 +72,6 @@ def _fields_of(environ: Environ) -> dict[str, str | bool]:
         return dict(pairs_of(body.decode("utf-8")))
     except UnicodeDecodeError:
         raise BadRequest("bad_request") from None
-
-
-def is_flag(name: str) -> bool:
-    """Whether the field is a boolean in JSON, and a check box in a form."""
-    return name in _FLAGS
 
 
 def is_json(environ: Environ) -> bool:
@@ -198,7 +192,7 @@ def _json_fields(body: bytes) -> dict[str, str | bool]:
     if not isinstance(data, dict):
         raise BadRequest("bad_request")
     for name, value in data.items():
-        if not isinstance(value, bool if name in _FLAGS else str) or not _is_text(f"{name}{value}"):
+        if not isinstance(value, bool if name in FLAGS else str) or not _is_text(f"{name}{value}"):
             raise BadRequest("bad_request")
     return data
 

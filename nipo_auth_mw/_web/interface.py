@@ -46,7 +46,12 @@ FIELDS = {
     "upload": "people as in `emails`, as a file: CSV, TSV or xlsx, at most 1 MiB; only in multipart/form-data",
     "to": "the last day, such as 2026-04-30",
 }
-"""Every field that a query or a body may have, and its meaning. `_web.body` says which of them are booleans."""
+"""Every field that a query or a body may have, and its meaning."""
+
+FLAGS = frozenset(
+    {"active", "all", "confirm", "file", "invite", "must_change", "on", "remember", "replace", "reset", "revoke"}
+)
+"""The fields that are booleans in JSON, and check boxes in a form."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from nipo_auth_mw._web import interface
-from nipo_auth_mw._web.body import is_flag
 from nipo_auth_mw._web.context import View, WebContext
 from nipo_auth_mw._web.problems import PROBLEMS
 from nipo_auth_mw._web.route import Route
@@ -109,7 +108,7 @@ def _body(fields: Iterable[str]) -> Schema:
     names = tuple(fields)
 
     def properties(flag: str) -> Schema:
-        kinds = {name: flag if is_flag(name) else "string" for name in names}
+        kinds = {name: flag if name in interface.FLAGS else "string" for name in names}
         return {name: {"type": kind, "description": interface.FIELDS[name]} for name, kind in kinds.items()}
 
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 import sys
 
 import pytest
@@ -100,6 +101,11 @@ def test_no_field_is_explained_that_no_view_takes():
     assert taken == set(interface.FIELDS)
     with pytest.raises(KeyError):
         interface.takes("no_such_field")
+
+
+def test_a_field_that_a_view_reads_as_a_boolean_is_declared_as_one():
+    source = "".join(inspect.getsource(sys.modules[name]) for name in MODULES)
+    assert set(re.findall(r'flag\("(\w+)"\)', source)) <= interface.FLAGS <= set(interface.FIELDS)
 
 
 @pytest.fixture(scope="module")
