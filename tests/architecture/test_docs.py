@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from docs import make_changelog, make_reference, operator_texts
+from nipo_auth_mw._audit.events import EventType
+from nipo_auth_mw._web.problems import PROBLEMS
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.mailers import SMTPMailer
 from tests.each import each
@@ -65,6 +67,20 @@ def test_every_feature_has_a_page_in_the_index():
     pages = {path.stem for path in (ROOT / "docs" / "features").glob("*.md")}
     assert pages == set(make_reference.features())
     assert pages == set(re.findall(r"\(features/([a-z_]+)\.md\)", index))
+
+
+@each("feature", make_reference.features())
+def test_the_page_of_a_feature_names_its_events_and_no_refusal_event_or_setting_that_does_not_exist(feature):
+    page = (ROOT / "docs" / "features" / f"{feature}.md").read_text("utf-8")
+    told = {
+        what: set(re.findall(r"`([a-z_.*]+)`", re.search(rf"\*\*{what}:\*\*(.*?)\.(?:<br>)?\n", page, re.DOTALL)[1]))
+        for what in ("Refusals", "Events", "Settings")
+    }
+    flows = "".join(path.read_text("utf-8") for path in (ROOT / "nipo_auth_mw" / "_flows").glob(f"{feature}*.py"))
+    assert told["Refusals"] <= set(PROBLEMS)
+    assert set(re.findall(r'EventType\("(\w+)"', flows)) <= told["Events"] <= {*EventType.declared, "means"}
+    settings = {name for name, _ in make_reference._settings()}
+    assert told["Settings"] <= settings | {f"{name.partition('.')[0]}.*" for name in settings if "." in name}
 
 
 def test_changelog_fragments_have_names_and_texts():
