@@ -179,7 +179,8 @@ def test_options_names_the_methods_of_a_route_to_anyone_and_nothing_else(route):
     path = "/-/auth/" + route.path.replace("<id>", "1").replace("<token>", "x").replace("<name>", "x")
     for more in ({}, {"HTTP_ORIGIN": "https://evil.example", "HTTP_ACCESS_CONTROL_REQUEST_METHOD": "POST"}):
         answer = ask(middleware(base_url="https://app.example"), "OPTIONS", path, **more)
-        assert (answer.status, answer.text, answer.get("Allow")) == (200, "{}", ", ".join(route.methods))
+        assert answer.get("Allow") == ", ".join(route.methods)
+        assert (answer.status, answer.text == "{}") == ((200, True) if route.options else (405, False))
         assert not answer.cookies
         assert "Access-Control" not in str(answer.headers)
 
