@@ -16,7 +16,16 @@ from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._web import problems
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.redirects import LONGEST, LONGEST_IN_URL
-from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, accepts_html, is_framed, is_navigation, path_of
+from nipo_auth_mw._web.request import (
+    SAFE_METHODS,
+    Environ,
+    Request,
+    accepts_html,
+    is_framed,
+    is_navigation,
+    path_info,
+    path_of,
+)
 from nipo_auth_mw._web.well_known import is_fetched_unasked
 
 
@@ -32,7 +41,7 @@ def sign_in_first(web: WebContext, environ: Environ, wanted: str | None = None) 
     is not the requested one.
     """
     request = web.request(environ)
-    if is_fetched_unasked(environ.get("PATH_INFO", "")):
+    if is_fetched_unasked(path_info(environ)):
         return web.answers.refuse(request, Refused("not_found"), as_json=not is_navigation(environ))
     opened = _opened(web, request, "login", Refused(SIGN_IN_REQUIRED), wanted)
     if opened is not None:

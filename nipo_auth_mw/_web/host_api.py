@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._flows.account import LastSignIn
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._validation import header_key
+from nipo_auth_mw._web.request import MOUNT
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Session, User
 
@@ -81,6 +82,7 @@ class Identity:
         self.take_away(environ)
         environ.pop(FLASH, None)
         environ[HOOKS] = self._hooks
+        environ[MOUNT] = environ.get("SCRIPT_NAME", "")
 
     def take_away(self, environ: Environ) -> None:
         """Leave no user in the environ, under none of the keys."""

@@ -19,6 +19,9 @@ _XHTML = "application/xhtml+xml"
 _HTML = frozenset({"text/html", _XHTML})
 
 Environ = dict[str, Any]
+MOUNT = "nipo_auth_mw.mount"
+"""The key of SCRIPT_NAME as the server gave it. An app that mounts others, such as werkzeug's `DispatcherMiddleware`,
+adds their mounts to SCRIPT_NAME, in the environ that the middleware has, too."""
 
 
 class Request:
@@ -161,13 +164,20 @@ def root_of(environ: Environ, config: AuthConfig) -> str:
     A server that cuts SCRIPT_NAME out of the requested path may leave it two slashes, and a Location that starts with
     two slashes names another host.
     """
-    mount = str(environ.get("SCRIPT_NAME", "")).strip("/")
+    mount = str(environ.get(MOUNT, environ.get("SCRIPT_NAME", ""))).strip("/")
     return config.mount or (_quoted(f"/{mount}") if mount else "")
+
+
+def path_info(environ: Environ) -> str:
+    """PATH_INFO as the server gave it, also where the host app has moved a part of it to SCRIPT_NAME."""
+    script: str = environ.get("SCRIPT_NAME", "")
+    path: str = environ.get("PATH_INFO", "")
+    return script.removeprefix(environ.get(MOUNT, script)) + path
 
 
 def path_of(environ: Environ, config: AuthConfig) -> str:
     """The requested path and query as users see them, ready for `next`."""
-    path = root_of(environ, config) + _quoted(environ.get("PATH_INFO", ""))
+    path = root_of(environ, config) + _quoted(path_info(environ))
     query = environ.get("QUERY_STRING", "")
     return f"{path}?{quoted_url(query)}" if query else path
 

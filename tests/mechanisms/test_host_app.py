@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import flask
 import pytest
 import time_machine
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from nipo_auth_mw import (
@@ -13,6 +16,7 @@ from nipo_auth_mw import (
     AuthMiddleware,
     ConfigError,
     StoreUnavailable,
+    account_menu,
     auth_url,
     current_user,
     end_session,
@@ -23,7 +27,7 @@ from nipo_auth_mw import (
 )
 from nipo_auth_mw.testing import MemoryStore, in_memory, sign_in
 from tests.kit import browser, echo, events, middleware, person, seen
-from tests.security.tools import breakable
+from tests.security.tools import ask, breakable
 
 HTML = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
 JSON = {"Accept": "application/json"}
@@ -100,6 +104,44 @@ def test_other_exceptions_of_werkzeug_are_their_own_answers(auth):
     visitor = browser(auth)
     assert "no such report" in visitor.get("/missing", status=404).text
     assert "the month is closed" in visitor.get("/own", status=403).text
+
+
+def helpful(environ, start_response):
+    """A mounted app with links to the middleware's pages."""
+    if environ["PATH_INFO"] == "/open/bare":
+        start_response("401 Unauthorized", [])
+        return []
+    if environ["PATH_INFO"] in CHECKS:
+        CHECKS[environ["PATH_INFO"]](environ)
+    elif environ["PATH_INFO"] == "/open/user":
+        require_user(environ)
+    start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+    return [f"{auth_url(environ, 'account')} {account_menu(environ)}".encode()]
+
+
+@pytest.mark.parametrize("settings", [{}, {"base_url": "http://localhost/portal"}], ids=["root", "portal"])
+@pytest.mark.parametrize("server", ["", "/portal"])
+def test_an_app_that_the_host_app_mounts_leads_to_the_middlewares_own_pages(settings, server):
+    mounted = DispatcherMiddleware(echo, {"/api": helpful, "/api/v2": helpful})
+    auth = middleware(mounted, public_paths=["/api/open/*", "/api/v2/open/*"], **settings)
+    root = server or ("/portal" if settings else "")
+    visitor, member = (browser(auth, SCRIPT_NAME=server) for _ in range(2))
+    for path in ("/api/open/bare", "/api/v2/open/user?month=5", "/api/role"):
+        wanted = f"{root}{path}"
+        assert visitor.get(path, headers=HTML).location == f"{root}/-/auth/login?next={wanted}"
+    sign_in(auth, member, person(auth))
+    page = member.get("/api/v2/page")
+    assert page.text.startswith(f"{root}/-/auth/account ")
+    assert page.forms["sign-out"].action == f"{root}/-/auth/logout"
+    with time_machine.travel(time.time() + 3600):
+        confirm = f"{root}/-/auth/account/confirm"
+        assert member.get("/api/fresh", headers=HTML).location == f"{confirm}?next={root}/api/fresh"
+    member.post("/-/auth/logout")
+    assert member.get("/api/v2/page", headers=HTML).status_int == 303
+
+
+def test_a_server_may_leave_an_empty_script_name_out():
+    assert ask(middleware(), path="/page", SCRIPT_NAME=None).get("Location") == "/-/auth/login?next=/page"
 
 
 def test_an_exception_in_the_middle_of_an_answer_goes_to_the_server():
