@@ -1,0 +1,196 @@
+"""`TableUsers` keeps the contract of a user store over tables of several kinds, on each database."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from examples.own_users import Base, Person
+from nipo_auth_mw.protocols import AccountSearch, HashSamples
+from nipo_auth_mw.stores import TableUsers
+from nipo_auth_mw.testing.contracts import UserStoreContract
+from nipo_auth_mw.testing.contracts.accounts import HASH, SUZUKI, TANAKA
+from tests._services import database
+
+NUMBERS = itertools.count(1)
+PARTS = sa.Table(
+    "members",
+    Base.metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("address", sa.String(254)),
+    sa.Column("secret", sa.String(200)),
+    sa.Column("gone", sa.Boolean, default=False, nullable=False),
+)
+GUESTS = sa.Table(
+    "guests",
+    Base.metadata,
+    sa.Column("key", sa.Uuid, primary_key=True, default=uuid.uuid4),
+    sa.Column("address", sa.String(254)),
+    sa.Column("secret", sa.String(200)),
+    sa.Column("gone", sa.Boolean, default=False, nullable=False),
+)
+
+
+def people(engine: Any) -> TableUsers:
+    role = sa.case((Person.is_boss, "admin"), else_="staff")
+    return TableUsers(
+        engine,
+        id=Person.id,
+        email=Person.mail,
+        password_hash=Person.secret,
+        active=Person.is_active,
+        name=Person.full_name,
+        role=role,
+    )
+
+
+def core(engine: Any, table: sa.Table) -> TableUsers:
+    columns = table.c
+    return TableUsers(
+        lambda: engine,
+        id=columns.key,
+        email=columns.address,
+        password_hash=columns.secret,
+        active=sa.not_(columns.gone),
+        role="leader",
+    )
+
+
+@pytest.fixture(scope="module")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
+    made = sa.create_engine(f"sqlite:///{tmp_path_factory.mktemp('users')}/app.db")
+    Base.metadata.create_all(made)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres", "mariadb"])
+def engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite")
+        return
+    with database(request.param, "table_users") as url:
+        made = sa.create_engine(url)
+        Base.metadata.create_all(made, tables=[PARTS, GUESTS])
+        yield made
+        made.dispose()
+
+
+class _OnTable(UserStoreContract):
+    @pytest.fixture(autouse=True)
+    def _emptied(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        with engine.begin() as connection:
+            for table in sa.inspect(connection).get_table_names():
+                connection.execute(sa.delete(sa.table(table)))
+
+    def test_it_can_search_and_knows_its_hashes(self, store: Any) -> None:
+        assert isinstance(store, AccountSearch)
+        assert isinstance(store, HashSamples)
+        foreign, dearer = "pbkdf2$100$x%_", HASH.replace("m=8", "m=64")
+        for number, stored in enumerate([HASH, dearer, foreign, "", None]):
+            self.add_account(store, f"person{number}@example.com", stored)
+        assert store.hash_unlike([HASH[:30]], start="$argon2") == dearer
+        assert store.hash_unlike(["$argon2"], start="") == foreign
+        assert store.hash_unlike(["$argon2", foreign[:4]], start="") is None
+        found = store.search("PERSON", after=None, limit=3)
+        assert [one.email for one in found] == [f"person{number}@example.com" for number in range(3)]
+        assert [one.email for one in store.search("", after=found[-1].email, limit=9)] == [
+            f"person{number}@example.com" for number in (3, 4)
+        ]
+        for text in ("%", "_", "\0", "\ud800"):
+            assert store.search(text, after=None, limit=9) == []
+
+    def test_an_address_as_it_was_typed_is_found(self, store: Any) -> None:
+        first = self.add_account(store, "Taro@Example.com", HASH)
+        assert store.find_by_email("taro@example.com").id == first
+        exact = self.add_account(store, "taro@example.com", HASH)
+        assert store.find_by_email("taro@example.com").id == exact
+        assert store.find_by_email("Taro@Example.com") is None, "not canonical"
+
+
+class TestMembers(_OnTable):
+    """Ids are texts, in a table without ORM."""
+
+    table = PARTS
+
+    def make_store(self) -> TableUsers:
+        return core(self.engine, self.table)
+
+    def add_account(self, store: Any, email: str, password_hash: str | None, active: bool = True) -> str:
+        row = {"address": email, "secret": password_hash, "gone": not active}
+        if self.table is PARTS:
+            row["key"] = f"member-{next(NUMBERS)}"
+        with self.engine.begin() as connection:
+            return str(connection.execute(sa.insert(self.table).values(row)).inserted_primary_key[0])
+
+    def test_a_constant_stands_for_a_column(self, store: Any) -> None:
+        account = store.get(self.add_account(store, TANAKA, HASH))
+        assert (account.name, account.role) == ("", "leader")
+
+
+class TestGuests(TestMembers):
+    """Ids are UUIDs."""
+
+    table = GUESTS
+
+
+class TestPeople(_OnTable):
+    """Ids are numbers, and the table is a model of the ORM."""
+
+    @pytest.fixture
+    def engine(self, sqlite: sa.Engine) -> sa.Engine:
+        """The model leaves the lengths of its texts open, which MariaDB refuses."""
+        return sqlite
+
+    def make_store(self) -> TableUsers:
+        return people(self.engine)
+
+    def add_account(self, store: Any, email: str, password_hash: str | None, active: bool = True) -> str:
+        person = Person(mail=email, secret=password_hash, is_active=active)
+        with Session(self.engine) as session, session.begin():
+            session.add(person)
+            session.flush()
+            return str(person.id)
+
+    def test_an_expression_gives_the_role(self, store: Any) -> None:
+        user_id = self.add_account(store, TANAKA, HASH)
+        other = self.add_account(store, SUZUKI, HASH)
+        with self.engine.begin() as connection:
+            connection.execute(
+                sa.update(Person).where(Person.id == int(user_id)).values(is_boss=True, full_name="田中")
+            )
+        assert (store.get(user_id).role, store.get(user_id).name) == ("admin", "田中")
+        assert (store.get(other).role, store.get(other).name) == ("staff", "")
+
+    def test_what_the_session_of_the_host_app_has_read_does_not_count(self, store: Any) -> None:
+        user_id = self.add_account(store, TANAKA, HASH)
+        with Session(self.engine) as session:
+            person = session.get(Person, int(user_id))
+            with self.engine.begin() as connection:
+                connection.execute(sa.update(Person).values(is_active=False))
+            assert person is not None
+            assert person.is_active
+            assert not store.get(user_id).active
+
+    def test_a_changed_hash_commits_nothing_of_the_host_apps(self, store: Any) -> None:
+        user_id = self.add_account(store, TANAKA, HASH)
+        with Session(self.engine) as session:
+            person = session.get(Person, int(user_id))
+            assert person is not None
+            person.full_name = "half done"
+            assert store.set_password_hash(user_id, "new", expected=HASH)
+            session.rollback()
+        assert (store.get(user_id).name, store.get(user_id).password_hash) == ("", "new")
+
+
+def test_an_id_of_another_kind_is_refused() -> None:
+    engine = sa.create_engine("sqlite://")
+    with pytest.raises(TypeError, match="id is a column of bool; it has to be one of int, str or UUID"):
+        TableUsers(engine, id=Person.is_boss, email=Person.mail, password_hash=Person.secret)
