@@ -26,7 +26,7 @@ from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.handlers.exception import response_for_exception
 from django.core.handlers.wsgi import WSGIRequest
-from django.db import close_old_connections
+from django.db import connections
 from django.http import HttpResponse
 from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
@@ -39,6 +39,7 @@ from nipo_auth_mw._web.intercept_401 import WSGIApp
 from nipo_auth_mw.environment import prepared
 from nipo_auth_mw.middleware import AuthMiddleware
 from nipo_auth_mw.models import User
+from nipo_auth_mw.stores._django_users import renew
 
 __all__ = [
     "UserMiddleware",
@@ -287,9 +288,9 @@ def _ending(more: OnSignOut | None) -> OnSignOut:
         cookies = WSGIRequest(environ).COOKIES
         key = cookies.get(settings.SESSION_COOKIE_NAME)
         if key is not None:
-            close_old_connections()
+            _renew_connections()
             import_module(settings.SESSION_ENGINE).SessionStore(key).flush()
-            close_old_connections()
+            _renew_connections()
             answer.delete_cookie(
                 settings.SESSION_COOKIE_NAME,
                 path=settings.SESSION_COOKIE_PATH,
@@ -301,6 +302,12 @@ def _ending(more: OnSignOut | None) -> OnSignOut:
         return [*ended, *(cookie.OutputString() for cookie in answer.cookies.values())]
 
     return on_sign_out
+
+
+def _renew_connections() -> None:
+    """Close connections that are broken or too old, as Django does between two requests."""
+    for connection in connections.all(initialized_only=True):
+        renew(connection)
 
 
 def _logged_out(request: Any, **_: Any) -> None:
