@@ -127,6 +127,7 @@ class Auth:
 
     def __init__(self, app: Flask | None = None, **given: Any) -> None:
         self._given = given
+        self._app = app
         if app is not None:
             self.init_app(app)
 
@@ -155,18 +156,18 @@ class Auth:
 
     @property
     def middleware(self) -> AuthMiddleware:
-        """The middleware of the current app."""
-        return _middleware()
+        """The middleware of the current app; outside a context, of the app that `Auth(app)` was given."""
+        return _middleware(None if has_app_context() else self._app)
 
     @property
     def accounts(self) -> Accounts:
-        """The accounts of the current app."""
-        return _middleware().accounts
+        """The accounts of that middleware."""
+        return self.middleware.accounts
 
     @property
     def config(self) -> AuthConfig:
-        """The settings of the current app."""
-        return _middleware().config
+        """The settings of that middleware."""
+        return self.middleware.config
 
 
 def login_required(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
@@ -225,9 +226,9 @@ def _environ() -> Environ:
     return request.environ if has_request_context() else {}
 
 
-def _middleware() -> AuthMiddleware:
-    """The middleware of the current app."""
-    found = current_app.extensions.get(_EXTENSION)
+def _middleware(app: Flask | None = None) -> AuthMiddleware:
+    """The middleware of this app, or else of the current one."""
+    found = (app or current_app).extensions.get(_EXTENSION)
     if not isinstance(found, AuthMiddleware):
         raise LookupError("this app is not behind AuthMiddleware; call Auth(app)")
     return found

@@ -24,7 +24,7 @@ from nipo_auth_mw.middleware import AuthMiddleware
 from nipo_auth_mw.models import Client, Message, User
 from nipo_auth_mw.protocols import PasswordHasher
 from nipo_auth_mw.stores._memory import MemoryStore
-from nipo_auth_mw.testing._browsers import middleware_of, put_cookie, take_cookies
+from nipo_auth_mw.testing._browsers import HasMiddleware, given_middleware, middleware_of, put_cookie, take_cookies
 from nipo_auth_mw.testing._two_steps import account_of, all_steps, code_of, enrol_app
 
 if TYPE_CHECKING:
@@ -92,28 +92,28 @@ def in_memory_from(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def auth_of(app: Any) -> AuthMiddleware:
-    """The middleware that an app, or a test client's app, is behind. Raises LookupError if it is behind none."""
-    found = middleware_of(app)
-    if found is None:
-        raise LookupError("this app is not behind AuthMiddleware")
-    return found
+    """The middleware of Flask's `Auth`, or that an app, or a test client's app, is behind. Raises LookupError."""
+    return given_middleware(app)
 
 
-def mails(auth: AuthMiddleware) -> list[Message]:
+def mails(auth: AuthMiddleware | HasMiddleware) -> list[Message]:
     """The mails that a middleware with a `MemoryMailer` has sent, oldest first. Raises TypeError for another mailer."""
-    mailer = auth._services.outbox._mailer
+    mailer = auth_of(auth)._services.outbox._mailer
     if not isinstance(mailer, MemoryMailer):
         raise TypeError(f"{type(mailer).__name__} keeps no mails; build the middleware with in_memory()")
     return mailer.outbox
 
 
-def sign_in_as(auth: AuthMiddleware, test_app: Any, email: str = "", *, name: str = "", role: str = "") -> User:
+def sign_in_as(
+    auth: AuthMiddleware | HasMiddleware, test_app: Any, email: str = "", *, name: str = "", role: str = ""
+) -> User:
     """Sign in as the account with this address, which is made if there is none. Returns the user.
 
     Without an address it is a new account. An account that is there gets the role, if one is named; a new one is
     `staff` then. Raises what `sign_in` raises, and `NotSupported` if the app has a user table of its own, to which the
     test has to add the user first.
     """
+    auth = auth_of(auth)
     user = auth.accounts.find(email) if email else None
     if user is None:
         user = auth.accounts.create(email=email or f"user{next(_NUMBERS)}@example.com", name=name, role=role or "staff")
@@ -123,12 +123,14 @@ def sign_in_as(auth: AuthMiddleware, test_app: Any, email: str = "", *, name: st
     return auth.accounts.get(user.id) or user
 
 
-def sign_in(auth: AuthMiddleware, test_app: Any, user: Any, *, means: Literal["password", "all"] = "all") -> None:
+def sign_in(
+    auth: AuthMiddleware | HasMiddleware, test_app: Any, user: Any, *, means: Literal["password", "all"] = "all"
+) -> None:
     """Open a session of `user` and put its cookie into a test client, without hashing a password.
 
-    `test_app` is WebTest's `TestApp`, or the test client of Flask, werkzeug or Django. `user` is a `User`, a row
-    of the app's own user table, or an id. The client holds one session cookie from then on, whatever the middleware
-    sends later.
+    `auth` is the middleware, or `Auth` of Flask. `test_app` is WebTest's `TestApp`, or the test client of Flask,
+    werkzeug or Django. `user` is a `User`, a row of the app's own user table, or an id. The client holds one session
+    cookie from then on, whatever the middleware sends later.
 
     The session has proved both steps if the account has two, and also if its role requires two: then the account gets
     an authenticator app first. With `means="password"` it has proved the password alone.
@@ -136,8 +138,8 @@ def sign_in(auth: AuthMiddleware, test_app: Any, user: Any, *, means: Literal["p
     Raises `LookupError` if no account has the id, or another account than that of the `User` has it, `ValueError` for a
     disabled account, which could not sign in, and `TypeError` for another client.
     """
-    services = auth._services
-    account = account_of(auth, user)
+    auth = auth_of(auth)
+    services, account = auth._services, account_of(auth, user)
     if not account.active:
         raise ValueError("this account is disabled, so it could not sign in")
     proved = all_steps(auth, account) if means == "all" else ("password",)

@@ -7,7 +7,7 @@ Otherwise the client holds two cookies of one name after a renewal, and two coun
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nipo_auth_mw.middleware import AuthMiddleware
 
@@ -66,6 +66,25 @@ def middleware_of(client: Any) -> AuthMiddleware | None:
         inner = (getattr(layer, name, None) for name in ("wsgi_app", "application", "app"))
         layer = next((one for one in inner if callable(one) and one is not layer), None)
     return None
+
+
+class HasMiddleware(Protocol):
+    """What holds a middleware, such as `Auth` of Flask."""
+
+    @property
+    def middleware(self) -> AuthMiddleware:
+        """The middleware."""
+
+
+def given_middleware(given: AuthMiddleware | HasMiddleware | Any) -> AuthMiddleware:
+    """The middleware that a test means: itself, that of Flask's `Auth`, or that of an app. Raises LookupError."""
+    if isinstance(given, AuthMiddleware):
+        return given
+    held = getattr(given, "middleware", None)
+    found = held if isinstance(held, AuthMiddleware) else middleware_of(given)
+    if found is None:
+        raise LookupError(f"this {type(given).__name__} is not behind AuthMiddleware")
+    return found
 
 
 def _host_of(client: Any) -> str:

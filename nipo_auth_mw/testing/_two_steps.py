@@ -14,6 +14,7 @@ from nipo_auth_mw._flows.two_step import SECOND_STEP
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.middleware import AuthMiddleware
 from nipo_auth_mw.protocols import Account
+from nipo_auth_mw.testing._browsers import HasMiddleware, given_middleware
 
 _WHY = "second_step_changed"
 
@@ -27,13 +28,14 @@ def code_of(secret: str, steps: int = 0) -> str:
     return totp.code_at(base64.b32decode(secret.replace(" ", "")), totp.step_at(time.time()) + steps)
 
 
-def enrol_app(auth: AuthMiddleware, user: Any) -> str:
+def enrol_app(auth: AuthMiddleware | HasMiddleware, user: Any) -> str:
     """Give an account an authenticator app, in place of one that it has, and switch its two steps on.
 
     Returns the key of the app, for `code_of`. As after the page that does it, the sessions of the account are over.
     `user` is a `User`, an account or an id. Raises `LookupError` if no account has the id, and if the middleware
     offers no two steps: they need the extra `nipo_auth_mw[two-step]`.
     """
+    auth = given_middleware(auth)
     services = auth._services
     account, factors = account_of(auth, user), services.factors
     if factors is None:
@@ -53,7 +55,8 @@ def account_of(auth: AuthMiddleware, user: Any) -> Account:
     """
     account = auth._services.users.get(str(getattr(user, "id", user)))
     if account is None:
-        raise LookupError("no account has this id")
+        hint = "; sign_in_as takes an address" if isinstance(user, str) and "@" in user else ""
+        raise LookupError(f"no account has this id{hint}")
     if account.email != getattr(user, "email", account.email):
         raise LookupError("the account with this id has another address; is it a user of another middleware?")
     return account

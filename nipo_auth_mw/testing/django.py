@@ -10,12 +10,12 @@ class ReportsTest(TestCase):
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from io import BytesIO
 from types import SimpleNamespace
-from typing import Any, cast
-from urllib.parse import urlencode
+from typing import Any, ClassVar, cast
+from urllib.parse import urlencode, urlsplit
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user
@@ -28,7 +28,7 @@ from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw.django import OWNER, protect, settings_and_environ
 from nipo_auth_mw.middleware import AuthMiddleware
 from nipo_auth_mw.models import User
-from nipo_auth_mw.testing import in_memory_from, sign_in_as, sign_out
+from nipo_auth_mw.testing import in_memory_from, sign_in, sign_in_as, sign_out
 
 __all__ = ["Client"]
 
@@ -39,20 +39,28 @@ _HOST = ("HTTP_HOST", "SERVER_NAME", "SERVER_PORT")
 class Client(DjangoClient):  # type: ignore[misc]
     """A client whose requests go through an `AuthMiddleware` on memory, with the site's `NIPO_AUTH_…` settings.
 
-    `auth` holds other collaborators, such as `in_memory(lockout=…)`. The other arguments are Django's. What Django's
+    `collaborators` of a class of the site's own holds what `protect` gets beside the settings, such as `users=`, and
+    `auth` what one client gets instead, such as `in_memory(lockout=…)`. The other arguments are Django's. What Django's
     client adds to an answer is there: `context`, `templates`, `json()`.
     """
 
-    def __init__(self, enforce_csrf_checks: bool = False, *, auth: dict[str, Any] | None = None, **given: Any) -> None:
+    collaborators: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(
+        self, enforce_csrf_checks: bool = False, *, auth: Mapping[str, Any] | None = None, **given: Any
+    ) -> None:
         super().__init__(enforce_csrf_checks, **given)
-        handler = _Handler(enforce_csrf_checks, auth or in_memory_from(settings_and_environ()))
+        parts = {**in_memory_from(settings_and_environ()), **self.collaborators, **(auth or {})}
+        handler = _Handler(enforce_csrf_checks, parts)
+        self._has_own_users = parts.get("users") is not None
         self.handler = handler
         self.auth: AuthMiddleware = handler.auth
         self.app: AuthMiddleware = handler.auth
 
     def post(self, path: str, data: Any = None, content_type: str = MULTIPART_CONTENT, **given: Any) -> Any:
         """Django's `post`. The middleware's own forms are urlencoded, as browsers send them."""
-        if content_type is MULTIPART_CONTENT and path.startswith(f"{self.auth.config.prefix}/"):
+        # A link from a mail has the scheme and the host, too.
+        if content_type is MULTIPART_CONTENT and urlsplit(path).path.startswith(f"{self.auth.config.prefix}/"):
             data, content_type = urlencode(data or {}, doseq=True), "application/x-www-form-urlencoded"
         return super().post(path, data, content_type, **given)
 
@@ -64,6 +72,7 @@ class Client(DjangoClient):  # type: ignore[misc]
         """Django's `force_login`, through the middleware too: `request.user` is this Django user.
 
         The account has the user's address, or a made-up one if the user has none, and the role `admin` for a superuser.
+        With `users=` it is the account with the user's id there, as it is.
         """
         super().force_login(user, backend)
         self._sign_in(user)
@@ -94,10 +103,15 @@ class Client(DjangoClient):  # type: ignore[misc]
 
     def _sign_in(self, user: Any) -> None:
         """Sign in as this Django user, who stays `request.user` whatever NIPO_AUTH_DJANGO_USER makes of the address."""
-        email = getattr(user, user.get_email_field_name(), "") or f"user{user.pk}@example.com"
-        name = getattr(user, "get_full_name", user.get_username)()
         session = self.session
-        session[OWNER] = self.sign_in(email, name=name, role=ADMIN if getattr(user, "is_superuser", False) else "").id
+        if self._has_own_users:
+            sign_in(self.auth, self, str(user.pk))
+            session[OWNER] = str(user.pk)
+        else:
+            email = getattr(user, user.get_email_field_name(), "") or f"user{user.pk}@example.com"
+            name = getattr(user, "get_full_name", user.get_username)()
+            role = ADMIN if getattr(user, "is_superuser", False) else ""
+            session[OWNER] = self.sign_in(email, name=name, role=role).id
         session.save()
 
 

@@ -21,6 +21,7 @@ GUIDES = ROOT / "docs" / "guides"
 SUITES = {"flask_login": "test_notes.py", "flask_security": "test_reports.py", "django_auth": "tests.py"}
 FLASK = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
 DJANGO = ["manage.py", "test"]
+ANYWHERE = re.MULTILINE | re.DOTALL
 
 
 def ran(folder: Path, *command: str) -> str:
@@ -60,11 +61,12 @@ def guide(peer: str) -> str:
 def test_the_app_after_has_the_lines_of_the_guide(peer):
     text = guide(peer)
     after = "".join(file.read_text("utf-8") for file in (APPS / peer / "after").rglob("*.py"))
-    classes = re.findall(r"^class Users:\n.*?(?=^\S)", text, re.MULTILINE | re.DOTALL)
-    calls = re.findall(r"^(?:application = protect|Auth)\(.*\)$", text, re.MULTILINE)
-    assert (len(classes), len(calls)) == (1, 1)
-    assert classes[0].rstrip("`\n ") in after
-    assert calls[0] in after
+    lines = re.findall(
+        r"^(?:application = protect|Auth)\([^\n]*\)$|^users = .*?^\)$|^class Client.*?(?=^```)", text, ANYWHERE
+    )
+    assert len(lines) == 2
+    for part in lines:
+        assert part.rstrip() in after, part
 
 
 def lines(folder: Path) -> list[str]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import time
 
+import flask
 import pytest
 from webtest import TestApp
 
 from nipo_auth_mw import AuthMiddleware, NotSupported, TwoStepPolicy
 from nipo_auth_mw._credentials import totp
+from nipo_auth_mw.flask import Auth, current_user
 from nipo_auth_mw.mailers import MemoryMailer
 from nipo_auth_mw.models import Account, Message
-from nipo_auth_mw.testing import code_of, enrol_app, in_memory, link_in, sign_in, sign_in_as, sign_out
+from nipo_auth_mw.testing import auth_of, code_of, enrol_app, in_memory, link_in, mails, sign_in, sign_in_as, sign_out
 from tests.kit import echo, person, seen
 
 
@@ -51,6 +53,32 @@ def test_two_people_do_not_mix(auth):
 def test_nobody_cannot_be_signed_in(auth):
     with pytest.raises(LookupError):
         sign_in(auth, TestApp(auth), "99")
+
+
+def test_flasks_auth_and_an_app_stand_for_their_middleware():
+    app = flask.Flask("app")
+    app.add_url_rule("/", view_func=lambda: str(current_user))
+    auth, client = Auth(app, **in_memory()), app.test_client()
+    user = auth.accounts.create(email="tanaka@example.com")
+    for given in (auth, app, auth.middleware):
+        sign_in(given, client, user)
+        assert client.get("/").text == "tanaka@example.com"
+        sign_out(client)
+        assert sign_in_as(given, client, "tanaka@example.com") == user
+        assert enrol_app(given, user)
+        assert (auth_of(given), mails(given)) == (app.wsgi_app, [])
+    made = Auth()
+    with pytest.raises(RuntimeError, match="application context"):
+        sign_in(made, client, user)
+    with app.app_context():
+        sign_in(made, client, user)
+
+
+def test_what_is_no_middleware_and_no_id_is_told(auth):
+    with pytest.raises(LookupError, match="this Flask is not behind AuthMiddleware"):
+        sign_in(flask.Flask("app"), TestApp(auth), "1")
+    with pytest.raises(LookupError, match="no account has this id; sign_in_as takes an address"):
+        sign_in(auth, TestApp(auth), "tanaka@example.com")
 
 
 def test_an_account_that_is_there_gets_a_role_only_if_one_is_named(auth):

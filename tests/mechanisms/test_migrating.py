@@ -87,6 +87,8 @@ def test_from_flask_login(tmp_path: Path, capsys: Any) -> None:
         email = db.Column(db.String, unique=True)
         password_hash = db.Column(db.String)
         name = db.Column(db.String)
+        is_boss = db.Column(db.Boolean)
+        team = db.Column(db.String)
 
     manager = flask_login.LoginManager(app)
     manager.user_loader(lambda user_id: db.session.get(User, int(user_id)))
@@ -101,15 +103,29 @@ def test_from_flask_login(tmp_path: Path, capsys: Any) -> None:
     with app.app_context():
         db.create_all()
         for email, method in (("Taro@Example.com", "scrypt:1024:8:1"), ("hanako@example.com", "pbkdf2:sha256:100")):
-            db.session.add(User(email=email, password_hash=generate_password_hash(OLD, method), name="名前"))
+            hashed = generate_password_hash(OLD, method)
+            db.session.add(User(email=email, password_hash=hashed, name="名前", team=f"team of {email}"))
         db.session.commit()
     before = app.test_client()
     assert before.post("/login", data={"email": "Taro@Example.com", "password": OLD}).text == "welcome"
     # A fresh process with the lines of the guide.
-    _after(app, db, User, "flask-login", capsys, "password_hash")
+    again = _after(app, db, User, "flask-login", capsys, "password_hash", keeping_flask_login)
+    test_app = browser(again.wsgi_app)
+    assert sign_in(test_app, "hanako@example.com", OLD).status_int == 303
+    assert test_app.get("/team").text == "team of hanako@example.com"
+    test_app.post("/-/auth/logout")
+    assert test_app.get("/team", headers={"Accept": "text/html"}).status_int == 303
+    with again.app_context():
+        db.engine.dispose()
 
 
-def _after(app: Any, db: Any, User: Any, guide: str, capsys: Any, column: str) -> None:
+def keeping_flask_login(app: Any, **names: Any) -> None:
+    """A column of the app's own is read by Flask-Login's `current_user`."""
+    run(blocks("flask-login")["keep"], login_manager=flask_login.LoginManager(app), **names)
+    app.add_url_rule("/team", "team", flask_login.login_required(lambda: flask_login.current_user.team))
+
+
+def _after(app: Any, db: Any, User: Any, guide: str, capsys: Any, column: str, also: Any = None) -> Any:
     """The app begins again, with the lines of the guide in place of what it had."""
     from nipo_auth_mw.flask import Auth, current_user
 
@@ -124,6 +140,8 @@ def _after(app: Any, db: Any, User: Any, guide: str, capsys: Any, column: str) -
         Auth(app, **{**parts, **given})
 
     run(text, app=again, db=db, User=User, Auth=auth)
+    if also is not None:
+        also(again, db=db, User=User)
 
     def hash_of(number: int) -> str:
         with again.app_context():
@@ -135,6 +153,7 @@ def _after(app: Any, db: Any, User: Any, guide: str, capsys: Any, column: str) -
         db.engine.dispose()
     with again.app_context():
         db.engine.dispose()
+    return again
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -243,8 +262,6 @@ from tests.kit import browser, sign_in
 
 text = open(guide, encoding="utf-8").read()
 blocks = dict(re.findall(r"```python\n# after: (\S+)\n(.*?)```", text, re.DOTALL))
-module = sys.modules["signing_in"] = types.ModuleType("signing_in")
-exec(blocks["signing_in.py"], vars(module))
 parts, protect = {**in_memory(), "store": MemoryStore()}, ours.protect
 ours.protect = lambda application, **given: protect(application, **{**parts, **given})
 names = {"get_wsgi_application": get_wsgi_application}
@@ -259,6 +276,14 @@ for number, kind in enumerate(kinds):
     assert get_user_model().objects.get(username=f"user{number}").password.startswith("$argon2id$v=19$m=8,")
     assert sign_in(browser(auth), email, OLD).status_int == 303, kind
 assert sign_in(browser(auth), "nobody@example.com", "").status_int == 401
+ours.protect = protect
+tests = {}
+exec(blocks["tests.py"], tests)
+from django.test.utils import setup_test_environment
+setup_test_environment()
+client = tests["Client"]()
+assert client.post("/-/auth/login", {"email": "User0@Example.com", "password": OLD}).status_code == 303
+assert client.get("/").content == b"hello user0 True"
 
 from nipo_auth_mw.cli._check_accounts import account_findings
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, assert_type
 
+import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from nipo_auth_mw import (
     AuthConfig,
@@ -31,8 +33,8 @@ from nipo_auth_mw import (
 from nipo_auth_mw import flask as auth_for_flask
 from nipo_auth_mw.mailers import ConsoleMailer, SMTPMailer
 from nipo_auth_mw.protocols import Account, Mailer, UserStore
-from nipo_auth_mw.stores import SQLStore
-from nipo_auth_mw.testing import in_memory, link_in
+from nipo_auth_mw.stores import DjangoUsers, SQLStore, TableUsers
+from nipo_auth_mw.testing import in_memory, link_in, sign_in, sign_in_as
 
 
 class Row:
@@ -58,6 +60,33 @@ class Users:
 
     def set_password_hash(self, user_id: str, new: str, *, expected: str | None) -> bool:
         return False
+
+
+class Base(DeclarativeBase):
+    """The models of the host app."""
+
+
+class Person(Base):
+    """A user table in SQLAlchemy's ORM."""
+
+    __tablename__ = "people"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    secret: Mapped[str | None]
+    active: Mapped[bool]
+    boss: Mapped[bool]
+
+
+people: UserStore = TableUsers(
+    lambda: sa.create_engine("sqlite://"),
+    id=Person.id,
+    email=Person.email,
+    password_hash=Person.secret,
+    active=Person.active,
+    name="somebody",
+    role=sa.case((Person.boss, "admin"), else_="staff"),
+)
+members: UserStore = DjangoUsers()
 
 
 def view(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -109,6 +138,8 @@ assert_type(from_environ({"NIPO_AUTH_DEVELOPMENT": ".nipo-auth"}), dict[str, Any
 flask_app = Flask("reports")
 flask_auth = auth_for_flask.Auth(flask_app, **in_memory())
 assert_type(flask_auth.accounts.find("tanaka@example.com"), User | None)
+sign_in(flask_auth, flask_app.test_client(), "1")
+assert_type(sign_in_as(flask_auth, flask_app.test_client(), "tanaka@example.com"), User)
 
 
 @flask_app.get("/admins/<int:number>")

@@ -4,14 +4,17 @@ from unittest import mock
 
 import time_machine
 from asgiref.sync import sync_to_async
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User as DjangoUser
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client as DjangoClient
 from django.test import RequestFactory, TestCase, override_settings
 
+from nipo_auth_mw import legacy
 from nipo_auth_mw.django import UserMiddleware, by_email, by_email_or_new
 from nipo_auth_mw.models import User
+from nipo_auth_mw.stores import DjangoUsers
 from nipo_auth_mw.testing import enrol_app, in_memory, link_in, mails, sign_out
 from nipo_auth_mw.testing.django import Client
 
@@ -236,6 +239,50 @@ class MappingTest(TestCase):
         made = by_email_or_new(self.user("taro@example.com"))
         self.assertEqual((made.has_usable_password(), made.is_staff, made.is_superuser), (False, False, False))
         self.assertEqual(by_email_or_new(self.user("taro@example.com")), made)
+
+
+COLLABORATORS = {"users": DjangoUsers(), "legacy_hashers": [legacy.django()]}
+
+
+class OwnUsersClient(Client):
+    collaborators = COLLABORATORS
+
+
+class OwnUsersTest(TestCase):
+    client_class = OwnUsersClient
+
+    def setUp(self):
+        hashed = PBKDF2PasswordHasher().encode(PASSWORD, "salt", 1000)
+        self.user = DjangoUser.objects.create(username="taro", email="Taro@example.com", password=hashed)
+
+    def test_an_old_password_signs_in_to_the_sites_own_account(self):
+        answer = self.client.post("/-/auth/login", {"email": "taro@example.com", "password": PASSWORD})
+        self.assertEqual(answer.status_code, 303)
+        self.assertEqual(self.client.get("/who").content, b"True taro")
+        self.user.refresh_from_db()
+        self.assertEqual(self.user.password[:10], "$argon2id$")
+
+    def test_a_forgotten_password_is_reset_by_mail(self):
+        self.client.post("/-/auth/forgot", {"email": "taro@example.com"})
+        link = link_in(mails(self.client.auth)[0])
+        self.assertEqual(self.client.post(link, {"password": "akai-yama-to-aoi-sora"}).status_code, 303)
+        self.user.refresh_from_db()
+        self.assertEqual(self.user.password[:10], "$argon2id$")
+
+    def test_a_django_user_is_signed_in_by_the_id_with_or_without_an_address(self):
+        nameless = DjangoUser.objects.create_user("jiro")
+        for user in (self.user, nameless):
+            self.client.force_login(user)
+            self.assertEqual(self.client.get("/who").content, f"True {user.username}".encode())
+        self.client.logout()
+        self.assertEqual(self.client.get("/who", headers=HTML).status_code, 303)
+        self.assertEqual(DjangoUser.objects.count(), 2)
+
+    def test_one_client_may_have_others(self):
+        client = OwnUsersClient(auth=in_memory(prefix="/signin"))
+        self.assertEqual(client.get("/who", headers=HTML)["Location"], "/signin/login?next=/who")
+        client.force_login(self.user)
+        self.assertEqual(client.get("/who").content, b"True taro")
 
 
 class PlainTest(TestCase):

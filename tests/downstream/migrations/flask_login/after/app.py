@@ -3,7 +3,7 @@ from flask_sqlalchemy import SQLAlchemy
 
 from nipo_auth_mw import legacy
 from nipo_auth_mw.flask import Auth, current_user, role_required
-from nipo_auth_mw.models import Account
+from nipo_auth_mw.stores import TableUsers
 
 db = SQLAlchemy()
 
@@ -22,39 +22,21 @@ class Note(db.Model):
     text = db.Column(db.String(200))
 
 
-def account(user):
-    role = "admin" if user and user.is_boss else "staff"
-    return user and Account(str(user.id), user.email, user.password_hash, True, user.name or "", role)
-
-
-class Users:
-    """The app's table as it is."""
-
-    def get(self, user_id):
-        return account(db.session.get(User, int(user_id))) if user_id.isascii() and user_id.isdigit() else None
-
-    def find_by_email(self, email):
-        asked = db.select(User).where(db.func.lower(User.email) == email).order_by(User.email != email, User.id)
-        return account(db.session.scalars(asked).first())
-
-    def set_password_hash(self, user_id, new, *, expected):
-        stored = db.update(User).where(User.id == int(user_id), User.password_hash.is_not_distinct_from(expected))
-        done = db.session.execute(stored.values(password_hash=new))
-        db.session.commit()
-        return done.rowcount == 1
-
-    def search(self, text, *, after, limit):
-        asked = db.select(User).where(
-            User.email.contains(text, autoescape=True), db.true() if after is None else User.email > after
-        )
-        return [account(user) for user in db.session.scalars(asked.order_by(User.email).limit(limit))]
+users = TableUsers(
+    lambda: db.engine,
+    id=User.id,
+    email=User.email,
+    password_hash=User.password_hash,
+    name=User.name,
+    role=db.case((User.is_boss, "admin"), else_="staff"),
+)
 
 
 def create_app(**config):
     app = Flask(__name__)
     app.config.update(config)
     db.init_app(app)
-    Auth(app, users=Users(), legacy_hashers=[legacy.werkzeug()])
+    Auth(app, users=users, legacy_hashers=[legacy.werkzeug()])
 
     @app.route("/", methods=["GET", "POST"])
     def notes():
