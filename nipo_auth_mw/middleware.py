@@ -288,8 +288,10 @@ class AuthMiddleware:
             if session.second_at is not None:
                 return None
             active = self._sessions.find_key(session.stored.key, prolong=False)
-            first = SECOND_STEP if not session.two_steps else SECOND_STEP._replace(route=REAUTHENTICATION.route)
-            return challenges.meet_first(self._web, environ, first, active)
+            first, detail = SECOND_STEP, "page"
+            if session.two_steps:
+                first, detail = SECOND_STEP._replace(route=REAUTHENTICATION.route), "confirm"
+            return challenges.meet_first(self._web, environ, first, active, detail=detail)
         except Exception as problem:
             return dispatch.unavailable(self._web, environ, problem)
 

@@ -56,14 +56,16 @@ def meet_first(
     requirement: Requirement,
     session: ActiveSession | None,
     wanted: str | None = None,
+    *,
+    detail: str = "",
 ) -> Response:
     """The answer to a signed-in user who has to meet a requirement first. A program gets 403 with its code.
 
-    `wanted` is the path to return to if it is not the requested one.
+    `wanted` is the path to return to if it is not the requested one. `detail` names another text of the code.
     """
     request = web.request(environ)
     web.recognise(request, session)
-    refused = Refused(requirement.code)
+    refused = Refused(requirement.code, detail=detail)
     opened = _opened(web, request, requirement.route, refused, wanted)
     if opened is not None:
         return opened

@@ -59,7 +59,7 @@ PROBLEMS: dict[str, Kind] = {
     "not_oneself": _kind(403, topic="admin_only"),
     "wrong_password": _kind(403, "last_try", "lock_begun", topic="refused"),
     **{requirement.code: _kind(403) for requirement in (REAUTHENTICATION, *REQUIREMENTS)},
-    "second_step_required": _kind(403, "role", "passkey"),
+    "second_step_required": _kind(403, "role", "passkey", "page", "confirm"),
     "mail_unavailable": _kind(404, topic="forgotten"),
     "mount_passed_on": _kind(404),
     "no_such_account": _kind(404),

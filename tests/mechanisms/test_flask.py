@@ -133,8 +133,15 @@ def test_the_decorators_ask_for_a_user_a_role_and_a_fresh_session(made):
 def test_a_view_for_two_steps_leads_others_to_the_page_that_sets_them_up(made):
     member = client(made, "1")
     assert member.get("/two", headers=HTML).location == "/-/auth/account/security?next=/two"
-    assert member.get("/two").json["code"] == "second_step_required"
+    refused = member.get("/two").json
+    assert (refused["code"], refused["title"]) == ("second_step_required", "Set up two-step sign-in first")
+    # The role does not require it, so the text does not say so.
+    assert refused["detail"].startswith("This page is for users with two-step sign-in.")
     enrol_app(made.extensions["nipo_auth_mw"], "1")
+    half = made.test_client()
+    sign_in(made.extensions["nipo_auth_mw"], half, "1", means="password")
+    assert half.get("/two", headers=HTML).location == "/-/auth/account/confirm?next=/two"
+    assert half.get("/two").json["title"] == "Confirm with your second step first"
     assert client(made, "1").get("/two").text == "two"
 
 
