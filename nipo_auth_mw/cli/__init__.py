@@ -71,7 +71,8 @@ def init(context: Context, email: str, tables_only: bool, name: str, password_st
     """Create the tables and the first administrator. Safe to run again."""
     with context.services(create_schema=True) as services:
         if tables_only or services.directory is None:
-            show_one({"tables": "ready"}, as_json, "the tables are ready")
+            own = "" if tables_only else "; accounts are made by the app, which has a user table of its own"
+            show_one({"tables": "ready"}, as_json, f"the tables are ready{own}")
             return
         accounts = Accounts(services, actor=ACTOR)
         email = email or click.prompt("Address of the first administrator", err=True)

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable
 from datetime import datetime
+from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
@@ -29,18 +30,25 @@ _WORDS = {
     "unknown_key": "seal {number} and its rows: sealed with a key that is not among the secret keys",
     "anchor": "seal {number} is not that of the anchor: the end of the audit log was cut off, or this is another log",
 }
+
+
+def _declared(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    """The name of an event; click's `BadParameter` for a name that no event has."""
+    if not name or name in EventType.declared:
+        return name
+    near = get_close_matches(name, EventType.declared, 1)
+    hint = f"Did you mean {near[0]!r}?" if near else "docs/reference/events.md lists them."
+    raise click.BadParameter(f"{name!r} is no event. {hint}")
+
+
 _day = click.DateTime(formats=["%Y-%m-%d"])
 _filters = (
     click.option("--email", default="", help="Events of the account with this address, or that name it."),
     click.option(
-        "--event",
-        default="",
-        type=click.Choice(["", *EventType.declared]),
-        help="Events of one kind.",
-        show_choices=False,
+        "--event", default="", callback=_declared, metavar="EVENT", help="Events of one kind, such as signed_in."
     ),
-    click.option("--from", "first", type=_day, help="First day, as 2026-04-01, in NIPO_AUTH_TIMEZONE."),
-    click.option("--to", "last", type=_day, help="Last day, in the same form."),
+    click.option("--from", "first", type=_day, metavar="DAY", help="First day, as 2026-04-01, in NIPO_AUTH_TIMEZONE."),
+    click.option("--to", "last", type=_day, metavar="DAY", help="Last day, in the same form."),
 )
 
 

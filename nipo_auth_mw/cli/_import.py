@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,10 @@ def import_(context: Context, file: Path, role: str, invite: bool, dry_run: bool
     """
     with context.services(writes=not dry_run) as services:
         rows = _read(file, services.config)
-        with click.progressbar(rows, label="accounts", file=sys.stderr) as shown:
+        # In a file, click would write the label of the bar alone.
+        in_terminal = sys.stderr.isatty()
+        bar = click.progressbar(rows, label="accounts", file=sys.stderr) if in_terminal else nullcontext(rows)
+        with bar as shown:
             outcomes = _import(services, shown, role, invite, dry_run)
     refused = [_chosen(one, "line", "email", "code", "hash") for one in outcomes if one["code"]]
     invited = [_chosen(one, "email", "invited_until", "link") for one in outcomes if one["invited_until"]]

@@ -328,7 +328,9 @@ def test_the_history_is_listed_exported_and_verified(ready):
     ready("session", "sweep")
     assert "account_created" in ready("audit", "list", "--email", "yamada@example.com").stdout
     assert ready("audit", "list", "--event", "signed_in").stdout == ""
-    assert ready("audit", "list", "--event", "nothing").returncode == 2
+    for name, told in (("nothing", "docs/reference/events.md"), ("signedin", "Did you mean 'signed_in'?")):
+        refused = ready("audit", "list", "--event", name)
+        assert (refused.returncode, told in refused.stderr) == (2, True)
     lines = [json.loads(line) for line in ready("audit", "export", "--json").stdout.splitlines()]
     assert [line["event"] for line in lines] == ["account_created"] * 2
     assert ready("audit", "export", "--from", "2000-01-01", "--to", "2000-01-02").stdout.count("\n") == 1
