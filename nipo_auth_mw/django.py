@@ -195,10 +195,12 @@ def second_step_required(view: View) -> View:
 
 
 def context(request: Any) -> dict[str, Any]:
-    """A context processor: `signed_in`, `flash_message`, `sign_out_form`; `auth_url`, as `{{ auth_url.account }}`."""
+    """A context processor: `signed_in`, `account_menu`, `flash_message`, `sign_out_form`, and `auth_url`, as
+    `{{ auth_url.account }}`."""
     environ = _environ(request)
     return {
         "signed_in": host_api.current_user(environ),
+        "account_menu": partial(host_api.account_menu, environ),
         "auth_url": _Urls(environ),
         "flash_message": host_api.flash_message(environ),
         "sign_out_form": host_api.sign_out_form(environ),

@@ -36,6 +36,7 @@ from nipo_auth_mw.models import User
 __all__ = [
     "Auth",
     "CurrentUser",
+    "account_menu",
     "auth_url",
     "current_user",
     "flash_message",
@@ -120,9 +121,9 @@ class Auth:
     `Auth(app, **in_memory())` for tests, `users=` for an own user table. A user store is called in an app context, so
     it can be one of Flask-SQLAlchemy. Raises `ConfigError`.
 
-    Templates get `current_user`, `auth_url`, `flash_message` and `sign_out_form`, and `flask auth` has the commands of
-    `nipo-auth`. The app's own session belongs to the user who filled it: it ends at sign-out, and is emptied for any
-    other user, so that no one is shown what another user left there.
+    Templates get `current_user`, `account_menu`, `auth_url`, `flash_message` and `sign_out_form`, and `flask auth` has
+    the commands of `nipo-auth`. The app's own session belongs to the user who filled it: it ends at sign-out, and is
+    emptied for any other user, so that no one is shown what another user left there.
     """
 
     def __init__(self, app: Flask | None = None, **given: Any) -> None:
@@ -149,7 +150,7 @@ class Auth:
         # First and last: no function of the app sees the session of another user.
         app.before_request_funcs.setdefault(None, []).insert(0, _empty_of_others)
         app.after_request_funcs.setdefault(None, []).insert(0, _mark)
-        for helper in (auth_url, flash_message, sign_out_form):
+        for helper in (account_menu, auth_url, flash_message, sign_out_form):
             app.add_template_global(helper)
         app.jinja_env.globals["current_user"] = current_user
         app.cli.add_command(cli.commands_of(_middleware, with_appcontext), "auth")
@@ -197,6 +198,12 @@ def second_step_required(view: Callable[Given, Answer]) -> Callable[Given, Answe
 def auth_url(route: str, *, next: str | None = None) -> str:
     """The path of one of the middleware's own pages, such as `account`; "" outside a request."""
     return host_api.auth_url(_environ(), route, next=next)
+
+
+def account_menu() -> Markup:
+    """A menu with the user's name, the account page and sign-out; "" for a visitor and outside a request. See
+    `nipo_auth_mw.account_menu`."""
+    return host_api.account_menu(_environ())
 
 
 def flash_message() -> str:

@@ -208,6 +208,7 @@ def test_outside_a_request_everything_is_empty(made):
     assert (auth_url("login"), sign_out_form()) == ("", "")
     with made.app_context():
         assert render_template_string("{{ current_user.name }}{{ auth_url('login') }}{{ sign_out_form() }}") == ""
+        assert render_template_string("{{ account_menu() }}") == ""
 
 
 def test_templates_have_the_helpers_in_macros_too(made):
@@ -216,9 +217,10 @@ def test_templates_have_the_helpers_in_macros_too(made):
         text = (
             "{% macro who() %}{{ current_user.name }}{{ sign_out_form(next='/', class_='b') }}{% endmacro %}{{ who() }}"
         )
-        return render_template_string(text + "{{ auth_url('account') }}")
+        return render_template_string(text + "{{ account_menu() }}{{ auth_url('account') }}")
 
     page = client(made, "1").get("/template").text
+    assert '<details class="nipo-menu">' in page
     assert page.startswith("Y<form")
     assert page.endswith("/-/auth/account")
     assert 'class="b"' in page

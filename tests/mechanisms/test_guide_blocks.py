@@ -47,6 +47,7 @@ HERE: dict[str, int] = {
     "guides/live.md": 1,
     "guides/own-user-table.md": 2,
     "operations.md": 1,
+    "reference/events.md": 1,
 }
 """How many blocks of each of these pages run below."""
 OTHERS = {"README.md": 5, "guides/frameworks.md": 5}
@@ -205,6 +206,19 @@ def test_the_listener_of_the_operations_page_writes_lines(tmp_path):
     )
     person(made["auth"])
     assert '"tanaka@example.com"' in (tmp_path / "auth.jsonl").read_text("utf-8")
+
+
+def test_the_listener_of_the_events_page_tells_of_a_lock():
+    class Chat(list):
+        send = list.append
+
+    chat = Chat()
+    auth = run(block("reference/events.md", "def warn"), chat=chat, **on_memory())["auth"]
+    person(auth)
+    for _ in range(auth.config.lockout.failures):
+        sign_in_by_form(browser(auth), password="another-password")
+    (told,) = chat
+    assert re.fullmatch(r"\d\d:\d\d locked: tanaka@example.com from 192.0.2.1", told)
 
 
 def test_the_sign_out_of_the_frameworks_guide_ends_the_apps_own_session():

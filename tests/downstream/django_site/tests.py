@@ -89,6 +89,7 @@ class SignedInTest(TestCase):
         self.client.sign_in("yamada@example.com", name="<山田>")
         text = self.text("/template")
         self.assertTrue(text.startswith("&lt;山田&gt; /-/auth/account <form"), text)
+        self.assertInHTML('<span class="nipo-name">&lt;山田&gt;</span>', text)
 
     def test_djangos_own_attributes_of_an_answer_are_there(self):
         self.client.sign_in(role="admin")

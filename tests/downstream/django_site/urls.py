@@ -80,7 +80,7 @@ def saved(request):
 
 
 def template(request):
-    text = "{{ signed_in.name }} {{ auth_url.account }} {{ sign_out_form }}"
+    text = "{{ signed_in.name }} {{ auth_url.account }} {{ sign_out_form }} {{ account_menu }}"
     return HttpResponse(engines["django"].from_string(text).render({}, request))
 
 
