@@ -177,10 +177,7 @@ def login_required(view: View) -> View:
 
 def role_required(*roles: str) -> Callable[[View], View]:
     """A view for users with one of these roles; 403 for others. Raises ValueError for a role that is not configured."""
-
-    def check(environ: Environ) -> User:
-        return host_api.require_role(environ, *roles)
-
+    check = host_api.check_for_roles(*roles)
     return lambda view: _checked(view, check)
 
 

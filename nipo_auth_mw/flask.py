@@ -178,10 +178,7 @@ def login_required(view: Callable[Given, Answer]) -> Callable[Given, Answer]:
 
 def role_required(*roles: str) -> Callable[[Callable[Given, Answer]], Callable[Given, Answer]]:
     """A view for users with one of these roles; 403 for others. Raises ValueError for a role that is not configured."""
-
-    def check(environ: Environ) -> User:
-        return host_api.require_role(environ, *roles)
-
+    check = host_api.check_for_roles(*roles)
     return lambda view: _checked(view, check)
 
 

@@ -333,6 +333,8 @@ def _check_app(app: object, config: object) -> None:
     """Raise `ConfigError` for an app that cannot be wrapped, or a configuration that is none."""
     if not callable(app):
         raise ConfigError("app", "is not a WSGI callable", "Wrap app.wsgi_app, or the WSGI function itself.")
+    if host_app.is_asgi(app):
+        raise ConfigError("app", "is an ASGI app", "Give a2wsgi.ASGIMiddleware(app), of `pip install a2wsgi`.")
     if not isinstance(config, AuthConfig):
         raise ConfigError(
             "config", "is not an AuthConfig", "Build one with AuthConfig(...) or AuthConfig.from_mapping."

@@ -221,6 +221,14 @@ def require_role(environ: Environ, role: str, *others: str) -> User:
     return user
 
 
+def check_for_roles(*roles: str) -> Callable[[Environ], User]:
+    """`require_role` for these roles, for a decorator. Raises TypeError for none, and for a function: the decorator was
+    written without its parentheses."""
+    if not roles or not all(isinstance(role, str) for role in roles):
+        raise TypeError('a view needs the names of its roles, as in @role_required("admin")')
+    return lambda environ: require_role(environ, *roles)
+
+
 @_refuses_errors
 def require_fresh(environ: Environ) -> User:
     """The user, if the password was confirmed within `session.reauth_within`; for sensitive actions.

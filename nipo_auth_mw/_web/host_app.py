@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
+from inspect import iscoroutinefunction
 from types import GeneratorType
 from typing import Any
 
@@ -70,6 +71,11 @@ def layers(app: object) -> Iterator[object]:
         yield layer
         inner = (getattr(layer, name, None) for name in ("wsgi_app", "application", "app", "__self__"))
         layer = next((one for one in inner if callable(one) and one is not layer), None)
+
+
+def is_asgi(app: Callable[..., object]) -> bool:
+    """Whether the app is one of ASGI, such as Starlette, FastAPI and Django's `get_asgi_application()`."""
+    return iscoroutinefunction(app) or iscoroutinefunction(getattr(type(app), "__call__", None))  # noqa: B004
 
 
 def page_below(app: object, prefix: str) -> str | None:

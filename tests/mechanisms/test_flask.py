@@ -130,6 +130,15 @@ def test_the_decorators_ask_for_a_user_a_role_and_a_fresh_session(made):
     assert admin.get("/open/admins/8").text == "8"
 
 
+def test_a_view_without_the_names_of_its_roles_is_a_mistake():
+    def view():
+        return "view"
+
+    for wrong in (lambda: role_required(view), lambda: role_required()(view)):
+        with pytest.raises(TypeError, match='as in @role_required\\("admin"\\)'):
+            wrong()
+
+
 def test_a_view_for_two_steps_leads_others_to_the_page_that_sets_them_up(made):
     member = client(made, "1")
     assert member.get("/two", headers=HTML).location == "/-/auth/account/security?next=/two"

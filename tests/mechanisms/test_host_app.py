@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import a2wsgi
 import flask
 import pytest
 import time_machine
@@ -181,6 +182,22 @@ def test_an_app_that_is_wrapped_already_is_refused(around):
     for again in (app, app.wsgi_app):
         with pytest.raises(ConfigError, match="already"):
             AuthMiddleware(again, **in_memory())
+
+
+async def asgi(scope, receive, send):
+    await send({})
+
+
+class OfASGI:
+    async def __call__(self, scope, receive, send):
+        await send({})
+
+
+@pytest.mark.parametrize("app", [asgi, OfASGI()], ids=["function", "object"])
+def test_an_app_of_asgi_is_refused_at_construction(app):
+    with pytest.raises(ConfigError, match=r"app: is an ASGI app\. Give a2wsgi\.ASGIMiddleware"):
+        AuthMiddleware(app, **in_memory())
+    assert AuthMiddleware(a2wsgi.ASGIMiddleware(app), **in_memory())
 
 
 def test_attributes_of_the_wrapped_app_stay_reachable():

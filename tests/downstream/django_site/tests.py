@@ -12,7 +12,7 @@ from django.test import Client as DjangoClient
 from django.test import RequestFactory, TestCase, override_settings
 
 from nipo_auth_mw import legacy
-from nipo_auth_mw.django import UserMiddleware, by_email, by_email_or_new
+from nipo_auth_mw.django import UserMiddleware, by_email, by_email_or_new, role_required
 from nipo_auth_mw.models import User
 from nipo_auth_mw.stores import DjangoUsers
 from nipo_auth_mw.testing import enrol_app, in_memory, link_in, mails, sign_out
@@ -290,6 +290,10 @@ class PlainTest(TestCase):
     def test_without_the_middleware_everyone_is_a_visitor(self):
         self.assertEqual(self.client.get("/who").content, b"False ")
         self.assertEqual(self.client.get("/template").content.split(), [])
+
+    def test_roles_without_names_are_told(self):
+        with self.assertRaisesMessage(TypeError, '@role_required("admin")'):
+            role_required(lambda request: None)
 
     def test_a_wrong_order_is_told(self):
         with self.assertRaisesMessage(ImproperlyConfigured, "AuthenticationMiddleware"):
