@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 
 _log = logging.getLogger("nipo_auth_mw")
 _ALIKE = 0.85
+_NAMED = re.compile(
+    r"""\{%[-+]?\s*(?:extends|include|import|from)\s+(?P<quote>["'])(?P<name>[^"']+)(?P=quote)(?P<rest>[^%]*)%\}"""
+)
 
 
 def warn_of_names(own: Mapping[str, str], shipped: Collection[str]) -> None:
@@ -20,6 +24,18 @@ def warn_of_names(own: Mapping[str, str], shipped: Collection[str]) -> None:
         used = any(name in text for other, text in own.items() if other != name)
         if meant and not used:
             _log.warning("no page uses the template %r; a shipped one is called %r", name, meant[0])
+
+
+def warn_of_parents(own: Mapping[str, str], names: Iterable[str], shipped: Iterable[str]) -> None:
+    """Log each template that a host app's file extends, includes or imports, and that no one has: its page is a 503.
+
+    `names` are those of all files of the host app.
+    """
+    known = {*names, *shipped, *(f"nipo_auth_mw/{name}" for name in shipped)}
+    for name, text in sorted(own.items()):
+        for named in _NAMED.finditer(text):
+            if named["name"] not in known and "ignore missing" not in named["rest"]:
+                _log.warning("the template %r names %r, which does not exist", name, named["name"])
 
 
 def warn_of_blocks(own: Mapping[str, str], shipped: Collection[str], blocks_of: Callable[[str], Iterable[str]]) -> None:

@@ -34,7 +34,7 @@ from nipo_auth_mw._pages.assets import Assets, shipped_files
 from nipo_auth_mw._pages.brand import Brand, initial_of
 from nipo_auth_mw._pages.catalogues import Catalogues, blocks
 from nipo_auth_mw._pages.disk_cache import cached
-from nipo_auth_mw._pages.host_templates import warn_of_blocks, warn_of_names
+from nipo_auth_mw._pages.host_templates import warn_of_blocks, warn_of_names, warn_of_parents
 from nipo_auth_mw._pages.qr_code import qr_code, qr_code_of_page
 from nipo_auth_mw._pages.user_agents import by_device, describe
 from nipo_auth_mw.config import AuthConfig
@@ -135,6 +135,7 @@ class Renderer:
         own = {name: _source(self._env, host, name) or "" for name in names if name.endswith(_TEXTS)}
         pages = {name: text for name, text in own.items() if name.endswith(_PAGES)}
         warn_of_names(own, shipped)
+        warn_of_parents(own, names, shipped)
         try:
             warn_of_blocks(pages, [name for name in shipped if name.endswith(_PAGES)], self._blocks)
         except TemplateSyntaxError as problem:

@@ -39,7 +39,7 @@ _HOST = ("HTTP_HOST", "SERVER_NAME", "SERVER_PORT")
 class Client(DjangoClient):  # type: ignore[misc]
     """A client whose requests go through an `AuthMiddleware` on memory, with the site's `NIPO_AUTH_…` settings.
 
-    `collaborators` of a class of the site's own holds what `protect` gets beside the settings, such as `users=`, and
+    `collaborators` of a class of the site's own holds what `protect(…)` gets beside the settings, such as `users=`, and
     `auth` what one client gets instead, such as `in_memory(lockout=…)`. The other arguments are Django's. What Django's
     client adds to an answer is there: `context`, `templates`, `json()`.
     """

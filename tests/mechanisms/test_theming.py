@@ -108,6 +108,17 @@ def test_a_template_of_the_hosts_own_that_another_one_names_is_none(tmp_path, ca
     assert logged(caplog, tmp_path, login_html=page, login2_html="Welcome", layout_html=base) == []
 
 
+def test_a_template_that_another_one_names_and_no_one_has_is_told_at_start(tmp_path, caplog):
+    page = (
+        "{% extends 'nipo_auth_mw/logn.html' %}{% block main %}{% include 'own.html' %}{% include \"base.html\" %}"
+        "{%- import 'gone.html' as gone -%}{% include 'maybe.html' ignore missing %}{% include name %}{% endblock %}"
+    )
+    assert logged(caplog, tmp_path, login_html=page, own_html="Hello") == [
+        "the template 'login.html' names 'nipo_auth_mw/logn.html', which does not exist",
+        "the template 'login.html' names 'gone.html', which does not exist",
+    ]
+
+
 def test_a_block_that_no_template_has_is_named_at_start(tmp_path, caplog):
     page = "{% extends 'nipo_auth_mw/login.html' %}{% block titel %}Hello{% endblock %}"
     assert logged(caplog, tmp_path, login_html=page) == [
