@@ -155,7 +155,8 @@ class Delivery:
             return None
         again = self._again(mail, reason)
         if again is not None:
-            _log.warning("a mail to %s could not be sent and will be tried again: %s", mail.to, reason)
+            told = reason if isinstance(problem, MailerError) else without_message(problem)
+            _log.warning("a mail to %s could not be sent and will be tried again: %s", mail.to, told)
         if isinstance(problem, KeyboardInterrupt):
             self._rows().change_mail(replace(mail, claimed_for=0.0, reason=reason))
             raise problem

@@ -102,6 +102,21 @@ def test_fa4_a_failing_mailer_is_invisible_and_is_tried_again(caplog, problem):
     assert "reset/" not in caplog.text
 
 
+def test_a_mistake_in_a_mailer_of_the_hosts_own_is_logged_with_its_place(caplog):
+    class Mailer:
+        def send(self, message):
+            _ = message.recipient
+
+    auth = middleware(mailer=Mailer())
+    person(auth)
+    browser(auth).post("/-/auth/forgot", {"email": "tanaka@example.com"})
+    auth.flush_mail(10)
+    (told,) = [one.getMessage() for one in caplog.records if "could not be sent" in one.getMessage()]
+    assert "tried again: AttributeError\n" in told
+    assert "in send" in told
+    assert __file__ in told
+
+
 @pytest.mark.parametrize("store", [None, MemoryStore()])
 def test_fa4_what_fails_for_good_is_given_up_with_a_word(caplog, store):
     caplog.set_level(logging.WARNING, "nipo_auth_mw")
