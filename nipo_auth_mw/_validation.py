@@ -301,7 +301,8 @@ def require_identity(name: str, value: object, attributes: tuple[str, ...]) -> N
 
 def identity_headers(value: object) -> dict[str, Any]:
     """Names of headers, each with what the app reads there. No name may be one that other code relies on."""
-    name, hint = "identity_headers", 'Write it as {"X-Forwarded-Email": "email"}.'
+    name, form = "identity_headers", '{"X-Forwarded-Email": "email"}'
+    hint = f"Write it as {form}, and in the environment as X-Forwarded-Email=email,X-Forwarded-User=id."
     if not isinstance(value, Mapping):
         raise ConfigError(name, "is not a mapping", hint)
     for header, what in value.items():

@@ -19,6 +19,18 @@ _DAY = timedelta(days=1)
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _OF_OTHERS = {"store", "app", "smtp_url", "sender", "sender_name", "development"}
 """What `from_environ` and the command line read beside the settings."""
+_ARGUMENTS = {
+    "users",
+    "sessions",
+    "audit",
+    "mailer",
+    "hasher",
+    "legacy_hashers",
+    "templates",
+    "listeners",
+    "on_sign_out",
+}
+"""What `AuthMiddleware` takes beside the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +311,8 @@ class AuthConfig:
                 known = [*plain, *(f"{policy}_{f.name}" for policy in _POLICIES for f in fields(_POLICIES[policy]))]
                 meant = "".join(f" Did you mean {prefix}{near.upper()}?" for near in get_close_matches(name, known, 1))
                 hint = f"The table of settings in README.md lists the names.{meant}"
+                if name in _ARGUMENTS:
+                    hint = f"{name}= is an argument of AuthMiddleware, Auth and protect, since it may be no text."
                 raise ConfigError(key, "is not a setting", hint)
         for group, values in nested.items():
             if values:

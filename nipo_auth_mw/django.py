@@ -72,8 +72,8 @@ def protect(application: WSGIApp, **given: Any) -> AuthMiddleware:
         folder = Path(getattr(settings, "BASE_DIR", "."), ".nipo-auth") if settings.DEBUG else None
         app = ":".join(str(getattr(settings, "WSGI_APPLICATION", None) or "mysite.wsgi.application").rsplit(".", 1))
         init = f"nipo-auth --app {app} init" if given.get("users") is None else ""
-        words = {"switch": "set DEBUG = True in settings.py", "init": init}
-        given = {**prepared(settings_and_environ(), development=folder, **words), **given}
+        words, store = {"switch": "set DEBUG = True in settings.py", "init": init}, given.get("store")
+        given = {**prepared(settings_and_environ(), development=folder, store=store, **words), **given}
     return AuthMiddleware(application, **{**given, "on_sign_out": _ending(given.get("on_sign_out"))})
 
 

@@ -61,13 +61,16 @@ def prepared(
     base_url: str = "",
     switch: str = f"set {_FOLDER} to a folder instead, such as .nipo-auth",
     init: str = "nipo-auth init, with --app",
+    store: Any = None,
 ) -> dict[str, Any]:
     """`from_environ` in the words of a framework.
 
     `switch` is what a developer does to have a development set-up. `init` is the command that makes the first account,
-    "" if the accounts are in a table of the app.
+    "" if the accounts are in a table of the app. `store` stands for NIPO_AUTH_STORE.
     """
     given = dict(os.environ if mapping is None else mapping)
+    if store is not None:
+        given[_STORE] = store
     if _stand_in is not None:
         return _stand_in(given)
     folder = development or given.get(_FOLDER)

@@ -139,8 +139,8 @@ class Auth:
             settings = {**app.config, **{key: os.environ[key] for key in os.environ if key.startswith("NIPO_AUTH_")}}
             folder = Path(app.instance_path) / "nipo-auth" if app.debug else None
             init = "flask auth init" if asked.get("users") is None else ""
-            words = {"switch": "start in debug mode: FLASK_DEBUG=1", "init": init}
-            asked = {**prepared(settings, development=folder, base_url=_address(), **words), **asked}
+            words = {"switch": "start in debug mode: FLASK_DEBUG=1", "init": init, "base_url": _address()}
+            asked = {**prepared(settings, development=folder, store=asked.get("store"), **words), **asked}
         if asked.get("users") is not None:
             asked["users"] = _InContext(app, asked["users"])
         asked["on_sign_out"] = _ending(app, asked.get("on_sign_out"))

@@ -13,6 +13,7 @@ from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._web.problems import PROBLEMS
 from nipo_auth_mw.accounts import Accounts
 from nipo_auth_mw.mailers import SMTPMailer
+from nipo_auth_mw.middleware import AuthMiddleware
 from tests.each import each
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,12 @@ def test_every_argument_of_the_mailer_is_told():
     page = (ROOT / "docs" / "guides" / "mail.md").read_text("utf-8")
     named = inspect.signature(SMTPMailer).parameters.keys() - {"url"}
     assert named == {name for name in named if f"{name}=" in page}
+
+
+def test_every_argument_of_the_middleware_is_in_the_table_of_collaborators():
+    text = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
+    told = re.findall(r"^\| `(\w+)` \|", text.partition("## Collaborators")[2].partition("## Cookies")[0], re.MULTILINE)
+    assert set(told) == inspect.signature(AuthMiddleware).parameters.keys() - {"app", "config"}
 
 
 def test_every_feature_has_a_page_in_the_index():

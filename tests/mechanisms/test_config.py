@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from datetime import timedelta
 
@@ -281,6 +282,24 @@ def test_a_misspelt_setting_names_the_one_that_was_meant(odd, meant):
     with pytest.raises(ConfigError) as told:
         AuthConfig.from_mapping(given)
     assert str(told.value).endswith(f"Did you mean NIPO_AUTH_{meant}?" if meant else "lists the names.")
+
+
+def test_a_collaborator_is_no_setting_and_the_hint_says_where_it_goes():
+    given = {"NIPO_AUTH_SECRET_KEY": SECRET, "NIPO_AUTH_BASE_URL": "https://a.example"}
+    arguments = inspect.signature(AuthMiddleware).parameters.keys() - {"app", "config", "store"}
+    for name in arguments:
+        with pytest.raises(ConfigError) as told:
+            AuthConfig.from_mapping({**given, f"NIPO_AUTH_{name.upper()}": "x"})
+        assert told.value.hint.startswith(f"{name}= is an argument of AuthMiddleware"), name
+
+
+def test_a_mapping_in_the_environment_is_explained():
+    given = {"NIPO_AUTH_SECRET_KEY": SECRET, "NIPO_AUTH_BASE_URL": "https://a.example"}
+    with pytest.raises(ConfigError, match="X-Forwarded-Email=email,X-Forwarded-User=id") as told:
+        AuthConfig.from_mapping({**given, "NIPO_AUTH_IDENTITY_HEADERS": '{"X-User": "id"}'})
+    written = told.value.hint.partition("environment as ")[2].rstrip(".")
+    read = AuthConfig.from_mapping({**given, "NIPO_AUTH_IDENTITY_HEADERS": written})
+    assert read.identity_headers == {"X-Forwarded-Email": "email", "X-Forwarded-User": "id"}
 
 
 @pytest.mark.parametrize("missing", ["NIPO_AUTH_SECRET_KEY", "NIPO_AUTH_BASE_URL"])

@@ -130,6 +130,19 @@ def test_the_decorators_ask_for_a_user_a_role_and_a_fresh_session(made):
     assert admin.get("/open/admins/8").text == "8"
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_store_that_is_given_needs_no_setting_and_none_is_made_up(monkeypatch, tmp_path, debug):
+    for name, value in (("SECRET_KEY", "k" * 40 + "q"), ("BASE_URL", "http://localhost")):
+        monkeypatch.setenv(f"NIPO_AUTH_{name}", value)
+    app = flask.Flask("reports", instance_path=str(tmp_path))
+    app.debug = debug
+    store = MemoryStore()
+    auth = Auth(app, store=store)
+    user = auth.accounts.create(email="tanaka@example.com")
+    assert store.get(user.id) is not None
+    assert list(tmp_path.rglob("*.db")) == []
+
+
 def test_a_view_without_the_names_of_its_roles_is_a_mistake():
     def view():
         return "view"
