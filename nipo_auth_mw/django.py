@@ -18,6 +18,7 @@ from importlib import import_module
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from urllib.parse import parse_qs
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -120,8 +121,9 @@ class UserMiddleware:
     example, is that Django user until sign-out. Django's own logout signs out of both.
 
     The site's own session belongs to the user who filled it, and is emptied for any other user. A check that refuses is
-    answered with the site's 403 page, or by asking the visitor to sign in. A request that came by ASGI is refused with
-    `ImproperlyConfigured`: it went past the middleware, where each page would be open to visitors.
+    answered with the site's 403 page, or by asking the visitor to sign in. So are Django's own checks with the setting
+    LOGIN_URL at the middleware's page for sign-in. A request that came by ASGI is refused with `ImproperlyConfigured`:
+    it went past the middleware, where each page would be open to visitors.
     """
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
@@ -153,7 +155,11 @@ class UserMiddleware:
         user = host_api.current_user(_environ(request))
         if user is not None and session is not None and session.modified and not session.is_empty():
             session[OWNER] = user.id
-        return response
+        if user is None or not _leads_back(request, response):
+            return response
+        answer = response_for_exception(request, PermissionDenied())
+        answer.cookies.update(response.cookies)
+        return answer
 
     def process_view(self, request: Any, view: Any, _args: Any, _named: Any) -> Any:
         """Refuse a CORS preflight that comes as far as a view function, if its path requires a session.
@@ -253,6 +259,16 @@ def _answer(request: Any, refusal: HTTPException) -> Any:
         return HttpResponse(status=401)
     answer: Any = refusal.get_response(_environ(request))
     return HttpResponse(answer.get_data(), status=answer.status_code, headers=dict(answer.headers))
+
+
+def _leads_back(request: Any, response: Any) -> bool:
+    """Whether a check of Django's, such as `permission_required`, sends a signed-in user to the sign-in page.
+
+    That page leads a signed-in user to `next` at once, so the browser would go round without end.
+    """
+    page, _, query = response.get("Location", "").partition("?")
+    signs_in = page != "" and page == host_api.auth_url(_environ(request), "login")
+    return signs_in and parse_qs(query).get("next") == [request.get_full_path()]
 
 
 def _environ(request: Any) -> Environ:

@@ -53,6 +53,7 @@ TEMPLATES = [
         },
     }
 ]
+LOGIN_URL = "/-/auth/login"
 NIPO_AUTH_PUBLIC_PATHS = ["/open/*"]
 NIPO_AUTH_SITE_NAME = "日報"
 NIPO_AUTH_DJANGO_USER = "django_site.urls.django_user"

@@ -85,6 +85,16 @@ class SignedInTest(TestCase):
         self.client.sign_in(user.email)
         self.assertEqual(self.text("/two"), "two")
 
+    def test_djangos_own_checks_ask_a_visitor_and_refuse_a_member(self):
+        page = "/-/auth/login?next=/open/adding%3Fpage%3D2"
+        self.assertRedirects(self.client.get("/open/adding?page=2"), page, fetch_redirect_response=False)
+        self.client.sign_in("yamada@example.com")
+        refused = self.client.get("/open/adding?page=2")
+        self.assertContains(refused, "the site's own 403 of /open/adding", status_code=403, html=False)
+        self.assertEqual(self.client.post("/open/adding").status_code, 403)
+        self.client.sign_in("kanri@example.com", role="admin")
+        self.assertEqual(self.text("/open/adding"), "adding")
+
     def test_templates(self):
         self.client.sign_in("yamada@example.com", name="<山田>")
         text = self.text("/template")

@@ -1,6 +1,7 @@
 """The site's pages."""
 
 from django.contrib import admin, messages
+from django.contrib.auth.decorators import permission_required
 from django.http import HttpResponse
 from django.template import engines
 from django.urls import path
@@ -64,6 +65,11 @@ def two(request):
     return HttpResponse("two")
 
 
+@permission_required("auth.add_user")
+def adding(request):
+    return HttpResponse("adding")
+
+
 def by_hand(request):
     return HttpResponse(require_role(request.environ, "admin").email)
 
@@ -107,6 +113,7 @@ urlpatterns = [
     path("counted", counted),
     path("counted-later", counted_later),
     path("class", OfClass.as_view()),
+    path("open/adding", adding),
     path("admin/", admin.site.urls),
     path("who", who),
     path("open/who", who),
