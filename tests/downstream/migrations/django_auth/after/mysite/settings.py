@@ -5,6 +5,7 @@ SECRET_KEY = "key of the site"
 DEBUG = True
 ALLOWED_HOSTS = ["localhost"]
 ROOT_URLCONF = "mysite.urls"
+LOGIN_URL = "/-/auth/login"
 WSGI_APPLICATION = "mysite.wsgi.application"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
