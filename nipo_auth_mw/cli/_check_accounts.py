@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nipo_auth_mw._capabilities import offers
+from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.protocols import Account, AccountSearch, HashSamples
@@ -19,6 +20,9 @@ def account_findings(services: Services, *, of_app: bool) -> Iterator[Finding]:
     """Findings about all accounts. `of_app`: the services are those of the app, so its `legacy_hashers` are known."""
     if offers(services.users, AccountSearch):
         yield from _addresses(services, services.users)
+        if services.directory is None and not any(one.active and one.role == ADMIN for one in _all(services.users)):
+            text = "no active account of the app's own table has the role admin, so no user can open the audit log"
+            yield "warning", "administrators", text
     else:
         yield "ok", "accounts", "addresses are not checked, since the user store has no search"
     if offers(services.users, AccountSearch) or offers(services.users, HashSamples):

@@ -15,10 +15,11 @@ import trustme
 
 from nipo_auth_mw import AuthConfig, AuthMiddleware, LockoutPolicy
 from nipo_auth_mw.cli import _live, main
-from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.cli._check_accounts import account_findings
+from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import code_of, enrol_app, fast_hasher
 from tests._services import database
-from tests.kit import PASSWORD, echo
+from tests.kit import PASSWORD, echo, middleware
 from tests.security.tools import ask, login
 
 pytestmark = pytest.mark.usefixtures("quick_hashes")
@@ -208,6 +209,25 @@ def test_an_entry_of_the_future_is_a_wrong_clock(store, check):
     assert code == 1
 
 
+def test_a_table_of_the_apps_own_without_an_administrator_is_told():
+    users = MemoryStore()
+
+    class Own:
+        get, find_by_email, set_password_hash = users.get, users.find_by_email, users.set_password_hash
+        search = users.search
+
+    auth = middleware(store=MemoryStore(), users=Own())
+
+    def told():
+        return [level for level, about, _ in account_findings(auth._services, of_app=True) if about == "administrators"]
+
+    users.create(email="a@example.com", password_hash=None, name="", role="staff", active=True)
+    boss = users.create(email="b@example.com", password_hash=None, name="", role="admin", active=False)
+    assert told() == ["warning"]
+    users.update(boss.id, active=True)
+    assert told() == []
+
+
 @pytest.mark.services
 @pytest.mark.parametrize("service", ["postgres", "mariadb"])
 def test_the_database_servers_clock_is_compared(service, check):
@@ -382,7 +402,7 @@ def test_live_a_proxy_that_passes_the_mount_on_is_named(store, check, serve):
 MAILING = """
 from nipo_auth_mw import AuthConfig, AuthMiddleware
 from nipo_auth_mw.mailers import SMTPMailer
-from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.stores import MemoryStore, SQLStore
 
 config = AuthConfig(secret_key="{secret}", base_url="http://localhost")
 mailer = {mailer}

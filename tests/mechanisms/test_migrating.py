@@ -251,6 +251,7 @@ hashers.Argon2PasswordHasher.memory_cost = 1024
 for number, kind in enumerate(kinds):
     user = get_user_model().objects.create_user(f"user{number}", f"User{number}@Example.com")
     user.password = hashers.make_password(OLD, hasher=kind)
+    user.is_superuser = number == 0
     user.save()
     assert authenticate(username=f"user{number}", password=OLD)
 get_user_model().objects.create_user("nobody", "nobody@example.com")
