@@ -51,7 +51,7 @@ class Facts(NamedTuple):
     reset_lasts: int
     failures: int
     lock_lasts: int
-    idle_days: int
+    idle: int
     sender: str
 
 
@@ -67,6 +67,6 @@ def facts(config: AuthConfig, sender: str) -> Facts:
         reset_lasts=int(RESET_LASTS.total_seconds()),
         failures=config.lockout.failures,
         lock_lasts=int(config.lockout.duration.total_seconds()),
-        idle_days=config.session.idle.days,
+        idle=int(config.session.idle.total_seconds()),
         sender=sender,
     )

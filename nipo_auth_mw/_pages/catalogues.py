@@ -98,6 +98,21 @@ class Catalogues:
         word = "clock" if time.date() == now.date() else "format"
         return self._formatted(language, f"time.{word}", time)
 
+    def zone(self, language: str, key: str) -> str:
+        """The name of a time zone; its key if it has none."""
+        word = key.replace("/", "_")
+        found = self.name(language, "zone", word)
+        return key if found == word else found
+
+    def zoned(self, language: str, time: str, key: str) -> str:
+        """A time with its zone, for a sentence that is read without its page: in a mail, on paper, in a refusal.
+
+        The zone that readers of the language take for granted is left out.
+        """
+        if key == self.text(language, "time.home"):
+            return time
+        return self.text(language, "time.zoned", time=time, zone=self.zone(language, key))
+
     def _formatted(self, language: str, key: str, time: datetime) -> str:
         if time.utcoffset() is None:
             raise ValueError("the time has no zone")

@@ -171,11 +171,12 @@ class Renderer:
         return Message(to, self.catalogues.text(language, f"mail.{kind}.subject", site_name=site_name), text, html)
 
     def _until(self, language: str, seconds: object) -> str:
-        """The time of day when so many seconds are over; "" for none. Rounded down: a link works at least so long."""
+        """The moment when so many seconds are over, with its date, since a mail may be read on another day; "" for
+        none. Rounded down: a link works at least so long."""
         if not isinstance(seconds, int) or not seconds:
             return ""
-        now = datetime.now(self._zone)
-        return self.catalogues.until(language, now + timedelta(seconds=seconds), now)
+        ends = datetime.now(self._zone) + timedelta(seconds=seconds)
+        return self.catalogues.zoned(language, self.catalogues.date(language, ends), self._zone.key)
 
     def text(self, language: str, key: str, **values: object) -> str:
         """One text without escaping: for JSON and plain text, never for HTML. See `Catalogues.text`."""
@@ -193,7 +194,7 @@ class Renderer:
             now = datetime.now(self._zone)
             # Rounded up to the minute: at the time that is told, the wait is over.
             end = (now + timedelta(seconds=retry_after + 59)).replace(second=0, microsecond=0)
-            values["until"] = self.catalogues.until(language, end, now)
+            values["until"] = self.catalogues.zoned(language, self.catalogues.until(language, end, now), self._zone.key)
             values["retry_after"] = self.catalogues.duration(language, retry_after)
         for name, value in values.items():
             if isinstance(value, timedelta):
@@ -256,23 +257,22 @@ class Renderer:
     @pass_context
     def _called(self, context: Context, user: User) -> str:
         """What a sentence calls another user: the name, with the title of respect of the language, or the login id."""
-        name = self.catalogues.text(context["language"], "staff.called", who=user.name) if user.name else ""
-        return name or self._login_id(user.email)
+        if user.name:
+            return self.catalogues.text(context["language"], "staff.called", who=user.name)
+        return self.catalogues.text(context["language"], "staff.called_by_id", id=self._login_id(user.email))
 
     @pass_context
     def _moment(self, context: Context, time: datetime, *, dated: bool = False) -> str:
-        """The moment inside a sentence; with `dated` always with its date, for a mail that is read on another day."""
+        """The moment inside a sentence; with `dated` always with its date, for what is read on another day."""
         language, local = context["language"], time.astimezone(self._zone)
-        if dated:
-            return self.catalogues.date(language, local)
-        return self.catalogues.until(language, local, datetime.now(self._zone))
+        words = self.catalogues
+        shown = words.date(language, local) if dated else words.until(language, local, datetime.now(self._zone))
+        return words.zoned(language, shown, self._zone.key)
 
     @pass_context
     def _zone_name(self, context: Context) -> str:
         """The name of the zone that a page's times are in: once a page is enough."""
-        word = self._zone.key.replace("/", "_")
-        named = self.catalogues.name(context["language"], "zone", word)
-        return self._zone.key if named == word else named
+        return self.catalogues.zone(context["language"], self._zone.key)
 
     @pass_context
     def _duration(self, context: Context, seconds: int) -> str:

@@ -185,6 +185,12 @@ def test_part_of_a_name_finds_the_events_of_several_people_in_order(auth: Any, b
     assert "佐藤 花子, 佐藤 太郎" in boss.get(f"/-/auth/audit?email={quote('佐藤')}").text
 
 
+def test_people_without_a_name_are_listed_by_their_address(auth: Any, boss: TestApp) -> None:
+    person(auth, "sato1@example.com", name="佐藤")
+    person(auth, "sato2@example.com")
+    assert "Matching people: 佐藤, sato2@example.com<" in boss.get("/-/auth/audit?email=sato").text
+
+
 def test_of_many_people_the_first_ten_are_shown_and_the_page_says_so(auth: Any, boss: TestApp) -> None:
     for number in range(12):
         person(auth, f"tanaka{number:02}@example.com", name=f"田中 {number}")

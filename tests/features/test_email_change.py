@@ -55,7 +55,7 @@ def test_a_change_that_waits_can_be_withdrawn(auth: Any, tanaka: TestApp, mailer
     page = requested(tanaka)
     assert "hanako@example.jp" in page.text
     page = page.forms["account-email-cancel"].submit(status=303).follow()
-    assert "withdrawn" in page.html.select_one(".flash").text
+    assert "cancelled" in page.html.select_one(".flash").text
     assert "hanako@example.jp" not in page.text
     assert browser(auth).get(confirm_link(mailer), expect_errors=True).status_int == 410
     assert [row.user_id for row in events(auth, "email_change_cancelled")] == ["1"]

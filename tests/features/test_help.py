@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from nipo_auth_mw import LockoutPolicy, TwoStepPolicy
+from nipo_auth_mw import LockoutPolicy, SessionPolicy, TwoStepPolicy
 from nipo_auth_mw._flows.help import ADMIN_TOPICS, TOPICS
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._pages.catalogues import shipped
@@ -196,11 +197,28 @@ def test_a_list_that_cannot_be_read_leads_to_how_it_is_written(auth):
 @pytest.mark.parametrize(("language", "quoted"), [("ja", "「(.+?)」"), ("en", "“(.+?)”")])
 def test_the_answers_quote_the_pages_as_they_read(language, quoted):
     texts = shipped(language)
-    told = [text for key, text in texts.items() if key.startswith("help.")]
+    told = [text for key, text in texts.items() if key.startswith(("help.", "problem.", "mail.", "ending."))]
     found = [word for text in told for word in re.findall(quoted, text)]
     subjects = [re.split("】|: ", text)[1] for key, text in texts.items() if re.fullmatch("mail.+subject", key)]
     of_others = ("プライバシー、検索、サービス", "ブラウザーを閉じるたびにクリアするデータを選択する")
     of_others += ("Privacy, search, and services", "Choose what to clear every time you close the browser")
-    of_others += ("CSV UTF-8（コンマ区切り）", "CSV UTF-8 (Comma delimited)")
+    of_others += ("CSV UTF-8（コンマ区切り）", "CSV UTF-8 (Comma delimited)", "CSV UTF-8")
+    of_others += ("Excelブック（.xlsx）", "自動設定")
+    typed = ("2026/04/01", "yamada@example.jp", "{about}", "nipo-auth user import")
+    typed += ("nipo-auth user security", "nipo-auth user password")
     assert found
-    assert [word for word in found if word not in (*texts.values(), *subjects, *of_others)] == []
+    assert [word for word in found if word not in (*texts.values(), *subjects, *of_others, *typed)] == []
+
+
+@pytest.mark.parametrize(
+    ("idle", "ja", "en"),
+    [
+        (timedelta(hours=12), "12時間以上使わなかった", "after 12 hours without use"),
+        (timedelta(days=1), "24時間以上使わなかった", "after 24 hours without use"),
+        (timedelta(days=30), "30日間以上使わなかった", "after 30 days without use"),
+    ],
+)
+def test_a_short_session_is_told_in_hours(idle, ja, en):
+    auth = middleware(session=SessionPolicy(idle=idle, absolute=timedelta(days=400)))
+    for language, words in (("ja", ja), ("en", en)):
+        assert words in browser(auth, HTTP_ACCEPT_LANGUAGE=language).get("/-/auth/help").text

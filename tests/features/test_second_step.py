@@ -83,7 +83,7 @@ def test_a_backup_code_works_once_and_is_told(auth: Any, secret: str, mailer: Me
     page.forms["login-second-code"]["code"] = codes[0]
     again = page.forms["login-second-code"].submit(status=401)
     assert again.html.find(id="backup-code")["aria-invalid"] == "true"
-    assert "This backup code is not right" in again.html.find(id="problem").text
+    assert "Wrong backup code" in again.html.find(id="problem").text
     assert again.html.find("details").has_attr("open")
 
 
@@ -160,10 +160,10 @@ def test_a_wrong_backup_code_is_told_as_one_at_both_doors(auth: Any, secret: str
     form = page.forms["login-second-code"]
     form["code"] = "aaaa-aaaa-aaaaa"
     again = form.submit(status=401)
-    assert "This backup code is not right" in again.html.find(id="problem").text
+    assert "Wrong backup code" in again.html.find(id="problem").text
     assert again.html.find(id="backup-code")["aria-invalid"] == "true"
     again.forms["login-second-code"]["code"] = codes[0]
     again.forms["login-second-code"].submit(status=303)
     fields = {"password": LOGIN["password"], "code": codes[0]}
     refused = device.post("/-/auth/account/confirm", fields, headers=JSON, status=403)
-    assert (refused.json["code"], refused.json["title"]) == ("invalid_code", "This backup code is not right")
+    assert (refused.json["code"], refused.json["title"]) == ("invalid_code", "Wrong backup code")

@@ -104,7 +104,7 @@ def test_many_people_come_page_by_page(auth: Any) -> None:
     first = boss.get("/-/auth/audit/usage")
     second = first.click("Next page")
     assert (len(grid(first)), len(grid(second))) == (50, 11)
-    assert "Deleted account (id gone59)" in grid(second)
+    assert "Deleted account (ID gone59)" in grid(second)
     assert len(grid(second.click("First page"))) == 50
 
 
@@ -116,7 +116,7 @@ def test_the_file_has_a_line_for_each_person_and_day(auth: Any) -> None:
     auth._services.usage.note_use(user.id, day, FRIDAY.timestamp() + 3600)
     answer = boss.get("/-/auth/audit/usage.csv?from=2026-11-20&to=2026-11-20")
     lines = list(csv.reader(io.StringIO(answer.body.decode("utf-8-sig"))))
-    assert lines[0] == ["Day", "Name", "Email address", "User id", "First use", "Last use"]
+    assert lines[0] == ["Day", "Name", "Email", "User ID", "First use", "Last use"]
     assert [lines[1][0], *lines[1][2:]] == ["2026/11/20", "suzuki@example.com", user.id, "09:05", "10:05"]
     assert not lines[1][1].startswith("=")
     assert "usage_2026-11-20_2026-11-20.csv" in answer.headers["Content-Disposition"]

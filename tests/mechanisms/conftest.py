@@ -14,7 +14,6 @@ import pytest
 import nipo_auth_mw
 from nipo_auth_mw._audit.events import EventGroup, EventType
 from nipo_auth_mw._flows import staff_list
-from nipo_auth_mw._flows.audit import Subjects
 from nipo_auth_mw._flows.email_change import Pending
 from nipo_auth_mw._flows.invitations_state import Invitation
 from nipo_auth_mw._flows.outcomes import Refused
@@ -158,7 +157,8 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
         "names": {"17": text},
         "given": {"email": text, "q": text, "event": "", "from": "", "to": ""},
         "days": [(text, [Row(event, "04:59:03", text, text) for event in events])],
-        "subjects": Subjects(people=(Account("17", text, None, True, text, "staff"),), more=True),
+        "found_people": [text, text],
+        "more_people": True,
         "groups": [(group, EVENTS) for group in EventGroup],
         "shortcuts": [("today", "2026-11-26", "2026-11-26", True)],
         "count": 200,
@@ -169,7 +169,6 @@ def values(text: str = "hanako@example.jp") -> dict[str, Any]:
             usage.Row(usage.Person("17", Account("17", text, None, True, text, "staff"), {}), ["9:05–18:05", ""]),
             usage.Row(usage.Person(text, None, {}), ["", text]),
         ],
-        "zone": "Asia/Tokyo",
         "person": Person(
             replace(user, id="18"), text, True, True, Invitation(NOW), False, "0" * 64, security(text), None, True
         ),
@@ -262,7 +261,7 @@ def staff(user: User, text: str, sessions: list[Session]) -> dict[str, Any]:
         "two_step": True,
         "columns": {str(one): (f"-{one}", "ascending" if one == StaffSort.NAME else "") for one in StaffSort},
         "changed": row,
-        "deleted": text,
+        "deleted": user,
         "only_admin": True,
         "toggled": True,
         "role_before": text,
@@ -311,7 +310,7 @@ def every_page(pages: Renderer, language: str, text: str = "hanako@example.jp") 
     for requirement in (REAUTHENTICATION, *REQUIREMENTS):
         problem = pages.problem(language, requirement.code)
         yield f"requirement.html {requirement.code}", page("requirement.html", problem=problem)
-    yield "staff.html searched in vain", page("staff.html", rows=[], changed=None, deleted="", only_admin=False)
+    yield "staff.html searched in vain", page("staff.html", rows=[], changed=None, deleted=None, only_admin=False)
     yield "staff.html filtered in vain", page("staff.html", rows=[], place={"q": "", "show": "locked", "sort": ""})
     yield "staff.html left", page("staff.html", rows=[])
     plain = Listing([], None, None, "", text)

@@ -52,7 +52,7 @@ def test_the_owner_is_told_at_both_addresses(auth, mailer, method, given, says):
     for mail in sent:
         assert mail.subject.startswith("日報: ")
         hidden = "name" in given and mail.to != user.email
-        wanted = "Passkey: its name is in the mail to your sign-in address\n" if hidden else says
+        wanted = "Passkey: its name is in the email to your sign-in address\n" if hidden else says
         assert wanted.casefold() in mail.text.casefold()
         page = "account/security" if method == "passkey_copied" else "forgot"
         assert f"http://localhost/-/auth/{page}\n" in mail.text

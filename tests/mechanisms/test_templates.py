@@ -263,7 +263,7 @@ def test_the_account_page_names_devices_roles_and_times(pages: Renderer) -> None
     assert "<dd>スタッフ</dd>" in html
     day = "2026/11/23（月） 21:40"
     assert f'<time datetime="2026-11-23T21:40:00Z" title="{day}">{day}</time>' in html
-    assert "日時は協定世界時（UTC）です。" in html
+    assert "日時は協定世界時（UTC）で表示しています。" in html
     form = next(form for form in Page(html).all("form") if form["id"] == "logout")
     assert form["action"] == "/app/-/auth/logout"
 

@@ -103,6 +103,16 @@ def test_ak9_an_administrator_gives_an_id_once(auth: Any, boss: TestApp) -> None
     assert len(lines.select(".slip")) == 1
 
 
+def test_ak9_an_id_is_shown_short_where_its_account_is_gone_or_disabled(auth: Any, boss: TestApp) -> None:
+    user = person(auth, "yamada")
+    gone = boss.post(f"/-/auth/staff/{user.id}/delete", status=303).follow()
+    assert "The account of yamada was deleted." in gone.text
+    assert "yamada@" not in gone.text + boss.get("/-/auth/audit").text
+    report = boss.post("/-/auth/staff/bulk", {"emails": "ID,状態\nmori,無効", "confirm": "1"})
+    assert "mori" in report.html.select_one('[aria-labelledby="disabled"]').text
+    assert "mori@" not in report.text
+
+
 def test_ak9_no_mail_goes_to_an_id(auth: Any, boss: TestApp, mailer: MemoryMailer) -> None:
     user = person(auth, "yamada")
     for typed in SPELLINGS:

@@ -58,7 +58,8 @@ def show(web: WebContext, request: Request) -> Response:
         "audit.html",
         days=_days(web, request.language, events, names),
         names=names,
-        subjects=of,
+        found_people=[one.name or web.config.login_id(one.email) for one in of.people],
+        more_people=of.more,
         groups=_groups(),
         has_usage=web.services.usage is not None,
         given=given,
@@ -67,7 +68,6 @@ def show(web: WebContext, request: Request) -> Response:
         many=len(found) > _COUNTED,
         after=after,
         last=last,
-        zone=web.config.timezone,
     )
 
 

@@ -50,7 +50,7 @@ def topics(
         "failures": facts.failures,
         "lock": catalogues.duration(language, facts.lock_lasts),
         "most": MOST,
-        "idle_days": facts.idle_days,
+        "idle": catalogues.duration(language, facts.idle),
         "sender": catalogues.text(language, f"help.sender.{known}", sender=facts.sender),
     }
     return [

@@ -49,7 +49,7 @@ def show_list(web: WebContext, request: Request) -> Response:
         two_step=web.services.factors is not None,
         columns=_columns(sort, descending) if web.services.staff_lists else {},
         changed=_changed(web, query.get("changed", ""), found),
-        deleted=staff_undo.deleted_name(web.services, gone, actor=actor) if gone else "",
+        deleted=staff_undo.deleted(web.services, gone, actor=actor) if gone else None,
         only_admin=administrators(web.services) == [actor.name],
         self_id=actor.name,
     )
