@@ -43,6 +43,13 @@ def test_a_japanese_text_has_blanks_around_values_alone() -> None:
         assert not re.search(r"[、。：「（] |[ 　][、。：」）]", text), key
 
 
+def test_no_parentheses_stand_within_parentheses_of_a_japanese_text(pages: Renderer) -> None:
+    """A day has its weekday in parentheses."""
+    day = pages.catalogues.date("ja", datetime.now(UTC))
+    for key, text in shipped("ja").items():
+        assert not re.search(r"（[^）]*（", text.replace("{until}", day).replace("{at}", day)), key
+
+
 def test_the_templates_leave_punctuation_to_the_texts() -> None:
     """A colon of a template is half a character wide in a Japanese sentence."""
     for path in TEMPLATES.iterdir():
@@ -147,3 +154,12 @@ def test_a_time_on_paper_has_its_date(pages: Renderer) -> None:
     slip = replace(values()["slips"][1], until=datetime.now(UTC) + timedelta(minutes=1))
     html = pages.render("staff-handover.html", "en", **{**values(), "slips": [slip], "created": True})
     assert re.search(r"<dt>Valid until</dt><dd>\w{3} \d+ \w{3} \d{4}, \d\d:\d\d \(UTC\)</dd>", html)
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("ja", "バックアップコードは、もう"), ("en", "The backup codes cannot")]
+)
+def test_backup_codes_that_are_gone_are_not_called_sign_in_details(pages: Renderer, language: str, words: str) -> None:
+    gone = re.search('<p class="left" hidden>(.*?)</p>', pages.render("two_step-codes.html", language, **values()))
+    assert gone is not None
+    assert gone[1].startswith(words)
