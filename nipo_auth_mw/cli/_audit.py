@@ -17,7 +17,7 @@ import click
 from nipo_auth_mw._audit.csv_cells import harmless
 from nipo_auth_mw._audit.events import EventType
 from nipo_auth_mw._flows.audit import AuditFilter, everything
-from nipo_auth_mw.cli._context import Context, as_json_text, json_option, show, show_one
+from nipo_auth_mw.cli._context import Context, as_json_text, counted, json_option, show, show_one
 from nipo_auth_mw.models import Event
 
 _COLUMNS = ("time", "event", "user_id", "email", "actor", "session", "client_address", "user_agent", "details")
@@ -136,7 +136,7 @@ def verify(context: Context, anchor: str, as_json: bool) -> None:
     outcome = "FAULTS FOUND" if wrong else "no fault found"
     if of_lost_keys:
         outcome = "NOT ALL VERIFIED, since a key was dropped; no other fault found"
-    lines.append(f"{verdict.rows} rows, {verdict.unsealed} of them not sealed yet: {outcome}")
+    lines.append(f"{counted(verdict.rows, 'row')}, {verdict.unsealed} of them not sealed yet: {outcome}")
     lines.append(f"anchor {verdict.anchor}" if verdict.anchor else "no seals yet")
     facts = {"rows": verdict.rows, "unsealed": verdict.unsealed, "anchor": verdict.anchor, "wrong": wrong}
     show_one(facts, as_json, "\n".join(lines))

@@ -19,7 +19,7 @@ from nipo_auth_mw._validation import is_loopback
 from nipo_auth_mw.cli import _live
 from nipo_auth_mw.cli._check_accounts import account_findings, proofs_of_older_keys
 from nipo_auth_mw.cli._check_two_steps import two_step_findings
-from nipo_auth_mw.cli._context import ACTOR, Context, json_option, show
+from nipo_auth_mw.cli._context import ACTOR, Context, counted, json_option, show
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import MailerError, StoreUnavailable
 from nipo_auth_mw.models import Client, Event
@@ -110,9 +110,9 @@ def _store(context: Context, services: Services) -> Iterator[Finding]:
         yield "error", "lockout.storage", "cannot be reached, so no user can sign in"
     else:
         yield from _counters(context, services.config)
-    expired = services.sessions.overdue()
-    if expired:
-        text = f"at least {expired} sessions have expired and not ended; run `nipo-auth session sweep` by a timer"
+    if expired := services.sessions.overdue():
+        number = counted(expired, "session")
+        text = f"at least {number} expired and did not end; run `nipo-auth session sweep` by a timer"
         yield "warning", "sweep", text
 
 
@@ -139,12 +139,14 @@ def _older_keys(services: Services) -> Iterator[Finding]:
         text = "the session store has no restamp_session; drop the older keys when all earlier sessions are over"
         yield "warning", "older_keys", text
     elif left:
-        yield "warning", "older_keys", f"{left} sessions have not been used since the first key came and would end"
+        yield "warning", "older_keys", f"{counted(left, 'session')} not used since the first key came would end"
     proofs, codes = proofs_of_older_keys(services)
     if proofs:
-        yield "warning", "older_keys", f"{proofs} accounts have an app or a passkey of an older key, which would end"
+        number = counted(proofs, "account")
+        yield "warning", "older_keys", f"{number} with an app or a passkey of an older key, which would end"
     if codes:
-        text = f"{codes} accounts have backup codes of an older key, which would end; their users have to make new ones"
+        number = counted(codes, "account")
+        text = f"{number} with backup codes of an older key, which would end; their users have to make new ones"
         yield "warning", "older_keys", text
     if left == 0 and not proofs and not codes:
         yield "ok", "older_keys", "no session needs them; drop them when links that were mailed before are over"
@@ -202,7 +204,7 @@ def _mails(services: Services) -> Iterator[Finding]:
     waiting = [*rows.mails(state="waiting", limit=1), *rows.mails(state="asked", limit=1)]
     late = [one for one in waiting if one.queued_at < time.time() - _SENT_WITHIN]
     if failed:
-        yield "warning", "mail", f"{failed} mails were given up; `nipo-auth mail list --failed` shows them"
+        yield "warning", "mail", f"gave up on {counted(failed, 'mail')}; `nipo-auth mail list --failed` shows more"
     if any(one.tries == 0 for one in late):
         yield "error", "mail", "mails wait, and no process sends them: start the server, or run `nipo-auth mail send`"
     elif late:

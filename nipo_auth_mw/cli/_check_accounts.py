@@ -8,6 +8,7 @@ from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
+from nipo_auth_mw.cli._context import counted
 from nipo_auth_mw.protocols import Account, AccountSearch, HashSamples
 
 _AT_ONCE, _MOST = 500, 100_000
@@ -44,7 +45,8 @@ def _addresses(services: Services, users: AccountSearch) -> Iterator[Finding]:
     lost = [f"{account.email!r} {why}" for account in _all(users) if (why := _why_lost(services, account))]
     if lost:
         shown = ", ".join(lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
-        text = f"sign-in does not find {len(lost)} accounts by their addresses, or finds others in their place: {shown}"
+        number = counted(len(lost), "account")
+        text = f"sign-in does not find {number} by address, or finds another in its place: {shown}"
         yield "error", "accounts", text
     else:
         yield "ok", "accounts", "sign-in finds each account by its address"

@@ -229,6 +229,11 @@ def invited_row(services: Services, invited: Invited) -> dict[str, Any]:
     return {"invited_until": ends, "link": link}
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things, such as `1 account` or `2 accounts`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _cell(value: Any) -> str:
     """The cell on one line. A name or a User-Agent must not write a second line or steer the terminal."""
     text = "" if value is None else str(value)

@@ -12,7 +12,7 @@ from nipo_auth_mw._flows.staff_export import export
 from nipo_auth_mw._flows.staff_rows import cells_of, text_of
 from nipo_auth_mw._flows.staff_words import COLUMNS, headings_in, words_shown
 from nipo_auth_mw._pages.renderer import Renderer
-from nipo_auth_mw.cli._context import ACTOR, Context, json_option, show_one
+from nipo_auth_mw.cli._context import ACTOR, Context, counted, json_option, show_one
 from nipo_auth_mw.stores._files import create_new
 
 
@@ -37,4 +37,4 @@ def export_(context: Context, file: Path, as_json: bool) -> None:
             raise taken from None
         with os.fdopen(made, "w", encoding="utf-8-sig") as opened:
             opened.write(text_of([headings, *rows]) + "\n")
-    show_one({"written": len(rows)}, as_json, f"{len(rows)} accounts written")
+    show_one({"written": len(rows)}, as_json, f"{counted(len(rows), 'account')} written")

@@ -19,7 +19,7 @@ from nipo_auth_mw._flows.staff_rows import AccountRow, read_rows
 from nipo_auth_mw._flows.staff_words import ALL_COLUMNS, words_read
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.cli._context import ACTOR, Context, invited_row, json_option, show_one
+from nipo_auth_mw.cli._context import ACTOR, Context, counted, invited_row, json_option, show_one
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import HashRejected
 
@@ -117,15 +117,10 @@ def _report(outcomes: list[dict[str, Any]], dry_run: bool, *, of_app: bool) -> s
     lines += [f"... and {len(refused) - _SHOWN} more"] if len(refused) > _SHOWN else []
     lines += [f"{one['email']} {one['link']}" for one in outcomes if one["link"]]
     done = "could be created; nothing was written" if dry_run else "created"
-    lines.append(f"{_number(len(outcomes) - len(refused), 'account')} {done}, {_number(len(refused), 'row')} refused")
+    lines.append(f"{counted(len(outcomes) - len(refused), 'account')} {done}, {counted(len(refused), 'row')} refused")
     if mailed := sum(1 for one in outcomes if one["invited_until"] and not one["link"]):
-        lines.append(f"{_number(mailed, 'invitation')} sent by mail")
+        lines.append(f"{counted(mailed, 'invitation')} sent by mail")
     then = "becomes argon2 when its user signs in" if of_app else "the app has to name this system in legacy_hashers"
     for system, number in sorted(Counter(one["hash"] for one in outcomes if one["hash"]).items()):
-        lines.append(f"{_number(number, 'account')} with a hash of {system}: {then}")
+        lines.append(f"{counted(number, 'account')} with a hash of {system}: {then}")
     return "\n".join("".join(c for c in line if c.isprintable()) for line in lines)
-
-
-def _number(number: int, what: str) -> str:
-    """Such as `1 account` or `2 accounts`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._validation import is_loopback
 from nipo_auth_mw._web.client_address import is_private
+from nipo_auth_mw.cli._context import counted
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import StoreUnavailable
 
@@ -107,9 +108,9 @@ def _tls(answer: http.client.HTTPResponse, left: float | None) -> Iterator[Findi
     if left is None:
         return
     if left < _SOON:
-        yield "warning", "tls", f"the certificate expires in {int(left // 86400)} days"
+        yield "warning", "tls", f"the certificate expires in {counted(int(left // 86400), 'day')}"
     else:
-        yield "ok", "tls", f"the certificate is valid for {int(left // 86400)} days"
+        yield "ok", "tls", f"the certificate is valid for {counted(int(left // 86400), 'day')}"
     if "Strict-Transport-Security" not in answer.headers:
         yield (
             "warning",

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.cli._context import Context, json_option, services_over, show_one, sql_store_at
+from nipo_auth_mw.cli._context import Context, counted, json_option, services_over, show_one, sql_store_at
 from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.stores._copying import backup, copy_store
 from nipo_auth_mw.stores._sql import SQLStore
@@ -37,9 +37,9 @@ def copy(context: Context, url: str, as_json: bool) -> None:
         before, after = services.seals.verify(), services_over(services.config, target).seals.verify()
     same = (before.rows, before.anchor, before.wrong) == (after.rows, after.anchor, after.wrong)
     verdict = "verified: as in the source" if same else "IS NOT AS IN THE SOURCE"
-    faults = f", with {len(after.wrong)} faults that the source has too" if same and after.wrong else ""
-    lines = [f"{number} rows in {name}" for name, number in rows.items()]
-    lines.append(f"the audit log of {after.rows} rows {verdict}{faults}")
+    faults = f", with {counted(len(after.wrong), 'fault')} that the source has too" if same and after.wrong else ""
+    lines = [f"{counted(number, 'row')} in {name}" for name, number in rows.items()]
+    lines.append(f"the audit log of {counted(after.rows, 'row')} {verdict}{faults}")
     show_one({"rows": rows, "audit_rows": after.rows, "audit_same": same}, as_json, "\n".join(lines))
     if not same:
         sys.exit(1)

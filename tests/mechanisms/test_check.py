@@ -154,7 +154,7 @@ def test_the_sessions_that_need_an_older_key_are_told(store, check):
     login(auth, "admin@example.com")
     newer = "another secret for the tests of the command line"
     found, code = check(secret=f"{newer},{SECRET}")
-    assert found["warning", "older_keys"] == ["1 sessions have not been used since the first key came and would end"]
+    assert found["warning", "older_keys"] == ["1 session not used since the first key came would end"]
     assert code == 0
     auth.accounts.set_active("1", False)
     store.create(email="boss@example.com", password_hash=None, name="", role="admin", active=True)
@@ -166,8 +166,8 @@ def test_the_proofs_that_need_an_older_key_are_told(store, check):
     secret = enrol_app(auth, "1")
     auth._services.factors.make_codes("1")
     newer = "another secret for the tests of the command line"
-    codes = "1 accounts have backup codes of an older key, which would end; their users have to make new ones"
-    told = ["1 accounts have an app or a passkey of an older key, which would end", codes]
+    codes = "1 account with backup codes of an older key, which would end; their users have to make new ones"
+    told = ["1 account with an app or a passkey of an older key, which would end", codes]
     assert check(secret=f"{newer},{SECRET}")[0]["warning", "older_keys"] == told
     both = server_of(store, secret=[newer, SECRET])
     assert both._services.factors.accept_code("1", code_of(secret), time.time())
