@@ -96,7 +96,7 @@ class EmailRejected(AccountError):
     code = "email_rejected"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"not an acceptable e-mail address ({reason}{_ADDRESSES.get(reason, '')})")
+        super().__init__(f"not an acceptable email address ({reason}{_ADDRESSES.get(reason, '')})")
         self.reason = reason
 
 

@@ -1,4 +1,4 @@
-"""The canonical form of an e-mail address: one spelling for look-ups, for uniqueness and for the lockout.
+"""The canonical form of an email address: one spelling for look-ups, for uniqueness and for the lockout.
 
 An address is made canonical first and validated second (CVE-2026-73420). The canonical form has ASCII letters for the
 full-width ones that a Japanese keyboard types, no white space at its ends, lower-case letters, and the domain in its

@@ -1,4 +1,4 @@
-"""The e-mail changes of `MemoryStore`."""
+"""The email changes of `MemoryStore`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""E-mail changes in a database: `EmailChangeStore`."""
+"""Email changes in a database: `EmailChangeStore`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BY_KEY = sa.select(*_COLUMNS).where(change.c.key == sa.bindparam("key"))
 
 
 class SQLEmailChanges:
-    """The e-mail changes of `SQLStore`."""
+    """The email changes of `SQLStore`."""
 
     _db: Connections
 

@@ -44,7 +44,7 @@ def test_sign_in_a_note_an_end_from_outside_and_sign_out(launched, notes):
     page.goto(url)
 
     def sign_in(password):
-        page.get_by_label("E-mail address").fill("yamada@example.com")
+        page.get_by_label("Email").fill("yamada@example.com")
         page.get_by_label("Password").fill(password)
         page.get_by_role("button", name="Sign in", exact=True).click()
 
@@ -73,7 +73,7 @@ def test_a_passkey_is_added_by_the_script_of_the_guide_and_signs_in(launched, no
     url, _ = notes
     page = launched.new_page()
     page.goto(url)
-    page.get_by_label("E-mail address").fill("yamada@example.com")
+    page.get_by_label("Email").fill("yamada@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_text("Signed in as 山田")).to_be_visible()
