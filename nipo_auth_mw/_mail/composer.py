@@ -84,6 +84,7 @@ class Composer:
             email=self._config.login_id(str(facts.get("email", "")) or account.email),
             # A new address may be another person's by mistake.
             name=account.name or "" if own else "",
+            at=datetime.fromtimestamp(mail.queued_at, UTC),
             client=Client(str(facts.get("address", "")), str(facts.get("user_agent", ""))),
             link=f"{self._url}/{link}",
             seconds=int(seconds.lasts.total_seconds()) if seconds else int(facts.get("seconds", 0)),

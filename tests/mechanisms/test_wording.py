@@ -70,6 +70,7 @@ def test_an_english_text_has_no_quotes_of_a_typewriter() -> None:
 
 def mail(pages: Renderer, kind: str, language: str, **changed: Any) -> Message:
     given: dict[str, Any] = {"email": "hanako@example.jp", "name": "", "client": Client(), "proofs": [], "by": "cli"}
+    given["at"] = datetime(2026, 12, 31, 15, tzinfo=UTC)
     given |= {"link": "https://reports.example.jp/-/auth/x", "seconds": 3600, "about": "about", "unnamed": False}
     return pages.mail(kind, language, "hanako@example.jp", **given | changed)
 
@@ -98,6 +99,19 @@ def test_a_mail_tells_the_day_and_the_zone_of_its_link(zone: str, ja: str, en: s
     with time_machine.travel(datetime(2026, 12, 31, 13, 59, 30, tzinfo=UTC), tick=False):
         assert ja in mail(pages, "reset", "ja").text
         assert en in mail(pages, "reset", "en").text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mail_tells_when_it_happened(kind: str) -> None:
+    """A mail may wait for its server for three days, and its reader compares the time with what they did."""
+    pages = Renderer(config(timezone="Asia/Tokyo"))
+    for language, line in (
+        ("ja", "日時：2027/1/1（金） 0:00"),
+        ("en", "Time: Fri 1 Jan 2027, 00:00 (Japan time)"),
+    ):
+        told = mail(pages, kind, language)
+        assert line in told.text.splitlines()
+        assert f"{line}<br>" in told.html.splitlines()
 
 
 def test_a_refusal_names_the_zone_unless_its_readers_take_it_for_granted() -> None:
