@@ -117,6 +117,12 @@ def test_a_list_without_rows_is_no_outage(empty_database: Path, tmp_path: Path) 
     store.close()
 
 
+def test_a_list_on_one_page_is_counted_without_a_range(boss: TestApp) -> None:
+    for language, words in (("ja", "1人"), ("en", "Total: 1")):
+        page = boss.get("/-/auth/staff", headers={"Accept-Language": language})
+        assert page.html.select_one(".counted").text == words
+
+
 def test_the_list_as_data(auth: Any, boss: TestApp) -> None:
     user = person(auth, active=False, name="田中")
     boss.post_json(f"/-/auth/staff/{user.id}/profile", {"reading": "たなか"})
