@@ -40,7 +40,9 @@ def refuse_wrong(lockout: Lockout, subject: str, slot: Slot, lock: Locked | None
     It is the same for every subject, so it tells of no account.
     """
     if lock is not None:
-        return Refused(code, lock.retry_after, detail="lock_begun")
+        return Refused(code, lock.retry_after, detail="lock_begun" if lock.retry_after else "lock_for_good")
+    if slot.last:
+        return Refused(code, detail="last_try_for_good")
     if slot.left == 1:
         return Refused(code, detail="last_try", values={"lasts": lockout.next_duration(subject)})
     return Refused(code)

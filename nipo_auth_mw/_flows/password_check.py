@@ -254,8 +254,9 @@ def answer_lock(services: Services, begun: QueuedMail) -> None:
         services.outbox.settle(begun)
         if account is None or not account.active:
             return
-        if services.quotas.allow_notification_to(account.id, "lock mail", an_hour=1):
-            seconds = int(begun.facts.get("seconds", 0))
+        seconds = int(begun.facts.get("seconds", 0))
+        # A lock for good comes once, and soon after one that ended: the mail about that keeps this one back no hour.
+        if services.quotas.allow_notification_to(account.id, "lock mail" if seconds else "last lock mail", an_hour=1):
             services.notifications.locked(account, state, client_of(begun), seconds=seconds)
 
 

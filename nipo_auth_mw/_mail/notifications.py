@@ -57,8 +57,12 @@ class Notifications:
         self._tell("reset", [account.email], account, state, client, key=key)
 
     def locked(self, account: Account, state: AccountState, client: Client, *, seconds: int) -> None:
-        """Wrong passwords have locked the account's sign-in (ASVS 5 6.3.5)."""
-        self._tell("locked", [state.notify_email or account.email], account, state, client, seconds=seconds)
+        """Wrong passwords have locked the account's sign-in (ASVS 5 6.3.5).
+
+        `seconds` is 0 for a permanent lock.
+        """
+        kind = "locked" if seconds else "locked_for_good"
+        self._tell(kind, [state.notify_email or account.email], account, state, client, seconds=seconds)
 
     def password_reset(
         self, account: Account, state: AccountState, client: Client, *, proofs: Sequence[tuple[str, str, float]]

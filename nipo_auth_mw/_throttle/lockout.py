@@ -88,14 +88,16 @@ class Lockout:
 
     def locked(self, subject: str, seen: Reading | None = None) -> Locked | None:
         """The subject's lock, or None if it has none. A clock that was set back never lengthens a lock."""
-        counts = (seen or self.look(subject)).counts
-        _, left = counts.get(f"{subject}:lock", (0, 0.0))
-        if left > _DAY:
-            return Locked(math.ceil(left - _DAY))
-        limit = self._policy.permanent_after
-        if limit is not None and counts.get(f"{subject}:row", (0, 0))[0] >= limit:
+        seen = seen or self.look(subject)
+        if self._for_good(subject, seen):
             return Locked(None)
-        return None
+        _, left = seen.counts.get(f"{subject}:lock", (0, 0.0))
+        return Locked(math.ceil(left - _DAY)) if left > _DAY else None
+
+    def _for_good(self, subject: str, seen: Reading, after: int = 0) -> bool:
+        """Whether the wrong passwords in a row, and `after` further ones, are as many as the policy allows."""
+        limit = self._policy.permanent_after
+        return limit is not None and seen.counts.get(f"{subject}:row", (0, 0))[0] + after >= limit
 
     def reserve(
         self, subject: str, deadline: float, seen: Reading | None = None, client: ClientCounter | None = None
@@ -194,6 +196,7 @@ class Lockout:
             sums = self._counters.add(changes)
         slot.limited = slot.client is not None and slot.client.reached(sums[slot.client.key])
         seen = self.look(slot.subject)
+        slot.last = self._for_good(slot.subject, seen, after=1)
         slot.left = self._policy.failures - len(self._used_up(slot.subject, seen))
         return self._lock_if_used_up(slot.subject, seen)
 
@@ -264,7 +267,9 @@ class Lockout:
         )
 
     def _lock_if_used_up(self, subject: str, seen: Reading) -> Locked | None:
-        """Start the lock if all slots are used up."""
+        """Start the lock if all slots are used up, or if the last wrong password has locked the subject for good."""
+        if self._for_good(subject, seen):
+            return self._lock(subject, seen)
         return self._lock(subject, seen) if len(self._used_up(subject, seen)) >= self._policy.failures else None
 
     def _lock(self, subject: str, seen: Reading) -> Locked | None:
@@ -275,7 +280,7 @@ class Lockout:
                 self._counters.incr(f"{subject}:lock", self._max_duration + _DAY, -1)
                 return None
             self._raise_level(subject, seen)
-        return Locked(seconds, begun=True)
+        return Locked(None if self._for_good(subject, seen) else seconds, begun=True)
 
     def _next_duration(self, subject: str, seen: Reading) -> int:
         """Seconds of the next lock: `duration`, doubled for each lock in a row up to `max_duration`."""

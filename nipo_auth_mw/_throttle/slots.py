@@ -36,7 +36,8 @@ class Slot:
 
     `clears` are the subject's counters that a correct password ends. `lasts` is the window in seconds. `client` is the
     counter of the client address, which counts the check too; it ends at `client_ends` on `time.monotonic`. After a
-    failure `left` is how many more start a lock, and `limited` says that the client has no more.
+    failure `left` is how many more start a lock, `last` says that the next one locks the subject for good, and
+    `limited` that the client has no more.
     """
 
     subject: str
@@ -47,6 +48,7 @@ class Slot:
     client: ClientCounter | None = None
     client_ends: float = 0.0
     left: int = 0
+    last: bool = False
     limited: bool = False
 
     @property

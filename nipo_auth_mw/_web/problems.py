@@ -40,14 +40,17 @@ def _kind(
 PROBLEMS: dict[str, Kind] = {
     "bad_request": _kind(400),
     "wrong_host": _kind(400),
-    "invalid_credentials": _kind(401, "last_try", "lock_begun", topic="refused"),
+    "invalid_credentials": _kind(401, "last_try", "last_try_for_good", "lock_begun", "lock_for_good", topic="refused"),
     "invalid_code": _kind(
         401,
         "form",
         "backup",
         "last_try",
+        "last_try_for_good",
         "lock_begun",
-        others=dict.fromkeys(("own", "own_form", "own_backup", "own_last_try", "own_lock_begun"), 403)
+        "lock_for_good",
+        others=dict.fromkeys(("own", "own_form", "own_backup", "own_last_try", "own_last_try_for_good"), 403)
+        | dict.fromkeys(("own_lock_begun", "own_lock_for_good"), 403)
         | dict.fromkeys(("setup", "setup_form", "setup_expired"), 422),
         topic="second_code",
     ),
@@ -57,7 +60,7 @@ PROBLEMS: dict[str, Kind] = {
     "cross_site": _kind(403, "address"),
     "not_allowed": _kind(403),
     "not_oneself": _kind(403, topic="admin_only"),
-    "wrong_password": _kind(403, "last_try", "lock_begun", topic="refused"),
+    "wrong_password": _kind(403, "last_try", "last_try_for_good", "lock_begun", "lock_for_good", topic="refused"),
     **{requirement.code: _kind(403) for requirement in (REAUTHENTICATION, *REQUIREMENTS)},
     "second_step_required": _kind(403, "role", "passkey", "page", "confirm"),
     "mail_unavailable": _kind(404, topic="forgotten"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,7 +21,7 @@ from nipo_auth_mw._flows.password_reset import reset_password
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import MemoryStore
 from nipo_auth_mw.stores import _schema as schema
-from nipo_auth_mw.testing import fast_hasher
+from nipo_auth_mw.testing import MemoryMailer, fast_hasher
 from tests.kit import PASSWORD, WRONG, SpyHasher, events, middleware, person
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -166,6 +167,31 @@ def test_lk6_give_up_after_bounds_all_guesses_until_somebody_unlocks(door):
         assert attempt(auth, PASSWORD) == Refused("locked", detail="for_good")
         auth.accounts.unlock("1")
         assert isinstance(attempt(auth, PASSWORD), SignedIn)
+
+
+@pytest.mark.parametrize(("limit", "locks"), [(7, 1), (10, 1), (5, 0)])
+def test_lk6_the_wrong_password_that_locks_for_good_is_answered_so_and_the_owner_is_told(each_store, limit, locks):
+    """A time at which the lock would end would be wrong, also where the limit lies between two locks."""
+    mailer = MemoryMailer()
+    auth = middleware(store=each_store, mailer=mailer, lockout=LockoutPolicy(permanent_after=limit))
+    person(auth)
+    begun, warned = [], []
+    with time_machine.travel(START, tick=False) as clock:
+        for _ in range(limit):
+            answer = attempt(auth)
+            warned += [answer.detail] * answer.detail.startswith("last_try")
+            if answer.detail.startswith("lock_"):
+                begun.append(answer)
+                clock.shift(301)
+        wrong = Refused("invalid_credentials", detail="lock_for_good")
+        assert begun == [replace(wrong, retry_after=300, detail="lock_begun")] * locks + [wrong]
+        assert warned == ["last_try"] * locks + ["last_try_for_good"]
+        assert attempt(auth, PASSWORD) == Refused("locked", detail="for_good")
+    seconds = [row.details["seconds"] for row in events(auth, "locked")]
+    assert seconds == [300] * locks + [0]
+    auth.flush_mail()
+    subjects = [one.subject.split(": ")[1] for one in mailer.outbox]
+    assert subjects == ["sign-in is locked for a while"] * locks + ["sign-in is stopped"]
 
 
 def test_lk6_give_up_after_bounds_parallel_guesses_too_and_a_reset_lifts_it(door):
