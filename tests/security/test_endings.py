@@ -37,6 +37,12 @@ def set_by_admin(auth):
     assert admin.post("/-/auth/staff/1/password", {"password": NEXT}).status_int == 200
 
 
+def sentence(auth, word, language="en"):
+    """What the page of sign-in says of the end."""
+    pages = auth._web.pages
+    return pages.text(language, f"ending.{word}", ask=pages.ask(language))
+
+
 ENDS = {
     "disabled": lambda auth: auth.accounts.set_active("1", False),
     "deleted": lambda auth: auth.accounts.delete("1"),
@@ -56,7 +62,7 @@ def test_se19_the_reason_is_told_once_to_the_browser_whose_session_it_was(word):
     sign_in(mine)
     cookie = mine.cookies["nipo_auth"]
     ENDS[word](auth)
-    told = auth._web.pages.text("en", f"ending.{word}")
+    told = sentence(auth, word)
     forged = cookie[:-2] + ("AA" if cookie[-2:] != "AA" else "BB")
     for value in (forged, "x", ""):
         assert notice(stranger) == ""
@@ -79,7 +85,7 @@ def test_se19_a_session_that_expired_says_so_also_after_a_sweep():
         with time_machine.travel(time.time() + 13 * 3600, tick=True):
             if sweeps:
                 assert auth.sweep() == 1
-            assert notice(mine) == auth._web.pages.text("en", "ending.expired")
+            assert notice(mine) == sentence(auth, "expired")
             assert notice(mine) == ""
 
 
@@ -104,11 +110,11 @@ def test_se19_a_question_without_a_body_uses_nothing_up():
     sign_in(mine)
     auth.accounts.set_active("1", False)
     mine.head("/-/auth/login")
-    assert notice(mine) == auth._web.pages.text("en", "ending.disabled")
+    assert notice(mine) == sentence(auth, "disabled")
 
 
 def test_every_word_has_a_sentence_in_every_language():
     auth = middleware()
     for language in auth.config.languages:
         for word in WORDS:
-            assert auth._web.pages.text(language, f"ending.{word}").endswith(("。", "."))
+            assert sentence(auth, word, language).endswith(("。", "."))
