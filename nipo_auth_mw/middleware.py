@@ -249,7 +249,8 @@ class AuthMiddleware:
 
     def _challenge(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a visitor on a path that requires a session."""
-        return challenges.sign_in_first(self._web, environ)(environ, start_response)
+        asked = partial(challenges.sign_in_first, self._web, environ)
+        return dispatch.or_unavailable(self._web, environ, asked)(environ, start_response)
 
     def _refused(self, environ: Environ, refusal: HTTPException) -> WSGIApp:
         """The answer to an exception of werkzeug that the host app let through."""
@@ -257,8 +258,8 @@ class AuthMiddleware:
         if bare and host_api.current_user(environ) is None:
             return self._challenge
         if isinstance(refusal, host_api.RoleMissing):
-            request = self._web.request(environ)
-            return self._web.answers.refuse(request, Refused("not_allowed"), as_json=not is_navigation(environ))
+            refuse = partial(self._web.answers.refuse, self._web.request(environ), Refused("not_allowed"))
+            return dispatch.or_unavailable(self._web, environ, partial(refuse, as_json=not is_navigation(environ)))
         return refusal
 
     def _text(self, environ: Environ, key: str) -> str:

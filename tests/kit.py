@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
+import resource
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -151,6 +153,22 @@ def elapsing(start: float) -> Iterator[Elapsing]:
         clock = Elapsing(wall)
         patched.setattr(time, "monotonic", lambda: real() + clock.passed)
         yield clock
+
+
+@contextmanager
+def no_further_file() -> Iterator[None]:
+    """Inside, this process may open no file and no socket beside those that it has."""
+    limits, held = resource.getrlimit(resource.RLIMIT_NOFILE), list[int]()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        for one in held:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 class SpyHasher:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import traceback
 
 
@@ -12,3 +14,16 @@ def without_message(problem: BaseException) -> str:
     """
     frames = "".join(traceback.format_tb(problem.__traceback__))
     return f"{type(problem).__qualname__}\n{frames}"
+
+
+def file_limit() -> str:
+    """What to do if this process may open no further file or socket; "" if it may.
+
+    Drivers do not tell: SQLite says that it cannot open the file, and libpq nothing at all.
+    """
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as problem:
+        if problem.errno in {errno.EMFILE, errno.ENFILE}:
+            return "this process may open no further file or socket; raise its limit (ulimit -n, LimitNOFILE)"
+    return ""

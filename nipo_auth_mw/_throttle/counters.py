@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._credentials.tokens import KeyedDigests
+from nipo_auth_mw._runtime.failures import file_limit
 from nipo_auth_mw._runtime.per_process import PerProcess
 from nipo_auth_mw.config import LockoutPolicy
 from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable, StoreUnavailable
@@ -111,6 +112,8 @@ def _unavailable(problem: Exception) -> StoreUnavailable:
     if code in _HINTS:
         name += f" {code}"
     hint = _HINTS.get(code) or _HINTS.get(name, "")
+    if name == "ConnectionError":
+        hint = file_limit() or hint
     return DatabaseUnavailable(f"the server of the counters cannot be used ({name}{hint and ': '}{hint})")
 
 

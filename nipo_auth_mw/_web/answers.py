@@ -204,9 +204,14 @@ class Answers:
             response = self.data(data, status, "application/problem+json")
         else:
             response = self.page(request, template, status, **{**context, "problem": problem, "advice": advice})
-        if refused.retry_after is not None:
-            response.headers["Retry-After"] = str(refused.retry_after)
-        return response
+        return _with_pause(response, refused)
+
+    def plain(self, request: Request, refused: Refused) -> Response:
+        """A refusal as text alone, for where no page can be made."""
+        problem = self._problem(request, refused)
+        text, status = f"{problem.title}\n\n{problem.detail}\n", problems.status_of(refused.code, refused.detail)
+        response = _with_headers(Response(text, status, content_type="text/plain; charset=utf-8"))
+        return _with_pause(response, refused)
 
     def _problem(self, request: Request, refused: Refused) -> Problem:
         """The title and the text of a refusal in the request's language."""
@@ -257,6 +262,13 @@ def _came_by_form(request: Request, pages: str) -> bool:
     if request.environ.get("HTTP_SEC_FETCH_DEST") != "document":
         return False
     return request.method == "POST" or str(request.environ.get("HTTP_REFERER") or "").startswith(pages)
+
+
+def _with_pause(response: Response, refused: Refused) -> Response:
+    """The answer with the seconds after which another try may succeed, if the refusal names them."""
+    if refused.retry_after is not None:
+        response.headers["Retry-After"] = str(refused.retry_after)
+    return response
 
 
 def _with_headers(response: Response) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 
 from werkzeug.wrappers import Response
@@ -37,12 +38,7 @@ def answer(web: WebContext, environ: Environ) -> Response:
     Never raises: an error of the middleware or of a store becomes 503 and a line in the log.
     """
     request = web.request(environ)
-    try:
-        response = _answer(web, request)
-    except BadRequest as bad:
-        response = web.answers.refuse(request, Refused(bad.code))
-    except Exception as problem:
-        response = unavailable(web, environ, problem)
+    response = or_unavailable(web, environ, partial(_answer, web, request))
     found = routes.find(request.route)
     if found is not None and found[0].mailed:
         # The path, which holds a secret, must not leave this site. With `no-referrer` browsers send "Origin: null".
@@ -50,7 +46,23 @@ def answer(web: WebContext, environ: Environ) -> Response:
     return response
 
 
+def or_unavailable(web: WebContext, environ: Environ, make: Callable[[], Response]) -> Response:
+    """The answer that `make` returns; 503 and a line in the log if it raises."""
+    try:
+        return make()
+    except Exception as problem:
+        return unavailable(web, environ, problem)
+
+
 def _answer(web: WebContext, request: Request) -> Response:
+    """The answer of the view, or the refusal of a request that cannot be parsed."""
+    try:
+        return _checked(web, request)
+    except BadRequest as bad:
+        return web.answers.refuse(request, Refused(bad.code))
+
+
+def _checked(web: WebContext, request: Request) -> Response:
     """Check host, origin, route, method and rights, in this order, and call the view.
 
     The origin check stops cross-site requests (ASVS 5 3.5.1). Raises `BadRequest`.
@@ -149,7 +161,7 @@ def mount_passed_on(web: WebContext, environ: Environ) -> Response:
     """
     web.warnings.tell_mount_passed_on()
     refused = Refused("mount_passed_on", values={"mount": web.config.mount})
-    return web.answers.refuse(web.request(environ), refused)
+    return or_unavailable(web, environ, lambda: web.answers.refuse(web.request(environ), refused))
 
 
 def unavailable(web: WebContext, environ: Environ, problem: Exception) -> Response:
@@ -164,7 +176,13 @@ def unavailable(web: WebContext, environ: Environ, problem: Exception) -> Respon
         _log.error("answered 503 after %s", without_message(problem))
     request = web.request(environ)
     as_json = None if environ.get("PATH_INFO", "").startswith(web.config.prefix + "/") else not is_navigation(environ)
-    return web.answers.refuse(request, Refused("unavailable", _UNAVAILABLE_FOR), as_json=as_json)
+    refused = Refused("unavailable", _UNAVAILABLE_FOR)
+    try:
+        return web.answers.refuse(request, refused, as_json=as_json)
+    except Exception as further:
+        # A template of the host app may fail, and a process without a free file descriptor reads none.
+        _log.error("the page of a 503 failed, so its text went alone, after %s", without_message(further))
+        return web.answers.plain(request, refused)
 
 
 def _record_once_a_minute(web: WebContext, request: Request, kind: EventType, user: User | None = None) -> None:

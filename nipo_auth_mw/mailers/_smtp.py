@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import smtplib
 import socket
@@ -255,12 +256,12 @@ def _told(code: int, answer: bytes | str) -> str:
 
 
 def _reason(problem: Exception) -> str:
-    """The class of an error, and what is wrong with the certificate or the name of the host."""
-    why = ""
+    """The class of an error, and what is wrong with the certificate, the name of the host, or the way there."""
+    why = os.strerror(problem.errno) if type(problem) is OSError and problem.errno else ""
     if isinstance(problem, ssl.SSLCertVerificationError):
         why = str(problem.verify_message)
     if isinstance(problem, socket.gaierror):
-        why = "the host name is unknown"
+        why = "the host name is unknown, or no name server answers"
     if isinstance(problem, smtplib.SMTPNotSupportedError):
         why = "the server offers no STARTTLS or no login"
     return f"{type(problem).__name__}{why and ': '}{why}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from nipo_auth_mw._runtime.failures import file_limit
 from nipo_auth_mw.errors import DatabaseUnavailable, StoreUnavailable
 
 _CONTENTION = {
@@ -72,7 +73,7 @@ _HINTS = {
     "1071": "an index is too long for this row format; use a server with innodb_default_row_format=DYNAMIC",
     "1709": "an index is too long for this row format; use a server with innodb_default_row_format=DYNAMIC",
     "2003": "nothing answers at this host and port",
-    "2005": "the host name is unknown",
+    "2005": "the host name is unknown, or no name server answers",
     "2006": "the connection was lost",
     "2026": "the TLS connection failed: check the certificate, its date and its names",
     "2013": "the connection was lost, or the server did not answer in time",
@@ -97,6 +98,7 @@ _PHRASES = {
     "shutting down": "57P03",
     "closed the connection": "2006",
 }
+_UNOPENED = {"", "2003", "SQLITE_CANTOPEN"}
 _UNANSWERED = "nothing answers at this host and port, or the server did not answer in time"
 
 
@@ -123,7 +125,9 @@ class Outages:
         Never with the driver's text, which can quote a row or a password.
         """
         name, code = type(_cause(problem)).__name__, code_of(problem)
-        if code in {"", "2003"}:
+        if code in _UNOPENED and (limit := file_limit()):
+            hint = limit
+        elif code in {"", "2003"}:
             hint = _hint_by_text(problem)
         else:
             hint = _HINTS.get(code) or _HINTS.get(code.rpartition("_")[0]) or ""

@@ -35,6 +35,7 @@ from nipo_auth_mw.testing.contracts.base import RACERS, at_once
 from nipo_auth_mw.testing.contracts.factors import PASSKEY, a_factor, digests
 from nipo_auth_mw.testing.contracts.sessions import a_session
 from tests.contract import workers
+from tests.kit import no_further_file
 from tests.security.corpora import addresses
 
 __all__ = [
@@ -630,6 +631,13 @@ class TestThreads:
             fresh = connections._transactions[threading.get_ident()]
             assert fresh not in old
         assert len(connections._pool) == 1
+
+    def test_ru4_a_process_that_may_open_no_further_file_is_told_so(self, sql_store: SQLStore) -> None:
+        assert sql_store.find_session("a" * 64) is None
+        sql_store.close()
+        with no_further_file(), pytest.raises(StoreUnavailable, match=r"may open no further file.*ulimit -n"):
+            sql_store.find_session("a" * 64)
+        assert sql_store.find_session("a" * 64) is None
 
     def test_ru1_a_connection_that_broke_inside_a_transaction_is_not_used_again(self, sql_store: SQLStore) -> None:
         connections = sql_store._db

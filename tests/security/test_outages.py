@@ -9,7 +9,7 @@ import time
 import pytest
 import time_machine
 
-from nipo_auth_mw import LockoutPolicy, StoreUnavailable, require_fresh
+from nipo_auth_mw import LockoutPolicy, StoreUnavailable, require_fresh, require_role
 from nipo_auth_mw._throttle import counters
 from nipo_auth_mw.stores import SQLStore, _engines
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
@@ -167,6 +167,39 @@ def test_hd6_au3_an_error_shows_and_logs_nothing_of_what_was_typed(auth, caplog)
     assert "secret-host" not in answer.text
     assert "RuntimeError" in caplog.text
     assert PASSWORD not in caplog.text
+
+
+@pytest.fixture
+def without_pages(tmp_path):
+    """A middleware whose host app has a layout that fails, on a host app that asks for a role."""
+    (tmp_path / "base.html").write_text("{{ no_such_value }}")
+
+    def app(environ, start_response):
+        require_role(environ, "admin")
+        return start_response("200 OK", []) and []
+
+    auth = middleware(app, templates=tmp_path, public_paths=["/public/*"], base_url="http://localhost:80/mount")
+    person(auth)
+    return auth
+
+
+def test_fa1_where_no_page_can_be_made_the_503_is_text(without_pages, caplog):
+    """A template of the host app fails, or the process may open no more files."""
+    auth = without_pages
+    session = signed_in(auth)
+    for made in (
+        ask(auth, path="/-/auth/login", HTTP_ACCEPT_LANGUAGE="ja"),
+        ask(auth, "POST", "/-/auth/login", body=b"\xff", CONTENT_TYPE="application/x-www-form-urlencoded"),
+        ask(auth, path="/mount/-/auth/login"),
+        ask(auth, cookie=session, HTTP_ACCEPT="text/html"),
+    ):
+        assert made.status == 503
+        assert made.get("Content-Type") == "text/plain; charset=utf-8"
+        assert made.get("Retry-After") == "5"
+        assert made.get("X-Content-Type-Options") == "nosniff"
+        assert "base.html" in caplog.text
+    assert ask(auth, "POST", "/page", HTTP_SEC_FETCH_DEST="document").status == 503
+    assert "ただいまご利用いただけません" in ask(auth, path="/-/auth/login", HTTP_ACCEPT_LANGUAGE="ja").text
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from nipo_auth_mw import LockoutPolicy
 from nipo_auth_mw._throttle import counters
 from nipo_auth_mw.testing import fast_hasher
 from tests._services import absent, needed
-from tests.kit import PASSWORD, WRONG, SpyHasher, browser, middleware, person, sign_in
+from tests.kit import PASSWORD, WRONG, SpyHasher, browser, middleware, no_further_file, person, sign_in
 from tests.servers.conftest import free_port, wait_for
 
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
@@ -167,6 +167,17 @@ def test_ru4_counters_that_cannot_be_used_are_told_with_the_reason(servers, sett
         assert sign_in(browser(auth)).status_int == 503
     assert f"the server of the counters cannot be used ({reason}" in caplog.text
     assert "secret-of-redis" not in caplog.text
+
+
+def test_ru4_a_process_that_may_open_no_further_socket_is_told_so(servers, caplog):
+    auth = middleware(lockout=LockoutPolicy(storage=f"redis://127.0.0.1:{servers.start()}/0"))
+    person(auth)
+    assert sign_in(browser(auth)).status_int == 303
+    auth._services.counters.server.connection_pool.disconnect()
+    with caplog.at_level(logging.ERROR, "nipo_auth_mw"), no_further_file():
+        assert sign_in(browser(auth)).status_int == 503
+    assert "may open no further file or socket; raise its limit" in caplog.text
+    assert sign_in(browser(auth)).status_int == 303
 
 
 def test_ru4_a_redis_that_cannot_save_is_told_with_the_reason(servers, tmp_path, caplog):

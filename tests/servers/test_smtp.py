@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import email
 import email.policy
+import errno
 import itertools
 import re
 import smtplib
@@ -274,6 +275,14 @@ def test_ru4_a_server_without_starttls_or_of_an_unknown_name_is_told_as_that(ser
         mailer_for(serve(), tls=client_tls).send(Message("a@example.com", "x", "y"))
     with pytest.raises(MailerError, match=r"no-such-host\.invalid:25: gaierror: the host name is unknown"):
         SMTPMailer("smtp://no-such-host.invalid", sender=SENDER).check()
+
+
+@pytest.mark.parametrize(("code", "reason"), [("EHOSTUNREACH", "No route to host"), ("EMFILE", "Too many open files")])
+def test_ru4_a_way_that_the_system_does_not_find_is_told_with_its_reason(monkeypatch, code, reason):
+    failing = mock.Mock(side_effect=OSError(getattr(errno, code), "a text of another library"))
+    monkeypatch.setattr(smtplib.socket, "create_connection", failing)
+    with pytest.raises(MailerError, match=rf"^mail\.example\.com:25: OSError: {reason}$"):
+        SMTPMailer("smtp://mail.example.com", sender=SENDER).check()
 
 
 USUAL = {"greeting": "220 ready", "EHLO": "250 hi", "DATA": "354 go on", ".": "250 taken", "QUIT": "221 bye"}
