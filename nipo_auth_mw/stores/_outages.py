@@ -79,26 +79,37 @@ _HINTS = {
     "2013": "the connection was lost, or the server did not answer in time",
 }
 # libpq has no code for a connection that failed, and PyMySQL one for all reasons. The text names the user: it selects a
-# hint and is never shown.
+# hint and is never shown. A PostgreSQL that was set up in Japanese answers in Japanese (lc_messages).
 _PHRASES = {
     "refused": "2003",
     "could not translate": "2005",
     "failed to resolve": "2005",
     "password authentication failed": "28P01",
     "no password supplied": "28P01",
-    "no pg_hba.conf entry": "28000",
+    "パスワード認証に失敗": "28P01",
+    "pg_hba.conf": "28000",
+    "not permitted to log in": "28000",
+    "ログインが許可されません": "28000",
     "certificate": "2026",
     "not support ssl": "2026",
     "name or service not known": "2005",
     "name resolution": "2005",
     "does not exist": "3D000",
+    "存在しません": "3D000",
+    "permission denied for": "42501",
+    "アクセスが拒否": "42501",
     "too many": "53300",
+    "多すぎます": "53300",
     "remaining connection slots": "53300",
+    "残りの接続スロット": "53300",
     "starting up": "57P03",
+    "起動処理中": "57P03",
     "shutting down": "57P03",
+    "シャットダウン": "57P03",
     "closed the connection": "2006",
 }
 _UNOPENED = {"", "2003", "SQLITE_CANTOPEN"}
+_REFUSED = "the server refuses the connection; its log says why"
 _UNANSWERED = "nothing answers at this host and port, or the server did not answer in time"
 
 
@@ -137,7 +148,8 @@ class Outages:
 
 def _hint_by_text(problem: BaseException) -> str:
     text = str(_cause(problem)).lower()
-    return next((_HINTS[code] for phrase, code in _PHRASES.items() if phrase in text), _UNANSWERED)
+    found = (_HINTS[code] for phrase, code in _PHRASES.items() if phrase in text)
+    return next(found, _REFUSED if "fatal:" in text else _UNANSWERED)
 
 
 def is_contention(problem: BaseException) -> bool:

@@ -84,3 +84,33 @@ def test_ru1_each_code_of_an_outage_or_of_contention_ends_the_connection_and_say
 
 def test_ru4_a_log_line_says_what_each_code_of_contention_means():
     assert {code for code in _CONTENTION if code not in _HINTS and code.rpartition("_")[0] not in _HINTS} == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('ユーザー"postgres"のパスワード認証に失敗しました', "the password is wrong"),
+        ('データベース"reports"は存在しません', "this database or its user does not exist"),
+        (
+            'pg_hba.conf にホスト"::1"用のエントリがありません',
+            "does not accept this user",
+        ),
+        ('pg_hba.conf rejects connection for host "::1", user "a", database "b"', "does not accept this user"),
+        ('ロール"a"はログインが許可されません', "does not accept this user"),
+        ('role "a" is not permitted to log in', "does not accept this user"),
+        ('permission denied for database "b"', "the user lacks a privilege"),
+        ('データベース"b"へのアクセスが拒否されました', "the user lacks a privilege"),
+        ("現在クライアント数が多すぎます", "the server has no connection left"),
+        ("残りの接続スロットはスーパーユーザー用に予約されています", "the server has no connection left"),
+        ("データベースシステムは起動処理中です", "the server is starting or shutting down"),
+        ("データベースシステムはシャットダウンしています", "the server is starting or shutting down"),
+        ('database "b" is not currently accepting connections', "refuses the connection; its log says why"),
+    ],
+)
+def test_ru4_a_postgresql_that_refuses_a_connection_is_told_with_its_reason_in_japanese_too(text, reason):
+    """The server answers in the language of `lc_messages`, and libpq passes no code on. Texts of PostgreSQL 15."""
+    driver = needed("psycopg")
+    failed = f'connection failed: connection to server at "127.0.0.1", port 5432 failed: FATAL:  {text}'
+    told = str(SQLStore("postgresql://db.example.com/a")._db._outages.translated(driver.OperationalError(failed)))
+    assert reason in told
+    assert text not in told
