@@ -487,6 +487,11 @@ def test_what_waits_is_sent_when_the_process_is_terminated_and_it_ends_by_the_si
     assert done.returncode == -signal.SIGTERM
 
 
+def test_the_first_process_of_a_container_ends_too_although_it_survives_its_own_signal():
+    done = run("kill, os.kill = os.kill, lambda *given: None; kill(os.getpid(), signal.SIGTERM); time.sleep(5)")
+    assert (done.stdout, done.returncode) == ("sent first@example.com True\n", 128 + signal.SIGTERM)
+
+
 def test_a_process_that_has_built_thousands_of_middlewares_keeps_nothing_of_them_and_ends_by_the_signal():
     done = run("""
         import gc
