@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.errors import ConfigError
 from nipo_auth_mw.mailers import ConsoleMailer
 from nipo_auth_mw.models import Message
+from nipo_auth_mw.stores._files import give_name, write_new
 
 __all__ = ["from_environ"]
 
@@ -90,9 +92,13 @@ def _developing(given: dict[str, Any], folder: Path, base_url: str, init: str) -
     if missing and not _is_private(host):
         problem = f"is missing, and nothing is made up for {host}, which is a public address"
         raise ConfigError(missing[0], problem, f"Set it. A development set-up has {_BASE_URL}=http://localhost:8000.")
-    _open(folder)
-    if not given.get(_SECRET):
-        given[_SECRET] = _kept_secret(folder / "secret_key")
+    try:
+        _open(folder)
+        if not given.get(_SECRET):
+            given[_SECRET] = _kept_secret(folder / "secret_key")
+    except OSError as problem:
+        hint = "Name a folder in which this process may write."
+        raise ConfigError(_FOLDER, f"{problem.filename} cannot be used ({problem.strerror})", hint) from None
     given.setdefault(_PREFIX + "REALM", hashlib.sha256(os.fsencode(folder)).hexdigest()[:8])
     config = AuthConfig.from_mapping(given)
     mailer = _mailer(given) or (_Printing() if _is_private(host) else None)
@@ -127,15 +133,12 @@ def _kept_secret(file: Path) -> str:
     """The secret key in the file. Of several processes that make it at once, all get the one that is kept."""
     if not file.exists():
         made = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
-            opened.write(secrets.token_urlsafe(48))
+        write_new(made, secrets.token_urlsafe(48).encode())
         try:
-            # A link never replaces a file, and the file is whole when it appears.
-            os.link(made, file)
-        except FileExistsError:
-            pass
+            with suppress(FileExistsError):
+                give_name(made, file)
         finally:
-            made.unlink()
+            made.unlink(missing_ok=True)
     return file.read_text("utf-8").strip()
 
 

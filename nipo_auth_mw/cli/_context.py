@@ -180,6 +180,15 @@ def find(accounts: Accounts, who: str) -> User:
     return found
 
 
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Tell an error of the operating system, such as a full disk, in one line. Raises click's `ClickException`."""
+    try:
+        yield
+    except OSError as problem:
+        raise click.ClickException(f"{path} cannot be written: {problem.strerror}") from None
+
+
 def read_password(from_stdin: bool) -> str:
     """Read a password. It is never an argument: those show in `ps` and in the shell's history."""
     if from_stdin:

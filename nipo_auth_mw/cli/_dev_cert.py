@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from nipo_auth_mw.cli._context import told
 from nipo_auth_mw.errors import ConfigError
+from nipo_auth_mw.stores._files import write_new
 
 _FILES = ("ca.pem", "server.pem", "server.key")
 
@@ -28,7 +29,8 @@ def dev_cert(hosts: tuple[str, ...], folder: Path) -> None:
         raise ConfigError("dev-cert", "needs trustme", "Run: pip install 'nipo_auth_mw[dev]'") from None
     if found := [name for name in _FILES if (folder / name).exists()]:
         raise ConfigError("--folder", f"{folder} has {', '.join(found)} already", "Remove them, or name another one.")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with told(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority: Any = trustme.CA()
     try:
         made = authority.issue_cert(*hosts)
@@ -36,7 +38,6 @@ def dev_cert(hosts: tuple[str, ...], folder: Path) -> None:
         raise ConfigError("HOST", str(problem), "Give names and addresses, without http:// and port.") from None
     chain = b"".join(blob.bytes() for blob in made.cert_chain_pems)
     for name, data in zip(_FILES, (authority.cert_pem.bytes(), chain, made.private_key_pem.bytes()), strict=True):
-        mode = 0o600 if name.endswith(".key") else 0o644
-        with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(data)
+        with told(folder / name):
+            write_new(folder / name, data, 0o600 if name.endswith(".key") else 0o644)
     click.echo(f"{folder}/ca.pem is for the devices that shall trust it. The server takes server.pem and server.key.")

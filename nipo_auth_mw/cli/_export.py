@@ -12,8 +12,8 @@ from nipo_auth_mw._flows.staff_export import export
 from nipo_auth_mw._flows.staff_rows import cells_of, text_of
 from nipo_auth_mw._flows.staff_words import COLUMNS, headings_in, words_shown
 from nipo_auth_mw._pages.renderer import Renderer
-from nipo_auth_mw.cli._context import ACTOR, Context, counted, json_option, show_one
-from nipo_auth_mw.stores._files import create_new
+from nipo_auth_mw.cli._context import ACTOR, Context, counted, json_option, show_one, told
+from nipo_auth_mw.stores._files import write_new
 
 
 @click.command("export")
@@ -31,10 +31,10 @@ def export_(context: Context, file: Path, as_json: bool) -> None:
         shown = words_shown(catalogues, config, language)
         rows = [cells_of(row, COLUMNS, shown) for row in export(services, actor=Actor(ACTOR))]
         headings = list(headings_in(catalogues, language).values())
-        try:
-            made = create_new(file)
-        except FileExistsError:
-            raise taken from None
-        with os.fdopen(made, "w", encoding="utf-8-sig") as opened:
-            opened.write(text_of([headings, *rows]) + "\n")
+        text = text_of([headings, *rows]) + "\n"
+        with told(file):
+            try:
+                write_new(file, text.encode("utf-8-sig"))
+            except FileExistsError:
+                raise taken from None
     show_one({"written": len(rows)}, as_json, f"{counted(len(rows), 'account')} written")

@@ -11,8 +11,9 @@ import click
 
 from nipo_auth_mw import _validation
 from nipo_auth_mw._pages.catalogues import shipped
-from nipo_auth_mw.cli._context import json_option, show
+from nipo_auth_mw.cli._context import json_option, show, told
 from nipo_auth_mw.errors import ConfigError
+from nipo_auth_mw.stores._files import write_new
 
 _HEAD = """\
 # The texts of nipo_auth_mw in the language {code!r}. Remove the "# " of a line and translate it.
@@ -37,12 +38,13 @@ def init(language: str, templates: str, source: str, as_json: bool) -> None:
     if not texts:
         raise ConfigError("--from", f"{source!r} is not a shipped language", 'Use "en" or "ja".')
     path = Path(templates, "locale", f"{code}.toml")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(_HEAD.format(code=code) + "".join(_lines(texts)))
-    except FileExistsError:
-        raise ConfigError("language", f"{path} exists already", "Translate that file, or move it away.") from None
+    text = _HEAD.format(code=code) + "".join(_lines(texts))
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write_new(path, text.encode(), 0o666)
+        except FileExistsError:
+            raise ConfigError("language", f"{path} exists already", "Translate that file, or move it away.") from None
     show([{"file": str(path), "texts": len(texts)}], as_json, "file", "texts")
     click.echo(f'Add "{code}" to the setting `languages`, and give the folder {templates} as `templates`.', err=True)
 

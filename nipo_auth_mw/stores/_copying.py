@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable
 from nipo_auth_mw.stores import _engines, _schema
-from nipo_auth_mw.stores._files import create_new
+from nipo_auth_mw.stores._files import create_new, give_name
+from nipo_auth_mw.stores._outages import reason_of
 from nipo_auth_mw.stores._sql import SQLStore
 
 _AT_ONCE = 500
@@ -87,14 +88,14 @@ def backup(store: SQLStore, file: Path, progress: Progress) -> None:
                 target.execute("PRAGMA journal_mode = DELETE")
             finally:
                 target.close()
-        # Not a rename: another process may have made the file meanwhile.
-        os.link(beside, file)
+        give_name(beside, file)
     except FileExistsError:
         raise ConfigError("FILE", "exists", "Give the backup a new name, such as one with the date.") from None
     except (OSError, sqlite3.Error) as problem:
-        raise DatabaseUnavailable(f"the backup could not be written ({type(problem).__name__})") from None
+        reason = problem.strerror if isinstance(problem, OSError) else reason_of(problem)
+        raise DatabaseUnavailable(f"the backup could not be written ({reason})") from None
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             beside.unlink()
 
 
@@ -110,7 +111,7 @@ def _outages() -> Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as problem:
-        raise DatabaseUnavailable(f"the database failed ({type(problem.orig).__name__})") from None
+        raise DatabaseUnavailable(f"the database failed ({reason_of(problem)})") from None
 
 
 @contextmanager

@@ -13,14 +13,40 @@ _OWNER_ONLY = 0o600
 _BESIDE = ("", "-wal", "-shm", "-journal")
 
 
-def create_new(path: str | os.PathLike[str]) -> int:
-    """Create a file that did not exist, for its owner's eyes only, and return its descriptor.
+def create_new(path: str | os.PathLike[str], mode: int = _OWNER_ONLY) -> int:
+    """Create a file that did not exist, for its owner's eyes only unless `mode` says more, and return its descriptor.
 
     Raises `FileExistsError` for a file that is there and for a symbolic link, wherever it leads: in a folder that
     others may write to, an attacker may have put either there, to read what is written or to have it overwrite another
     file. Raises other `OSError`s too.
     """
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _OWNER_ONLY)
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
+
+
+def write_new(path: Path, data: bytes, mode: int = _OWNER_ONLY) -> None:
+    """Create a file as `create_new` does, and write it wholly or not at all: half a list looks like a whole one."""
+    made = create_new(path, mode)
+    try:
+        with os.fdopen(made, "wb") as opened:
+            opened.write(data)
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def give_name(made: Path, name: Path) -> None:
+    """Give a finished file its name beside it, or raise `FileExistsError` if there is one. Raises other `OSError`s too.
+
+    A link replaces no file, and the file is whole when it appears. CIFS, FAT and the shared folders of virtual machines
+    have no links: there an empty file takes the name first.
+    """
+    try:
+        os.link(made, name)
+    except FileExistsError:
+        raise
+    except OSError:
+        os.close(create_new(name))
+        made.replace(name)
 
 
 def create_private(path: str) -> None:

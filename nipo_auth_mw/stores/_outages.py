@@ -135,15 +135,19 @@ class Outages:
 
         Never with the driver's text, which can quote a row or a password.
         """
-        name, code = type(_cause(problem)).__name__, code_of(problem)
-        if code in _UNOPENED and (limit := file_limit()):
-            hint = limit
-        elif code in {"", "2003"}:
-            hint = _hint_by_text(problem)
-        else:
-            hint = _HINTS.get(code) or _HINTS.get(code.rpartition("_")[0]) or ""
-        reason = f"{name} {code}".rstrip()
-        return DatabaseUnavailable(f"the database {self.where} cannot be used ({reason}{hint and ': '}{hint})")
+        return DatabaseUnavailable(f"the database {self.where} cannot be used ({reason_of(problem)})")
+
+
+def reason_of(problem: BaseException) -> str:
+    """The class and the code of an error, with a hint; nothing of the driver's text."""
+    name, code = type(_cause(problem)).__name__, code_of(problem)
+    if code in _UNOPENED and (limit := file_limit()):
+        hint = limit
+    elif code in {"", "2003"}:
+        hint = _hint_by_text(problem)
+    else:
+        hint = _HINTS.get(code) or _HINTS.get(code.rpartition("_")[0]) or ""
+    return f"{name} {code}".rstrip() + (hint and f": {hint}")
 
 
 def _hint_by_text(problem: BaseException) -> str:

@@ -81,6 +81,12 @@ def test_what_is_made_up_is_its_owners_alone(folder):
     assert sorted(path.name for path in folder.iterdir() if "secret" in path.name) == ["secret_key"]
 
 
+def test_a_folder_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"file/.*cannot be used \(Not a directory\)"):
+        from_environ({}, development=tmp_path / "file" / ".nipo-auth")
+
+
 def test_the_secret_stays_out_of_git(folder):
     subprocess.run(["git", "init", "-q", str(folder.parent)], check=True)
     made(development=folder)

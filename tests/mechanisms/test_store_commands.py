@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -154,6 +158,57 @@ def test_a_backup_has_what_the_log_of_writes_has_and_is_its_owners(run: Any, tmp
     code, _, err = run("store", "backup", str(tmp_path / "no" / "b.db"))
     assert (code, "Traceback" in err) == (3, False)
     store.close()
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class FullDisk(io.BytesIO):
+    """A file that takes the first half."""
+
+    def __init__(self, descriptor: int, _mode: str) -> None:
+        super().__init__()
+        self.descriptor = descriptor
+
+    def write(self, data: Any) -> int:
+        os.write(self.descriptor, data[: len(data) // 2])
+        raise FULL
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self.descriptor)
+        super().close()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["user", "export", "{}/list.csv"],
+        ["store", "backup", "{}/backup.db"],
+        ["i18n", "init", "fr", "--templates", "{}/pages"],
+        ["dev-cert", "localhost", "--folder", "{}"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_a_disk_that_is_full_and_a_folder_that_is_missing_are_told_and_leave_no_half_a_file(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """Half a list of accounts looks like a whole one."""
+    store = SQLStore(f"sqlite:///{tmp_path}/auth.db")
+    store.create_schema()
+    store.close()
+    folder = tmp_path / "written"
+    folder.mkdir()
+    for place, reason in ((folder, "No space left on device"), (tmp_path / "auth.db" / "x", "Not a directory")):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fdopen", FullDisk)
+            patched.setattr(_copying, "give_name", mock.Mock(side_effect=FULL))
+            code, out, err = run(*(part.format(place) for part in command))
+        assert code in {1, 3}
+        assert reason in err
+        assert "Traceback" not in err
+        assert out == ""
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
 
 
 # user import

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from nipo_auth_mw.cli import cli
+from nipo_auth_mw.environment import _kept_secret
 from nipo_auth_mw.errors import ConfigError, StoreUnavailable
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.stores._copying import backup
@@ -160,6 +164,28 @@ def test_ru27_a_new_file_follows_no_link_and_takes_no_file_of_another(tmp_path: 
     assert (tmp_path / "there").read_text() == "theirs"
     assert written(tmp_path, what, "made") == 0
     assert modes(tmp_path)["made"] == 0o600
+
+
+@pytest.fixture
+def without_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system calls find a file system such as CIFS or FAT."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.usefixtures("quick_hashes", "without_links")
+def test_ru27_where_a_file_system_has_no_links_the_same_holds(tmp_path: Path) -> None:
+    test_ru27_a_new_file_follows_no_link_and_takes_no_file_of_another(tmp_path, "store backup")
+    assert sorted(name for name in modes(tmp_path) if not name.startswith("auth.db")) == ["made", "there"]
+    with closing(sqlite3.connect(tmp_path / "made")) as copy:
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    secret = _kept_secret(tmp_path / "secret_key")
+    assert (_kept_secret(tmp_path / "secret_key"), len(secret)) == (secret, 64)
+    assert modes(tmp_path)["secret_key"] == 0o600
+    assert not list(tmp_path.glob(".secret_key*"))
 
 
 def test_ru27_a_backup_is_not_written_into_a_file_that_another_has_made(
