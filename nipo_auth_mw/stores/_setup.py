@@ -104,7 +104,7 @@ class Setup:
     def _mariadb(self, connection: sa.Connection) -> str:
         connection.exec_driver_sql(
             f"SET SESSION innodb_lock_wait_timeout = {ANSWER_SECONDS}, max_statement_time = {ANSWER_SECONDS},"
-            " completion_type = NO_CHAIN, sql_select_limit = DEFAULT, sql_big_selects = ON,"
+            " completion_type = NO_CHAIN, sql_select_limit = DEFAULT, sql_big_selects = ON, sql_safe_updates = OFF,"
             # A server without strict mode cuts a long address, which may then be another user's. Other modes, which an
             # administrator sets for other programs, change what a statement means. SQLAlchemy has noticed ANSI_QUOTES.
             " SESSION sql_mode = CONCAT(IF(FIND_IN_SET('ANSI_QUOTES', @@sql_mode), 'ANSI_QUOTES,', ''),"

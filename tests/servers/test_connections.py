@@ -335,6 +335,7 @@ def test_ru1_settings_that_an_administrator_made_for_other_programs_refuse_nobod
         assert all_sign_in(auth, people) == [(303, 200)] * 4
     assert store.find_by_email(people[0]).name == "山田 \\' 太郎"
     assert len(store.sessions_of(store.find_by_email(people[0]).id)) == 5
+    assert store.counters.reset() > 0
     store.close()
 
 
