@@ -56,15 +56,15 @@ def absent(reason: str) -> None:
 
 
 @contextmanager
-def database(service: str, what: str = "test") -> Iterator[str]:
-    """The URL of a new, empty database, dropped afterwards."""
+def database(service: str, what: str = "test", options: str = "") -> Iterator[str]:
+    """The URL of a new, empty database, dropped afterwards. `options` are those of CREATE DATABASE."""
     url = make_url(address_of(service))
     name = f"nipo_{what}_{os.getpid()}"
     server = sa.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     force = " WITH (FORCE)" if service == "postgres" else ""
     with server.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}{force}")
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} {options}")
     try:
         yield url.set(database=name).render_as_string(hide_password=False)
     finally:

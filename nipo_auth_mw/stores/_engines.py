@@ -91,7 +91,9 @@ def _connect_args(url: URL) -> dict[str, Any]:
         return {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}
     if backend == "postgresql":
         # `tcp_user_timeout` (in milliseconds) detects a server that vanished without closing the connection.
-        return {"connect_timeout": _CONNECT_SECONDS, "keepalives": 1, "tcp_user_timeout": ANSWER_SECONDS * 1000}
+        limits = {"connect_timeout": _CONNECT_SECONDS, "keepalives": 1, "tcp_user_timeout": ANSWER_SECONDS * 1000}
+        # A database in SQL_ASCII, which a machine without a locale makes, answers in bytes without an encoding.
+        return limits | {"client_encoding": "UTF8"}
     return {"connect_timeout": _CONNECT_SECONDS, "read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}
 
 

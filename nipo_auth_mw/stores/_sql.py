@@ -95,11 +95,12 @@ class SQLStore(
 
         Several processes may call it at once: one works, the others wait. A second call changes nothing. A new SQLite
         file gets mode 0600, since it holds password hashes. An older one loses the rights of all others. Raises
-        `StoreUnavailable`.
+        `StoreUnavailable`, and `ConfigError` for a PostgreSQL database that is not in UTF-8.
         """
         if self._db.engine.dialect.name == "sqlite":
             _files.create_private(str(self._db.engine.url.database))
         with self._db.writing() as connection:
+            _refuse_encoding(connection)
             unlock = _lock_schema(connection)
             try:
                 upgrade(connection)
@@ -136,6 +137,17 @@ def _is_missing(url: sa.URL) -> bool:
     """Whether an SQLite file is missing. A connection to it would create a file that every local user can read."""
     path = Path(str(url.database))
     return url.get_backend_name() == "sqlite" and path.parent.is_dir() and not path.exists()
+
+
+def _refuse_encoding(connection: sa.Connection) -> None:
+    """Raise `ConfigError` for a database that cannot hold every name and every User-Agent. MariaDB's tables are made in
+    UTF-8 whatever the default of their database is, and SQL_ASCII keeps what it gets."""
+    if connection.dialect.name != "postgresql":
+        return
+    found = connection.exec_driver_sql("SHOW server_encoding").scalar()
+    if found not in {"UTF8", "SQL_ASCII"}:
+        hint = "Make one: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, with a locale of UTF-8 or LOCALE 'C'."
+        raise ConfigError("store", f"the database is in {found}, which cannot hold every name", hint)
 
 
 def _lock_schema(connection: sa.Connection) -> str:
