@@ -64,6 +64,15 @@ def create_private(path: str) -> None:
         raise DatabaseUnavailable(f"the database file {path} cannot be created ({problem.strerror})") from None
 
 
+def is_missing(path: str) -> bool:
+    """Whether the folder is there and the file is not. False if this process may not look, which SQLite then tells."""
+    real = Path(os.path.realpath(path))
+    try:
+        return real.parent.is_dir() and not real.exists()
+    except PermissionError:
+        return False
+
+
 def keep_private(path: str) -> None:
     """Before SQLite opens the file: take the rights of all others from it.
 
@@ -72,7 +81,7 @@ def keep_private(path: str) -> None:
     create an empty one, and a backup that is put back meanwhile would find it in its place.
     """
     real = os.path.realpath(path)
-    if not Path(real).exists() and Path(real).parent.is_dir():
+    if is_missing(real):
         raise DatabaseUnavailable(f"the database file {path} is missing: put it back, or run nipo-auth init")
     for beside in _BESIDE:
         with suppress(OSError):

@@ -20,7 +20,7 @@ _HINTS = {
     "SQLITE_READONLY": "the file must be writable for the user of this process",
     "SQLITE_READONLY_DIRECTORY": "the folder must be writable for the user of this process, for SQLite's -wal file",
     "SQLITE_READONLY_DBMOVED": "the file was replaced or moved under a running process",
-    "SQLITE_CANTOPEN": "the folder must exist and be accessible to the user of this process",
+    "SQLITE_CANTOPEN": "the file and its folder must exist, and the user of this process must be able to write both",
     "SQLITE_CANTOPEN_ISDIR": "the path is a folder",
     "SQLITE_FULL": "the disk is full",
     "SQLITE_NOTADB": "the file is no SQLite database",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
@@ -111,7 +110,9 @@ class SQLStore(
     def check(self) -> None:
         """Raise `ConfigError` when the tables are missing or have another version, `StoreUnavailable` in an outage."""
         url = self._db.engine.url
-        found = 0 if _is_missing(url) else self._db.ask(version_of) or 0
+        # A connection to a missing file of SQLite would create one that every local user can read.
+        missing = url.get_backend_name() == "sqlite" and _files.is_missing(str(url.database))
+        found = 0 if missing else self._db.ask(version_of) or 0
         if found > VERSION:
             problem = f"the tables have version {found}, newer than this release's {VERSION}"
             raise ConfigError("store", problem, "Install the release of nipo_auth_mw that made them, or a later one.")
@@ -131,12 +132,6 @@ class SQLStore(
         """Close all connections. The next use opens them again."""
         self._db.close()
         self._counting.close()
-
-
-def _is_missing(url: sa.URL) -> bool:
-    """Whether an SQLite file is missing. A connection to it would create a file that every local user can read."""
-    path = Path(str(url.database))
-    return url.get_backend_name() == "sqlite" and path.parent.is_dir() and not path.exists()
 
 
 def _refuse_encoding(connection: sa.Connection) -> None:

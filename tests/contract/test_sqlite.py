@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import stat
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -310,7 +312,7 @@ def test_ru4_an_outage_names_its_reason_the_file_and_a_hint(tmp_path: Path) -> N
     folder.mkdir()
     (tmp_path / "text.db").write_text("no database" * 1000)
     for name, reason in (
-        ("missing/auth.db", "SQLITE_CANTOPEN: the folder must exist"),
+        ("missing/auth.db", "SQLITE_CANTOPEN: the file and its folder must exist"),
         ("folder.db", "SQLITE_CANTOPEN"),
         ("text.db", "SQLITE_NOTADB: the file is no SQLite database"),
     ):
@@ -321,6 +323,36 @@ def test_ru4_an_outage_names_its_reason_the_file_and_a_hint(tmp_path: Path) -> N
             caught.value
         ).replace("DatabaseError", "OperationalError")
         store.close()
+
+
+@contextmanager
+def another_user() -> Iterator[None]:
+    """The user of a server, after root has made the file: root itself may read everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("locked", ["", "auth.db"])
+def test_ru4_a_file_or_folder_of_another_user_is_told_as_that(url: str, tmp_path: Path, locked: str) -> None:
+    """As `sudo nipo-auth init` leaves them for a server of another user."""
+    made = SQLStore(url)
+    made.create_schema()
+    made.close()
+    store = SQLStore(url)
+    (tmp_path / locked).chmod(0)
+    told = r"the user of this process must be able to write both|cannot be created \(Permission denied\)"
+    with another_user():
+        for work in (store.check, store.create_schema, lambda: store.find_session("a")):
+            with pytest.raises(StoreUnavailable, match=told):
+                work()
+    (tmp_path / locked).chmod(0o700)
+    store.check()
 
 
 def test_every_suite_of_a_database_is_run() -> None:
