@@ -7,7 +7,7 @@ the second alone: an address is taken then, a link used, and a password that was
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from enum import Enum
 
@@ -16,8 +16,10 @@ from nipo_auth_mw._throttle.counters import CounterNames, outages
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.protocols import Counters
 
+_AT_WORK = 300
+"""Seconds that a first press may take: on a slow machine, two hundred accounts take more than a minute."""
 _LASTS = 60
-"""Seconds from the first press. A page that comes back later, and is sent again, is sent on purpose."""
+"""Seconds from the end of the first press. A page that comes back later, and is sent again, is sent on purpose."""
 _WAIT, _LOOK_EVERY = 10.0, 0.1
 
 
@@ -58,28 +60,31 @@ class OneTimeForms:
         deadline = time.monotonic() + _WAIT
         try:
             with outages():
-                while self._counters.incr(name, _LASTS) != 1:
+                while self._counters.incr(name, _AT_WORK) != 1:
                     while self._counters.get(name) and not self._counters.get(_done(name)):
                         if time.monotonic() >= deadline:
                             return Press.UNDERWAY
                         time.sleep(_LOOK_EVERY)
                     if self._counters.get(_done(name)):
                         return Press.DONE
+                if self._counters.get(_done(name)):
+                    self._counters.clear(name)
+                    return Press.DONE
         except StoreUnavailable:
             pass
         return Press.FIRST
 
     def succeed(self, name: str) -> None:
-        """Keep the note: the next press does nothing."""
-        self._try(lambda: self._counters.incr(_done(name), _LASTS))
+        """Note the end: the presses of the next minute do nothing."""
+        # In this order: a press that finds no note of the work finds that of its end.
+        with suppress(StoreUnavailable), outages():
+            self._counters.incr(_done(name), _LASTS)
+            self._counters.clear(name)
 
     def refuse(self, name: str) -> None:
         """Drop the note: the next press is a first one."""
-        self._try(lambda: self._counters.clear(name))
-
-    def _try(self, act: Callable[[], object]) -> None:
         with suppress(StoreUnavailable), outages():
-            act()
+            self._counters.clear(name)
 
 
 def _done(name: str) -> str:
