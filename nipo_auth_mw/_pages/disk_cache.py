@@ -35,17 +35,22 @@ def cached(name: str, made_from: Iterable[bytes | Path], make: Callable[[], T]) 
             digest.update(len(content).to_bytes(8, "big") + content)
     except (OSError, NotImplementedError):
         return make()
-    try:
+    with suppress(OSError):
         content = file.read_bytes()
-        if content[: digest.digest_size] == digest.digest():
-            found: T = marshal.loads(content[digest.digest_size :])  # noqa: S302
+        seal, kept = content[: digest.digest_size], content[digest.digest_size :]
+        # A damaged disk: `marshal` gives another text then, or takes all memory for a wrong length.
+        if seal == _seal(digest.digest(), kept):
+            found: T = marshal.loads(kept)  # noqa: S302
             return found
-    except (OSError, EOFError, ValueError, TypeError):
-        pass
     made = make()
     if not sys.dont_write_bytecode:
-        _write(file, digest.digest() + marshal.dumps(made))
+        kept = marshal.dumps(made)
+        _write(file, _seal(digest.digest(), kept) + kept)
     return made
+
+
+def _seal(made_from: bytes, kept: bytes) -> bytes:
+    return hashlib.sha256(made_from + kept).digest()
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -51,12 +51,13 @@ def test_another_byte_of_what_it_was_made_from_makes_it_anew():
     assert texts(b"ab", b"d", made={"other": "byte"}) == ({"other": "byte"}, True)
 
 
-@pytest.mark.parametrize("broken", [b"", b"\0" * 31, "cut", "no digest"])
+@pytest.mark.parametrize("broken", [b"", b"\0" * 31, "cut", "no digest", "another byte"])
 def test_a_broken_file_is_made_anew(cache, broken):
     texts(b"source")
     (file,) = cache.iterdir()
     content = file.read_bytes()
-    file.write_bytes({"cut": content[:-9], "no digest": content[32:]}.get(broken, broken))
+    damaged = {"cut": content[:-9], "no digest": content[32:], "another byte": content.replace(b"anew", b"amew")}
+    file.write_bytes(damaged.get(broken, broken))
     assert texts(b"source") == ({"made": "anew"}, True)
     assert not texts(b"source")[1]
 
