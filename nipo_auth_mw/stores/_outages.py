@@ -16,6 +16,7 @@ _CONTENTION = {
 }
 """Codes of statements that waited too long for other transactions, or met them: the server itself is in order."""
 
+_NETWORK_FOLDER = "the file system has not all locks that SQLite needs, as in a network folder; use a local disk"
 _HINTS = {
     "SQLITE_READONLY": "the file must be writable for the user of this process",
     "SQLITE_READONLY_DIRECTORY": "the folder must be writable for the user of this process, for SQLite's -wal file",
@@ -26,6 +27,13 @@ _HINTS = {
     "SQLITE_NOTADB": "the file is no SQLite database",
     "SQLITE_CORRUPT": "the file is damaged; restore a backup",
     "SQLITE_BUSY": "another process writes for too long",
+    "SQLITE_IOERR": "the disk failed, or this process may write no larger file (ulimit -f)",
+    "SQLITE_IOERR_LOCK": _NETWORK_FOLDER,
+    "SQLITE_IOERR_SHMLOCK": _NETWORK_FOLDER,
+    "SQLITE_IOERR_SHMMAP": _NETWORK_FOLDER,
+    "SQLITE_IOERR_SHMOPEN": _NETWORK_FOLDER,
+    "SQLITE_PROTOCOL": _NETWORK_FOLDER,
+    "SQLITE_NOMEM": "this process has no memory left",
     "08006": "the connection was lost",
     "25006": "the server only reads: it is a replica or was demoted, or default_transaction_read_only is on",
     "1290": "the server only reads: it is a replica or was demoted",
@@ -146,7 +154,7 @@ def reason_of(problem: BaseException) -> str:
     elif code in {"", "2003"}:
         hint = _hint_by_text(problem)
     else:
-        hint = _HINTS.get(code) or _HINTS.get(code.rpartition("_")[0]) or ""
+        hint = _HINTS.get(code) or _HINTS.get("_".join(code.split("_")[:2])) or ""
     return f"{name} {code}".rstrip() + (hint and f": {hint}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import sqlite3
 import stat
@@ -323,6 +324,23 @@ def test_ru4_an_outage_names_its_reason_the_file_and_a_hint(tmp_path: Path) -> N
             caught.value
         ).replace("DatabaseError", "OperationalError")
         store.close()
+
+
+def test_ru4_a_file_that_may_not_grow_and_a_network_folder_are_told_as_that(
+    sql_store: SQLStore, tmp_path: Path
+) -> None:
+    sql_store.raise_revocation_counter("1")
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE), (tmp_path / "auth.db-wal").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        with pytest.raises(StoreUnavailable, match=r"SQLITE_IOERR_WRITE: the disk failed, .* \(ulimit -f\)"):
+            sql_store.raise_revocation_counter("1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sql_store.raise_revocation_counter("1") == 2
+    problem = sqlite3.OperationalError("locking protocol")
+    problem.sqlite_errorname = "SQLITE_PROTOCOL"
+    assert "use a local disk" in str(sql_store._db._outages.translated(problem))
 
 
 @contextmanager
