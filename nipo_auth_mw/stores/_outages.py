@@ -87,7 +87,8 @@ _HINTS = {
     "2013": "the connection was lost, or the server did not answer in time",
 }
 # libpq has no code for a connection that failed, and PyMySQL one for all reasons. The text names the user: it selects a
-# hint and is never shown. A PostgreSQL that was set up in Japanese answers in Japanese (lc_messages).
+# hint and is never shown. A PostgreSQL that was set up in Japanese answers in Japanese (lc_messages). A phrase has a
+# code, or a hint.
 _PHRASES = {
     "refused": "2003",
     "could not translate": "2005",
@@ -115,9 +116,10 @@ _PHRASES = {
     "shutting down": "57P03",
     "シャットダウン": "57P03",
     "closed the connection": "2006",
+    "not a mariadb variant": "this is MySQL, and the store needs MariaDB",
+    "fatal:": "the server refuses the connection; its log says why",
 }
 _UNOPENED = {"", "2003", "SQLITE_CANTOPEN"}
-_REFUSED = "the server refuses the connection; its log says why"
 _UNANSWERED = "nothing answers at this host and port, or the server did not answer in time"
 
 
@@ -160,8 +162,7 @@ def reason_of(problem: BaseException) -> str:
 
 def _hint_by_text(problem: BaseException) -> str:
     text = str(_cause(problem)).lower()
-    found = (_HINTS[code] for phrase, code in _PHRASES.items() if phrase in text)
-    return next(found, _REFUSED if "fatal:" in text else _UNANSWERED)
+    return next((_HINTS.get(told, told) for phrase, told in _PHRASES.items() if phrase in text), _UNANSWERED)
 
 
 def is_contention(problem: BaseException) -> bool:

@@ -114,3 +114,11 @@ def test_ru4_a_postgresql_that_refuses_a_connection_is_told_with_its_reason_in_j
     told = str(SQLStore("postgresql://db.example.com/a")._db._outages.translated(driver.OperationalError(failed)))
     assert reason in told
     assert text not in told
+
+
+def test_ru4_mysql_is_told_from_a_server_that_does_not_answer():
+    needed("pymysql")
+    store = SQLStore("mysql://db.example.com/a")
+    with pytest.raises(sa.exc.InvalidRequestError) as refused:
+        store._db.engine.dialect._set_mariadb(False, (8, 0, 36))
+    assert "this is MySQL, and the store needs MariaDB" in str(store._db._outages.translated(refused.value))
