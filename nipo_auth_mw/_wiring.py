@@ -139,8 +139,8 @@ def build(
         invitation_links=invitation_links,
         cancel_links=cancel_links,
     )
-    kept = session_store if offers(session_store, OutboxStore) else None
-    outbox = Outbox(mailer, kept, worker, composer.compose, realm=config.realm)
+    outbox_store = session_store if offers(session_store, OutboxStore) else None
+    outbox = Outbox(mailer, outbox_store, worker, composer.compose, realm=config.realm)
     log = EventLog(audit_log, listeners, [outbox, users, session_store], keyed("mask"), seals, then)
     same: object = account_states
     lockout = Lockout(config.lockout, counters, names)

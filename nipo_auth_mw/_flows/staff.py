@@ -56,8 +56,8 @@ def create_account(
     """Create an account and return it. Without a password no sign-in works until one is set.
 
     `password_hash` is a hash that exists already. `also` is called in the same transaction. Raises `EmailTaken`,
-    `EmailRejected`, `PasswordRejected`, `HashRejected`, `UnknownRole`, `NotSupported`, and `ValueError` for a language
-    that is not configured, or for a password and a hash at once.
+    `EmailRejected`, `PasswordRejected`, `HashRejected`, `UnknownRole`, `NotAllowed`, `NotSupported`, and `ValueError`
+    for a language that is not configured, or for a password and a hash at once.
     """
     directory, name = directory_of(services), person_name(name)
     address = services.addresses.accepted(email)
@@ -107,7 +107,7 @@ def set_password(
     """Set a password. Every session, every link and the lock of the account end at once, and its owner is notified.
 
     With `must_change` the password is temporary: the user has to choose another at the next sign-in, within seven days.
-    Returns None on success. Raises `NoSuchAccount`, `NotOneself`, `PasswordRejected`.
+    Returns None on success. Raises `NoSuchAccount`, `NotOneself`, `NotAllowed`, `PasswordRejected`.
     """
     account = account_with(services, user_id, actor)
     before = services.account_states.account_state(user_id)
@@ -141,7 +141,7 @@ def set_password(
 def set_active(services: Services, user_id: str, active: bool, *, actor: Actor) -> None:
     """Enable or disable the account. Disabling ends every session at once; enabling restores none (ASVS 5 7.4.2).
 
-    Raises `NoSuchAccount`, `NotOneself`, `LastAdmin`, `NotSupported`.
+    Raises `NoSuchAccount`, `NotOneself`, `NotAllowed`, `LastAdmin`, `NotSupported`.
     """
     account = account_with(services, user_id, actor)
     if bool(account.active) == active:
@@ -150,8 +150,7 @@ def set_active(services: Services, user_id: str, active: bool, *, actor: Actor) 
         still_allowed(services, actor)
         if not active:
             keep_an_admin(services, account, actor)
-        if not directory_of(services).update(user_id, active=active):
-            raise NoSuchAccount(user_id)
+        _update(services, user_id, active=active)
         record(ACCOUNT_ENABLED if active else ACCOUNT_DISABLED, subject=account, **_by(actor))
         _end(services, account, why="account_disabled", record=record, actor=actor)
 
@@ -159,7 +158,7 @@ def set_active(services: Services, user_id: str, active: bool, *, actor: Actor) 
 def change_email(services: Services, user_id: str, email: str, *, actor: Actor) -> Refused | None:
     """Change the address of sign-in, end every session and notify the owner. Returns None on success.
 
-    Raises `EmailTaken`, `EmailRejected`, `NoSuchAccount`, `NotOneself`, `NotSupported`.
+    Raises `EmailTaken`, `EmailRejected`, `NoSuchAccount`, `NotOneself`, `NotAllowed`, `NotSupported`.
     """
     address = services.addresses.accepted(email)
     account = account_with(services, user_id, actor)
@@ -182,7 +181,7 @@ def change_email(services: Services, user_id: str, email: str, *, actor: Actor) 
 def set_role(services: Services, user_id: str, role: str, *, actor: Actor) -> None:
     """Set the role, from the user's next request on.
 
-    Raises `UnknownRole`, `NoSuchAccount`, `NotOneself`, `LastAdmin`, `NotSupported`.
+    Raises `UnknownRole`, `NoSuchAccount`, `NotOneself`, `NotAllowed`, `LastAdmin`, `NotSupported`.
     """
     _check_role(services, role)
     account = account_with(services, user_id, actor)
@@ -190,7 +189,7 @@ def set_role(services: Services, user_id: str, role: str, *, actor: Actor) -> No
         still_allowed(services, actor)
         if role != ADMIN:
             keep_an_admin(services, account, actor)
-        directory_of(services).update(user_id, role=role)
+        _update(services, user_id, role=role)
         record(ROLE_CHANGED, subject=account, **_by(actor), before=account.role, after=role)
 
 
@@ -206,7 +205,8 @@ def change_profile(
 ) -> Refused | None:
     """Write the values that are given. None leaves a value as it is, and "" removes it. Returns None on success.
 
-    A new notification address is notified to all addresses of the account. Raises `NoSuchAccount`, `NotSupported`.
+    All addresses of the account are told of a new notification address. Raises `NoSuchAccount`, `NotAllowed`,
+    `NotSupported`.
     """
     account = account_with(services, user_id, None)
     before = services.account_states.account_state(user_id)
@@ -227,7 +227,7 @@ def change_profile(
     with services.log.transaction() as record:
         still_allowed(services, actor)
         if renamed:
-            directory_of(services).update(user_id, name=new_name)
+            _update(services, user_id, name=new_name)
         after = change_account_state(services, user_id, **changes) if changes else before
         what = [*(["name"] if renamed else []), *changes]
         record(PROFILE_CHANGED, subject=account, **_by(actor), what=" ".join(what))
@@ -240,7 +240,7 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
     """Delete the account, what is stored beside it, and its proofs of the second step; free its address. Its rows in
     the audit log stay.
 
-    Raises `NoSuchAccount`, `NotOneself`, `LastAdmin`, `NotSupported`.
+    Raises `NoSuchAccount`, `NotOneself`, `NotAllowed`, `LastAdmin`, `NotSupported`.
     """
     account = account_with(services, user_id, actor)
     with services.log.transaction() as record:
@@ -257,7 +257,7 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
 
 def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
     """Clear the counts and the locks of the account's address, of its second step and of its known devices. Raises
-    `NoSuchAccount`."""
+    `NoSuchAccount` and `NotAllowed`."""
     still_allowed(services, actor)
     account = account_with(services, user_id, None)
     state = services.account_states.account_state(user_id)
@@ -323,6 +323,12 @@ def _check_role(services: Services, role: str) -> None:
     """Raise `UnknownRole` for a role that is not configured: the host app would refuse its user everything."""
     if role not in services.config.roles:
         raise UnknownRole(f"{role!r} is not in the setting `roles`: {', '.join(services.config.roles)}")
+
+
+def _update(services: Services, user_id: str, **changes: Any) -> None:
+    """Write these attributes of the account. Raises `NoSuchAccount` if it was deleted meanwhile."""
+    if not directory_of(services).update(user_id, **changes):
+        raise NoSuchAccount(user_id)
 
 
 def _end(services: Services, account: Account, *, why: str, record: Record, actor: Actor) -> None:

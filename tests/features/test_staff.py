@@ -470,3 +470,15 @@ def test_an_account_that_is_gone_is_refused_by_each_of_its_pages(boss: TestApp, 
         send = boss.get if method == "GET" else boss.post
         answer = send(path, fields, headers=told, expect_errors=True)
         assert (answer.status_int, answer.json["code"]) == (404, "no_such_account"), method
+
+
+@pytest.mark.parametrize(("what", "fields"), [("role", {"role": "manager"}), ("profile", {"name": "佐藤"})])
+def test_an_account_that_is_deleted_meanwhile_is_changed_no_more(
+    auth: Any, boss: TestApp, monkeypatch: pytest.MonkeyPatch, what: str, fields: dict[str, str]
+) -> None:
+    user, store = person(auth), auth._services.users
+    before = len(events(auth))
+    monkeypatch.setattr(store, "update", lambda user_id, **_: store.delete(user_id) and False)
+    answer = boss.post_json(f"/-/auth/staff/{user.id}/{what}", fields, status=404)
+    assert answer.json["code"] == "no_such_account"
+    assert len(events(auth)) == before
