@@ -15,6 +15,7 @@ from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable, Un
 from werkzeug.wrappers import Response
 
 from nipo_auth_mw._flows.account import LastSignIn
+from nipo_auth_mw._pages.brand import initial_of
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._validation import header_key
 from nipo_auth_mw._web.request import MOUNT
@@ -47,11 +48,12 @@ class RoleMissing(Forbidden):
 class HostHooks:
     """The middleware's side of the host API.
 
-    `path_of` gives the path of the middleware's own pages. `text` gives a text in the user's language. `ask_again`
-    gives the answer that asks for re-authentication, None for a fresh session; `ask_second` the one that asks for a
-    second step, None for a session with two. `is_active` looks the session up again.
-    `roles` are the configured ones. `has_page` tells whether a route is one of the middleware's. `end` ends the session
-    of a request. `login_id` is what the user of an address types to sign in.
+    `path_of` gives the path of the middleware's own pages. `last_sign_in` looks up the sign-in before a session's.
+    `text` gives a text in the user's language. `ask_again` gives the answer that asks for re-authentication, None for a
+    fresh session; `ask_second` the one that asks for a second step, None for a session with two. `is_active` looks the
+    session up again. `roles` are the configured ones. `has_page` tells whether a route is one of the middleware's.
+    `end` ends the session of a request, which is a visitor's from then on. `login_id` is what the user of an address
+    types to sign in.
     """
 
     path_of: Callable[[Environ], str]
@@ -313,7 +315,7 @@ def account_menu(environ: Environ) -> Markup:
         '<details class="nipo-menu"><summary><span class="nipo-initial" aria-hidden="true">{}</span> '
         '<span class="nipo-name">{}</span></summary><div class="nipo-panel"><p>{}</p>{}{}</div></details>'
     )
-    return menu.format(name.strip()[:1].upper(), name, login_id, links, sign_out_form(environ))
+    return menu.format(initial_of(name), name, login_id, links, sign_out_form(environ))
 
 
 def flash_message(environ: Environ) -> str:
