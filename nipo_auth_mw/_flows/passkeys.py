@@ -9,9 +9,9 @@ from nipo_auth_mw._audit.events import Record
 from nipo_auth_mw._credentials.factors import MOST_PASSKEYS
 from nipo_auth_mw._credentials.passkey_names import cleaned_name, default_name
 from nipo_auth_mw._credentials.passkeys import Registered, Rejected
-from nipo_auth_mw._flows.binding import Change, Renewed, Unfit, add_further, make
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.passkeys_check import first_use, passkeys_of, stored_passkeys
+from nipo_auth_mw._flows.proof_changes import Change, Renewed, Unfit, add_further_proof, change_proofs
 from nipo_auth_mw._flows.second_check import PASSKEY, factors_of
 from nipo_auth_mw._flows.two_step import FACTOR_ADDED
 from nipo_auth_mw._pages.user_agents import describe
@@ -72,10 +72,10 @@ def add_passkey(
         return {"passkey_handle": made.handle}
 
     if factors_of(services).of(session.user.id):
-        refused = add_further(services, session, Change(write))
+        refused = add_further_proof(services, session, Change(write))
         return refused or Added(made.key, called, None)
     proved = [*(one for one in session.stored.means.split(",") if one != PASSKEY), PASSKEY]
-    outcome = make(services, session, Change(write, ",".join(proved)), client, device_cookie)
+    outcome = change_proofs(services, session, Change(write, ",".join(proved)), client, device_cookie)
     return outcome if isinstance(outcome, Refused) else Added(made.key, called, outcome)
 
 

@@ -15,8 +15,15 @@ from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.factors import NewCodes, Setup
 from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._credentials.passkey_names import cleaned_name
-from nipo_auth_mw._flows.binding import Change, Renewed, Unfit, add_further, changing, make
 from nipo_auth_mw._flows.outcomes import BUSY, SESSION_ENDED, Refused
+from nipo_auth_mw._flows.proof_changes import (
+    Change,
+    Renewed,
+    Unfit,
+    account_to_change,
+    add_further_proof,
+    change_proofs,
+)
 from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._flows.revocation import hold_session
 from nipo_auth_mw._flows.second_check import APP, PASSKEY, factors_of
@@ -139,9 +146,9 @@ def add_app(
         return {"two_step": time.time()}
 
     if not first and not replace:
-        return add_further(services, session, Change(write))
+        return add_further_proof(services, session, Change(write))
     proved = [*(one for one in session.stored.means.split(",") if one != APP), APP]
-    return make(services, session, Change(write, ",".join(proved)), client, device_cookie)
+    return change_proofs(services, session, Change(write, ",".join(proved)), client, device_cookie)
 
 
 def switch_on(
@@ -164,7 +171,7 @@ def switch_on(
         record(TWO_STEP_ON, subject=account, client=client)
         return {"two_step": time.time()}
 
-    return make(services, session, Change(write), client, device_cookie)
+    return change_proofs(services, session, Change(write), client, device_cookie)
 
 
 def switch_off(
@@ -187,7 +194,7 @@ def switch_off(
         record(TWO_STEP_OFF, subject=account, client=client)
         return {"two_step": None}
 
-    return make(services, session, Change(write), client, device_cookie)
+    return change_proofs(services, session, Change(write), client, device_cookie)
 
 
 def remove_factor(
@@ -210,7 +217,7 @@ def remove_factor(
         record(FACTOR_REMOVED, subject=account, client=client, factor=removed.kind, name=removed.name)
         return {}
 
-    return make(services, session, Change(write, removed=found[key]), client, device_cookie)
+    return change_proofs(services, session, Change(write, removed=found[key]), client, device_cookie)
 
 
 def find_factor(services: Services, session: ActiveSession, key: str) -> Proof | None:
@@ -251,7 +258,7 @@ def make_codes(services: Services, session: ActiveSession, *, client: Client) ->
     """
     if session.state.two_step is None:
         return Refused("factor_needed")
-    account = changing(services, session)
+    account = account_to_change(services, session)
     if isinstance(account, Refused):
         return account
     factors = factors_of(services)

@@ -9,9 +9,9 @@ from werkzeug.wrappers import Response
 from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.factors import Setup
 from nipo_auth_mw._flows import passkeys, two_step
-from nipo_auth_mw._flows.binding import Renewed
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.passkeys_check import own_options
+from nipo_auth_mw._flows.proof_changes import Renewed
 from nipo_auth_mw._flows.second_check import PASSKEY
 from nipo_auth_mw._web import challenges
 from nipo_auth_mw._web.context import WebContext

@@ -61,9 +61,11 @@ class Change(NamedTuple):
     removed: Factor | None = None
 
 
-def changing(services: Services, session: ActiveSession) -> Account | Refused:
-    """The account of the session, if its owner can be told of one more change: every change is told, and a mailbox must
-    not be flooded."""
+def account_to_change(services: Services, session: ActiveSession) -> Account | Refused:
+    """The account of the session, after one more change was counted; else the refusal.
+
+    Every change is told, and a mailbox must not be flooded: twenty changes an hour at most.
+    """
     account = services.sessions.owner(session.stored)
     if account is None:
         return SESSION_ENDED
@@ -71,11 +73,11 @@ def changing(services: Services, session: ActiveSession) -> Account | Refused:
     return account if allowed else TOO_MANY_CHANGES
 
 
-def make(
+def change_proofs(
     services: Services, session: ActiveSession, change: Change, client: Client, device_cookie: str | None
 ) -> Renewed | Refused:
     """Make the change, end every other session and renew this one, in one transaction."""
-    account = changing(services, session)
+    account = account_to_change(services, session)
     if isinstance(account, Refused):
         return account
     try:
@@ -86,9 +88,9 @@ def make(
         return unfit.refused
 
 
-def add_further(services: Services, session: ActiveSession, change: Change) -> Refused | None:
-    """Write a further proof, in one transaction. The account's devices stay signed in."""
-    account = changing(services, session)
+def add_further_proof(services: Services, session: ActiveSession, change: Change) -> Refused | None:
+    """Write a further proof, in one transaction. The account's devices stay signed in. Returns None on success."""
+    account = account_to_change(services, session)
     if isinstance(account, Refused):
         return account
     try:
