@@ -23,6 +23,7 @@ from nipo_auth_mw._credentials.passkeys import Passkey, Registered
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw.testing import SoftPasskey, in_memory
 
+SUZUKI = "suzuki@example.com"
 PASSWORD = "aoi-umi-to-shiroi-kumo"
 WRONG = "akai-yama-to-kuroi-kawa"
 
@@ -63,6 +64,13 @@ def sign_in(test_app: TestApp, email: str = "tanaka@example.com", password: str 
     """As a person does it: open the page, fill in, send. Any status may come back."""
     form = {"email": email, "password": password, "remember": "1", **fields}
     return test_app.post("/-/auth/login", {k: v for k, v in form.items() if v is not None}, expect_errors=True)
+
+
+def two_people(auth: Any) -> Any:
+    """This middleware, after the accounts 1 (tanaka) and 2 (suzuki) were made."""
+    person(auth)
+    person(auth, SUZUKI)
+    return auth
 
 
 def administrator(auth: Any, email: str = "kanri@example.com", name: str = "管理") -> TestApp:

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-HOUSE = ROOT / "nipo_auth_mw"
-FILES = sorted(HOUSE.rglob("*.py"))
-NAMES = [str(file.relative_to(HOUSE)) for file in FILES]
+PACKAGE = ROOT / "nipo_auth_mw"
+FILES = sorted(PACKAGE.rglob("*.py"))
+NAMES = [str(file.relative_to(PACKAGE)) for file in FILES]
 
 # From the top. A module imports from its own floor or from one below.
 FLOORS = [
@@ -123,7 +123,7 @@ def test_imports_go_downwards_or_to_a_neighbour():
     above = []
     for name in NAMES:
         own = level(dotted(name))
-        inner = [m for m in imports(HOUSE / name) if m.partition(".")[0] == "nipo_auth_mw"]
+        inner = [m for m in imports(PACKAGE / name) if m.partition(".")[0] == "nipo_auth_mw"]
         above += [(name, module) for module in inner if level(module) > own]
     assert above == []
 
@@ -142,7 +142,7 @@ def test_the_floors_are_those_that_contributing_shows():
 def test_each_library_has_one_door():
     elsewhere = []
     for name in NAMES:
-        for module in imports(HOUSE / name):
+        for module in imports(PACKAGE / name):
             library = module.partition(".")[0]
             doors = {""} if library in INSIDE else DOORS.get(library, set())
             if not any(name.startswith(door) for door in doors):
@@ -151,19 +151,19 @@ def test_each_library_has_one_door():
 
 
 def test_nothing_is_imported_late_but_what_few_need():
-    late = {(name, module) for name in NAMES for module in imports(HOUSE / name, inside_functions=True)}
+    late = {(name, module) for name in NAMES for module in imports(PACKAGE / name, inside_functions=True)}
     assert late == LATE
 
 
 def test_no_room_holds_two_things():
-    assert [name for name in NAMES if len((HOUSE / name).read_text("utf-8").splitlines()) > 350] == []
+    assert [name for name in NAMES if len((PACKAGE / name).read_text("utf-8").splitlines()) > 350] == []
     assert [name for name in NAMES if Path(name).stem in {"utils", "helpers", "common", "misc"}] == []
 
 
 def test_stores_and_mailers_need_only_the_lowest_floors():
     for folder in ("stores", "mailers"):
         allowed = {folder, "_runtime", "errors", "models", "protocols"}
-        for file in (HOUSE / folder).glob("*.py"):
+        for file in (PACKAGE / folder).glob("*.py"):
             rooms = {module.split(".")[1] for module in imports(file) if module.startswith("nipo_auth_mw.")}
             assert rooms <= allowed, file.name
 

@@ -13,16 +13,15 @@ from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import public_id
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryStore, in_memory
-from tests.kit import PASSWORD, events, middleware, person
+from tests.kit import PASSWORD, SUZUKI, events, middleware, two_people
 from tests.security.tools import Inner, ask, breakable, rows, session_pair, signed_in, who
 
 DAY = timedelta(days=1)
-B = "suzuki@example.com"
 
 
 @pytest.fixture
 def auth():
-    return people(middleware())
+    return two_people(middleware())
 
 
 @pytest.fixture
@@ -31,15 +30,9 @@ def clock():
         yield clock
 
 
-def people(auth):
-    person(auth)
-    person(auth, email=B)
-    return auth
-
-
 def test_se10_a_sign_out_that_could_not_be_written_is_not_reported_as_done():
     store = MemoryStore()
-    auth = people(middleware(store=store))
+    auth = two_people(middleware(store=store))
     mine = signed_in(auth)
     failing = breakable(store, StoreUnavailable)
     failing.broken = {"end_session"}
@@ -61,7 +54,7 @@ def test_se10_a_sign_out_that_could_not_be_written_is_not_reported_as_done():
 @pytest.mark.parametrize("route", ["logout", "account/sessions/end", "account/password"])
 def test_se10_no_page_reports_an_end_that_was_not_written(route):
     store = MemoryStore()
-    auth = people(middleware(store=store))
+    auth = two_people(middleware(store=store))
     mine, other = signed_in(auth), signed_in(auth)
     fields = {"all": "1", "current_password": PASSWORD, "password": "midori-mori-to-siroi-tori"}
     failing = breakable(store, StoreUnavailable)
@@ -73,7 +66,7 @@ def test_se10_no_page_reports_an_end_that_was_not_written(route):
 
 
 def test_se11_identity_is_the_rows_and_no_claim_is_read():
-    auth = people(middleware())
+    auth = two_people(middleware())
     mine = signed_in(auth)
     name, value = mine.split("=")
     secret = value.rpartition(".")[0]
@@ -90,7 +83,7 @@ def test_se8_what_one_middleware_ends_is_over_for_another_at_once(tmp_path, endi
     stores = [SQLStore(f"sqlite:///{tmp_path}/auth.db") for _ in "12"]
     stores[0].create_schema()
     one, two = (middleware(store=store) for store in stores)
-    people(one)
+    two_people(one)
     mine = signed_in(one)
     assert [who(auth, mine) for auth in (one, two, one, two)] == ["1"] * 4
     if ending == "sign-out":
@@ -123,7 +116,7 @@ def test_se13_visitors_make_no_rows(auth):
 
 def test_se14_odd_ids_match_no_row_and_write_nothing():
     store = MemoryStore()
-    auth = people(middleware(store=store))
+    auth = two_people(middleware(store=store))
     signed_in(auth)
     before = rows(auth), len(events(auth))
     signed = SignedTokens(in_memory()["config"].secrets, "session")
@@ -155,7 +148,7 @@ def test_se14_odd_ids_match_no_row_and_write_nothing():
 
 def test_se15_the_account_page_is_ones_own_and_never_shows_a_secret(auth):
     mine = signed_in(auth, HTTP_USER_AGENT="MarkerOfA")
-    other = signed_in(auth, B, HTTP_USER_AGENT="MarkerOfB", REMOTE_ADDR="198.51.100.77")
+    other = signed_in(auth, SUZUKI, HTTP_USER_AGENT="MarkerOfB", REMOTE_ADDR="198.51.100.77")
     for accept in ("text/html", "application/json"):
         answer = ask(auth, path="/-/auth/account", cookie=mine, HTTP_ACCEPT=accept, query="id=2&user=2&user_id=2")
         assert answer.status == 200
@@ -163,12 +156,12 @@ def test_se15_the_account_page_is_ones_own_and_never_shows_a_secret(auth):
         for hidden in (mine, other):
             value = hidden.partition("=")[2]
             assert not any(part in answer.text for part in value.split("."))
-        assert not any(theirs in answer.text for theirs in ("MarkerOfB", B, "198.51.100.77", "$argon2"))
+        assert not any(theirs in answer.text for theirs in ("MarkerOfB", SUZUKI, "198.51.100.77", "$argon2"))
     assert who(auth, other) == "2"
 
 
 def test_se15_nobody_ends_anothers_session_by_its_id(auth):
-    mine, theirs = signed_in(auth), signed_in(auth, B)
+    mine, theirs = signed_in(auth), signed_in(auth, SUZUKI)
     (stored,) = auth._services.session_store.sessions_of("2")
     for session in (public_id(stored), stored.key, "*", "%", ""):
         for data in ({"form": {"session": session}}, {"data": {"session": session}}):
@@ -181,7 +174,7 @@ def test_se15_nobody_ends_anothers_session_by_its_id(auth):
 
 
 def test_se17_sending_it_again_keeps_the_value_and_bears_parallel_requests(clock):
-    auth = people(middleware())
+    auth = two_people(middleware())
     mine = signed_in(auth)
     clock.shift(31 * DAY)
     with ThreadPoolExecutor(10) as pool:
@@ -196,14 +189,14 @@ def test_se17_sending_it_again_keeps_the_value_and_bears_parallel_requests(clock
     "cache", ["public", "max-age=60, public", "s-maxage=60", "PUBLIC, max-age=1", "private, S-MaxAge = 5"]
 )
 def test_se17_it_is_not_sent_on_an_answer_that_others_may_be_given(clock, cache):
-    auth = people(middleware(Inner([("Content-Type", "text/plain"), ("Cache-Control", cache)])))
+    auth = two_people(middleware(Inner([("Content-Type", "text/plain"), ("Cache-Control", cache)])))
     mine = signed_in(auth)
     clock.shift(31 * DAY)
     assert ask(auth, cookie=mine).all("Set-Cookie") == []
 
 
 def test_se18_two_realms_do_not_share_cookies():
-    x, y, plain = (people(middleware(realm=realm)) for realm in ("x", "y", ""))
+    x, y, plain = (two_people(middleware(realm=realm)) for realm in ("x", "y", ""))
     mine = signed_in(x)
     assert who(x, mine) == "1"
     assert who(x, f"{mine}; {signed_in(y)}; {signed_in(plain)}") == "1", "one browser has them side by side"
@@ -212,6 +205,6 @@ def test_se18_two_realms_do_not_share_cookies():
         assert who(other, mine) == ""
         assert who(other, f"{name}={value}") == ""
     shared = MemoryStore()
-    one, two = people(middleware(store=shared, realm="x")), middleware(store=shared, realm="y")
+    one, two = two_people(middleware(store=shared, realm="x")), middleware(store=shared, realm="y")
     value = signed_in(one).partition("=")[2]
     assert who(two, f"nipo_auth_y={value}") == "", "one store and one secret make no difference"

@@ -16,19 +16,18 @@ from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.login import admit
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.testing import MemoryStore, SoftPasskey, mails
-from tests.kit import PASSWORD, enrol_passkey, middleware, person
+from tests.kit import PASSWORD, SUZUKI, enrol_passkey, middleware, two_people
 from tests.security.tools import Inner, ask, login, rows, session_pair, signed_in, who
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 START = 1_800_000_000
 NEW_PASSWORD = "midori-mori-to-siroi-tori"
-B = "suzuki@example.com"
 
 
 @pytest.fixture
 def auth():
-    return people(middleware())
+    return two_people(middleware())
 
 
 @pytest.fixture
@@ -37,18 +36,12 @@ def clock():
         yield clock
 
 
-def people(auth):
-    person(auth)
-    person(auth, email=B)
-    return auth
-
-
 def test_se1_sign_in_over_a_live_session_ends_it(auth):
     old = signed_in(auth)
     new = session_pair(login(auth, cookie=old))
     assert new != old
     assert (who(auth, old), who(auth, new)) == ("", "1")
-    other = session_pair(login(auth, B, cookie=new))
+    other = session_pair(login(auth, SUZUKI, cookie=new))
     assert (who(auth, new), who(auth, other)) == ("", "2")
 
 
@@ -60,7 +53,7 @@ def test_se2_a_value_that_was_sent_is_never_adopted(auth, sent):
 
 
 def test_se2_a_strangers_live_session_is_not_taken_over(auth):
-    planted = signed_in(auth, B)
+    planted = signed_in(auth, SUZUKI)
     issued = session_pair(login(auth, cookie=planted))
     assert issued != planted
     assert (who(auth, issued), who(auth, planted)) == ("1", "")
@@ -74,7 +67,7 @@ def test_se3_sign_out_ends_the_session_on_the_server(auth):
 
 
 def test_se4_no_activity_prolongs_a_session_past_its_absolute_limit(clock):
-    auth = people(middleware(session=SessionPolicy(idle=2 * DAY, absolute=10 * DAY)))
+    auth = two_people(middleware(session=SessionPolicy(idle=2 * DAY, absolute=10 * DAY)))
     mine = signed_in(auth)
     for _ in range(10 * 24 - 1):
         clock.shift(timedelta(hours=1))
@@ -87,7 +80,7 @@ def test_se4_no_activity_prolongs_a_session_past_its_absolute_limit(clock):
 
 @pytest.mark.parametrize(("persistent", "limit"), [("1", 3 * DAY), ("", timedelta(hours=12))])
 def test_se5_disuse_ends_a_session_and_use_prolongs_it(clock, persistent, limit):
-    auth = people(middleware(session=SessionPolicy(idle=3 * DAY)))
+    auth = two_people(middleware(session=SessionPolicy(idle=3 * DAY)))
     one, two = (session_pair(login(auth, fields={"remember": persistent})) for _ in "12")
     clock.shift(limit - SECOND)
     assert who(auth, one) == "1"
@@ -101,7 +94,7 @@ def test_se5_disuse_ends_a_session_and_use_prolongs_it(clock, persistent, limit)
 
 def test_se6_a_new_password_ends_every_session_of_the_account_and_no_other(auth):
     devices = [signed_in(auth) for _ in range(3)]
-    other = signed_in(auth, B)
+    other = signed_in(auth, SUZUKI)
     auth.accounts.set_password("1", NEW_PASSWORD)
     assert [who(auth, device) for device in devices] == ["", "", ""]
     assert who(auth, other) == "2"
@@ -113,7 +106,7 @@ def test_se6_a_new_password_ends_every_session_of_the_account_and_no_other(auth)
 def test_se7_an_account_that_was_changed_has_no_session_at_the_next_request(end):
     inner = Inner()
     store = MemoryStore()
-    auth = people(middleware(inner, store=store))
+    auth = two_people(middleware(inner, store=store))
     mine = signed_in(auth)
     assert ask(auth, cookie=mine).status == 200
     if end == "disable":
@@ -138,7 +131,7 @@ def test_se7_an_account_that_was_changed_has_no_session_at_the_next_request(end)
 @pytest.mark.parametrize("field", ["password", "email"])
 def test_se7_a_change_by_the_hosts_own_sql_ends_the_session_too(field):
     store = MemoryStore()
-    auth = people(middleware(store=store))
+    auth = two_people(middleware(store=store))
     mine = signed_in(auth)
     before = store.get("1")
     if field == "password":
@@ -169,7 +162,7 @@ CHANGES = {
 @pytest.mark.parametrize("path", CHANGES)
 @pytest.mark.parametrize("end", ENDS)
 def test_se20_a_request_in_flight_changes_nothing_after_its_session_has_ended(end, path, monkeypatch):
-    auth = people(middleware())
+    auth = two_people(middleware())
     enrol_passkey(auth, auth.accounts.get("1"))
     services, own = auth._services, signed_in(auth)
     change_account_state(services, "1", two_step=time.time())
@@ -202,7 +195,7 @@ def test_se9_a_request_in_flight_cannot_revive_a_session(clock):
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [f"user={environ.get('REMOTE_USER', '-')} ".encode()]
 
-    auth = people(middleware(slow))
+    auth = two_people(middleware(slow))
     mine = signed_in(auth)
     clock.shift(31 * DAY)
     with ThreadPoolExecutor(1) as pool:
