@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nipo_auth_mw._flows import staff
+from nipo_auth_mw._flows import staff, staff_accounts
 from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.models import User
@@ -66,11 +66,11 @@ class Accounts:
 
     def find(self, email: str) -> User | None:
         """The account that signs in with this address, in any of its spellings."""
-        return staff.find(self._services, email)
+        return staff_accounts.find(self._services, email)
 
     def get(self, user_id: str) -> User | None:
         """The account with this id."""
-        return staff.get(self._services, user_id)
+        return staff_accounts.get(self._services, user_id)
 
     def set_password(self, user_id: str, password: str, must_change: bool = False) -> None:
         """Set a password without asking for the present one.
@@ -115,4 +115,4 @@ class Accounts:
 
         `after` is the address of the last account of the page before.
         """
-        return staff.search(self._services, text, after=after, limit=limit)
+        return staff_accounts.search(self._services, text, after=after, limit=limit)

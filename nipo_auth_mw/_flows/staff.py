@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record
-from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._flows.account_state import change_account_state, remove_attributes
 from nipo_auth_mw._flows.email_change import EMAIL_CHANGED
 from nipo_auth_mw._flows.new_password import check_new_password, reading_of
@@ -17,12 +16,13 @@ from nipo_auth_mw._flows.password_change import PASSWORD_CHANGED
 from nipo_auth_mw._flows.profile import PROFILE_CHANGED, allow_notify_email_mails, new_notify_email
 from nipo_auth_mw._flows.revocation import end_everything, lift_lock, lift_lock_soon
 from nipo_auth_mw._flows.second_check import lift_second_lock
+from nipo_auth_mw._flows.staff_accounts import account_with, user_of
 from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, directory_of, keep_an_admin, still_allowed, too_many_mails
 from nipo_auth_mw._flows.staff_names import person_name
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.errors import EmailTaken, NoSuchAccount, NotOneself, NotSupported, StoreUnavailable, UnknownRole
-from nipo_auth_mw.models import AccountState, Client, User
-from nipo_auth_mw.protocols import Account, AccountSearch
+from nipo_auth_mw.errors import EmailTaken, NoSuchAccount, NotSupported, StoreUnavailable, UnknownRole
+from nipo_auth_mw.models import Client, User
+from nipo_auth_mw.protocols import Account
 from nipo_auth_mw.stores._folding import READING
 
 ACCOUNT_CREATED = EventType("account_created", EventGroup.STAFF)
@@ -264,59 +264,6 @@ def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
     change_account_state(services, user_id, unlocks=state.unlocks + 1)
     lift_lock(services, account, actor=actor.name, client=actor.client)
     lift_second_lock(services, account, actor=actor.name, client=actor.client)
-
-
-def find(services: Services, email: str) -> User | None:
-    """The account that signs in with this address, in any of its spellings, or None."""
-    account = account_at(services, email)
-    return user_of(services, account) if account else None
-
-
-def get(services: Services, user_id: str) -> User | None:
-    """The account with this id, or None."""
-    account = services.users.get(user_id)
-    return user_of(services, account) if account else None
-
-
-def search(services: Services, text: str, *, after: str | None, limit: int) -> list[User]:
-    """Up to `limit` accounts whose address or name contains `text`, by address, after the address `after`.
-
-    Raises `NotSupported` for a user store without `search`.
-    """
-    users = services.users if offers(services.users, AccountSearch) else directory_of(services)
-    found = users.search(text, after=after, limit=limit)
-    return [user_of(services, account) for account in found]
-
-
-def user_of(services: Services, account: Account) -> User:
-    """The account as the host app may see it: with its account state, without its hash."""
-    return user_in(account, services.account_states.account_state(account.id))
-
-
-def user_in(account: Account, state: AccountState) -> User:
-    """The user of an account and its state."""
-    facts = (account.id, account.email, bool(account.active), account.name or "", account.role)
-    return User(*facts, state.language, state.notify_email)
-
-
-def account_at(services: Services, email: str) -> Account | None:
-    """The account that signs in with this address, in any of its spellings, with its hash; or None."""
-    address = services.addresses.canonical(email)
-    return services.users.find_by_email(address) if address else None
-
-
-def account_with(services: Services, user_id: str, actor: Actor | None) -> Account:
-    """The account with this id. Raises `NoSuchAccount`.
-
-    With `actor` it raises `NotOneself` if administrators act on their own account. They could lock themselves out, or
-    skip the password that their account page asks for.
-    """
-    account = services.users.get(user_id)
-    if account is None:
-        raise NoSuchAccount(user_id)
-    if actor is not None and actor.client is not None and account.id == actor.name:
-        raise NotOneself("administrators cannot do this to their own account")
-    return account
 
 
 def _check_role(services: Services, role: str) -> None:

@@ -13,7 +13,7 @@ from nipo_auth_mw import protocols
 from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
 from nipo_auth_mw._flows.new_password import reading_of
 from nipo_auth_mw._flows.password_check import LOCKED
-from nipo_auth_mw._flows.staff import user_in
+from nipo_auth_mw._flows.staff_accounts import user_in
 from nipo_auth_mw._flows.staff_actor import ADMIN, directory_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import NoSuchAccount, StoreUnavailable

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from nipo_auth_mw._flows.invitations_state import Invitation, invitation_of
-from nipo_auth_mw._flows.staff import account_with, user_in
+from nipo_auth_mw._flows.staff_accounts import account_with, user_in
 from nipo_auth_mw._flows.staff_security import Security, security_of
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.models import AccountState, User

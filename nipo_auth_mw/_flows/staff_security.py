@@ -13,7 +13,7 @@ from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.revocation import end_everything
 from nipo_auth_mw._flows.second_check import lift_second_lock
-from nipo_auth_mw._flows.staff import account_with
+from nipo_auth_mw._flows.staff_accounts import account_with
 from nipo_auth_mw._flows.staff_actor import Actor, colleagues, still_allowed, too_many_mails
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import NotSupported, StoreUnavailable

@@ -11,7 +11,7 @@ from nipo_auth_mw._flows import staff_words
 from nipo_auth_mw._flows.invitations import invited_now
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.password_check import is_password_of
-from nipo_auth_mw._flows.staff import account_at, user_of
+from nipo_auth_mw._flows.staff_accounts import account_at, user_of
 from nipo_auth_mw._flows.staff_bulk import MOST, Line, code_of, create_many, look_over
 from nipo_auth_mw._flows.staff_rejections import FileRejected
 from nipo_auth_mw._flows.staff_rows import AccountRow, Listed, cells_of, columns_of, read_rows, text_of

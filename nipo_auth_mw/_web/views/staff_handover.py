@@ -21,6 +21,7 @@ from nipo_auth_mw._flows import staff as flow
 from nipo_auth_mw._flows.invitations import Invited, create_invited, invited_now
 from nipo_auth_mw._flows.outcomes import Refused, refusal
 from nipo_auth_mw._flows.password_check import is_password_of
+from nipo_auth_mw._flows.staff_accounts import account_at
 from nipo_auth_mw._flows.staff_person import is_as_of
 from nipo_auth_mw._web import staff_form
 from nipo_auth_mw._web.context import WebContext
@@ -58,7 +59,7 @@ def show_create(web: WebContext, request: Request) -> Response:
 def show_created_again(web: WebContext, request: Request) -> Response | None:
     """The page of `submit_create` for a second press."""
     email = request.text("email")
-    account = flow.account_at(web.services, email)
+    account = account_at(web.services, email)
     if account is not None and request.given_flag("invite"):
         invited = invited_now(web.services, account)
         return show(web, request, account, invited=invited, created=True) if invited else None
