@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
+import ssl
 import traceback
 
 
@@ -14,6 +16,21 @@ def without_message(problem: BaseException) -> str:
     """
     frames = "".join(traceback.format_tb(problem.__traceback__))
     return f"{type(problem).__qualname__}\n{frames}"
+
+
+def unreached(problem: Exception) -> str:
+    """The class of an error of a connection, and what is wrong with the certificate, the name of the host, or the way
+    there. Nothing of a text that may quote what was sent."""
+    why: str | None = None
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        why = problem.verify_message
+    elif isinstance(problem, ssl.SSLError):
+        why = problem.reason
+    elif isinstance(problem, socket.gaierror):
+        why = "the host name is unknown, or no name server answers"
+    elif type(problem) is OSError and problem.errno:
+        why = os.strerror(problem.errno)
+    return f"{type(problem).__name__}: {why}" if why else type(problem).__name__
 
 
 def file_limit() -> str:

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from nipo_auth_mw._runtime.failures import unreached
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._validation import is_loopback
 from nipo_auth_mw._web.client_address import is_private
@@ -53,7 +54,7 @@ def findings(services: Services) -> Iterator[Finding]:
             tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
             reply = _ask(config, tls, "GET", "session", {})
     except (OSError, http.client.HTTPException) as problem:
-        yield "error", "live", f"{config.base_url} does not answer from here ({type(problem).__name__})"
+        yield "error", "live", f"{config.base_url} does not answer from here ({unreached(problem)})"
         return
     answer = reply.answer
     yield from _tls(answer, reply.left)
@@ -145,7 +146,7 @@ def _proxies(services: Services, tls: ssl.SSLContext) -> Iterator[Finding]:
         reply = _ask(config, tls, "POST", "login", headers, "{}")
         newest = services.audit.events(event="sign_in_failed", limit=50)
     except (OSError, http.client.HTTPException, StoreUnavailable) as problem:
-        yield "error", "trusted_proxies", f"could not be checked ({type(problem).__name__})"
+        yield "error", "trusted_proxies", f"could not be checked ({unreached(problem)})"
         return
     seen = next((one.client_address for one in newest if one.user_agent == word), None)
     if reply.answer.status == 429:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 import smtplib
 import socket
@@ -17,6 +16,7 @@ from email.utils import format_datetime, localtime, make_msgid
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from nipo_auth_mw._runtime.failures import unreached
 from nipo_auth_mw.errors import ConfigError, MailerError
 from nipo_auth_mw.models import Message
 
@@ -256,15 +256,10 @@ def _told(code: int, answer: bytes | str) -> str:
 
 
 def _reason(problem: Exception) -> str:
-    """The class of an error, and what is wrong with the certificate, the name of the host, or the way there."""
-    why = os.strerror(problem.errno) if type(problem) is OSError and problem.errno else ""
-    if isinstance(problem, ssl.SSLCertVerificationError):
-        why = str(problem.verify_message)
-    if isinstance(problem, socket.gaierror):
-        why = "the host name is unknown, or no name server answers"
+    """The class of an error, with what is wrong."""
     if isinstance(problem, smtplib.SMTPNotSupportedError):
-        why = "the server offers no STARTTLS or no login"
-    return f"{type(problem).__name__}{why and ': '}{why}"
+        return "SMTPNotSupportedError: the server offers no STARTTLS or no login"
+    return unreached(problem)
 
 
 def _own_name() -> str:

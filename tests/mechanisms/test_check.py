@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
+import socket
 import ssl
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
@@ -353,10 +357,28 @@ def test_live_another_app_or_another_store_is_an_error(store, check, serve, tmp_
     other.close()
 
 
-def test_live_a_server_that_is_down_is_an_error(store, check):
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "a text"), "(ConnectionRefusedError)"),
+        (OSError(errno.EHOSTUNREACH, "a text"), "(OSError: No route to host)"),
+        (
+            socket.gaierror(socket.EAI_NONAME, "a text"),
+            "(gaierror: the host name is unknown, or no name server answers)",
+        ),
+        (TimeoutError(), "(TimeoutError)"),
+    ],
+)
+def test_live_a_server_that_is_down_is_an_error_with_its_reason(store, check, monkeypatch, problem, reason):
+    monkeypatch.setattr(_live.http.client.HTTPConnection, "connect", mock.Mock(side_effect=problem))
     found, code = check("--live", base_url="http://localhost:1")
-    assert found["error", "live"]
+    assert found["error", "live"] == [f"http://localhost:1 does not answer from here {reason}"]
     assert code == 1
+
+
+def test_live_a_server_that_speaks_no_tls_is_told_as_that(store, check, serve):
+    [told] = check("--live", base_url=f"https://localhost:{serve(server_of(store))}")[0]["error", "live"]
+    assert re.search(r"does not answer from here \(SSLError: [A-Z_]+\)", told)
 
 
 @pytest.mark.parametrize(("trusted", "days", "level"), [(True, 400, "ok"), (True, 3, "warning"), (False, 400, "error")])
