@@ -34,7 +34,7 @@ _HINTS = {
     "AuthenticationWrongNumberOfArgsError": "the user or the password is missing",
     "NoPermissionError": "the user lacks a permission",
     "BusyLoadingError": "the server is starting",
-    "ConnectionError": "nothing answers at this host and port, or the connection was lost",
+    "ConnectionError": "nothing answers at this host and port, the name is unknown, or the connection was lost",
     "MaxConnectionsError": "the server has no connection left",
     "OutOfMemoryError": "the server has no memory left (maxmemory)",
     "ReadOnlyError": "the server only reads: it is a replica or was demoted",

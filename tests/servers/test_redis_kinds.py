@@ -169,6 +169,14 @@ def test_ru4_counters_that_cannot_be_used_are_told_with_the_reason(servers, sett
     assert "secret-of-redis" not in caplog.text
 
 
+def test_ru4_a_redis_of_an_unknown_name_is_told_as_that(caplog):
+    needed("redis")
+    auth = middleware(lockout=LockoutPolicy(storage="redis://no-such-host.invalid/0"))
+    with caplog.at_level(logging.ERROR, "nipo_auth_mw"):
+        assert sign_in(browser(auth)).status_int == 503
+    assert "(ConnectionError: nothing answers at this host and port, the name is unknown" in caplog.text
+
+
 def test_ru4_a_process_that_may_open_no_further_socket_is_told_so(servers, caplog):
     auth = middleware(lockout=LockoutPolicy(storage=f"redis://127.0.0.1:{servers.start()}/0"))
     person(auth)
