@@ -22,8 +22,11 @@ class ConsoleMailer:
     def send(self, message: Message) -> None:
         """Print the mail's headers and its plain text."""
         lines = [f"From: {self.sender}", f"To: {message.to}", f"Subject: {message.subject}", "", message.text.rstrip()]
-        rule = "-" * 72
-        print(rule, *lines, rule, sep="\n", file=self._stream or sys.stdout, flush=True)
+        rule, stream = "-" * 72, self._stream or sys.stdout
+        # A console of Windows, or a pipe without a locale, has no kanji; the link has to be readable all the same.
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        text = "\n".join([rule, *lines, rule]).encode(encoding, "backslashreplace").decode(encoding)
+        print(text, file=stream, flush=True)
 
     def __repr__(self) -> str:
         return "ConsoleMailer()"

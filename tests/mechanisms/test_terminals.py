@@ -1,4 +1,4 @@
-"""No command ends because a terminal cannot print a name."""
+"""No command and no mail of a development day ends because a terminal cannot print a name."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from unittest import mock
 import pytest
 
 from nipo_auth_mw.cli import main
+from nipo_auth_mw.mailers import ConsoleMailer
+from nipo_auth_mw.models import Message
 from tests.commands import arguments_of, commands
 from tests.kit import PASSWORD
 from tests.mechanisms.test_cli import settings_of
@@ -91,3 +93,13 @@ def test_a_refusal_bears_it_too(tmp_path, encoding):
         code, out, err = run(store, encoding, *arguments)
         assert code in {1, 2}
         assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_mail_is_printed_on_any_console_with_its_link(monkeypatch, encoding):
+    out = Terminal(encoding)
+    monkeypatch.setattr(sys, "stdout", out)
+    ConsoleMailer().send(Message(WHO, f"【日報】{NAME}", f"{NAME}\nhttp://localhost/-/auth/reset/1\n"))
+    printed = out.sink.getvalue().decode(encoding)
+    assert "http://localhost/-/auth/reset/1\n" in printed.replace("\r", "")
+    assert (NAME in printed) is (encoding == "utf-8")
