@@ -32,6 +32,8 @@ _HEADERS = (
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", _CSP),
     ("Cross-Origin-Opener-Policy", "same-origin"),
+    # A page of a sibling sub-domain would see by what loads whose session the browser has, and with which role.
+    ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "same-origin"),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),

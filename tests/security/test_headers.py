@@ -165,6 +165,11 @@ def test_hd2_the_policy_lets_in_nothing_but_our_own_files(answers):
             assert not re.search(inline, answer.text, re.IGNORECASE), (name, inline)
 
 
+def test_hd7_no_page_of_another_origin_sees_what_loads(answers):
+    for name, answer in answers.items():
+        assert answer.all("Cross-Origin-Resource-Policy") == ["same-origin"], name
+
+
 def test_hd3_types_are_said_and_not_guessed(answers):
     for name, answer in answers.items():
         assert answer.all("X-Content-Type-Options") == ["nosniff"], name
