@@ -83,6 +83,14 @@ class NoSuchAccount(AccountError):
 
     code = "no_such_account"
 
+    @classmethod
+    def of(cls, user_id: object) -> NoSuchAccount:
+        """The error for this id, in words for a caller who has an address, a number or a `User` instead."""
+        if not isinstance(user_id, str):
+            return cls(f"an id is a text, such as user.id, and not of {type(user_id).__name__}")
+        hint = "; find(address).id is that of an address" if "@" in user_id else ""
+        return cls(f"no account has the id {user_id!r}{hint}")
+
 
 class EmailTaken(AccountError):
     """Another account already signs in with this address."""

@@ -209,5 +209,5 @@ def _account(services: Services, user_id: str) -> Account:
     """The account with this id. Raises `NoSuchAccount`."""
     account = services.users.get(user_id)
     if account is None:
-        raise NoSuchAccount(user_id)
+        raise NoSuchAccount.of(user_id)
     return account

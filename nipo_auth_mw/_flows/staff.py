@@ -247,7 +247,7 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
         still_allowed(services, actor)
         keep_an_admin(services, account, actor)
         if not directory_of(services).delete(user_id):
-            raise NoSuchAccount(user_id)
+            raise NoSuchAccount.of(user_id)
         _end(services, account, why="account_deleted", record=record, actor=actor)
         remove_attributes(services, user_id)
         if services.factor_store is not None:
@@ -275,7 +275,7 @@ def _check_role(services: Services, role: str) -> None:
 def _update(services: Services, user_id: str, **changes: Any) -> None:
     """Write these attributes of the account. Raises `NoSuchAccount` if it was deleted meanwhile."""
     if not directory_of(services).update(user_id, **changes):
-        raise NoSuchAccount(user_id)
+        raise NoSuchAccount.of(user_id)
 
 
 def _end(services: Services, account: Account, *, why: str, record: Record, actor: Actor) -> None:

@@ -55,9 +55,10 @@ def account_with(services: Services, user_id: str, actor: Actor | None) -> Accou
     With `actor` it raises `NotOneself` if administrators act on their own account. They could lock themselves out, or
     skip the password that their account page asks for.
     """
-    account = services.users.get(user_id)
+    # A script may give a number or a `User`, which a store that takes texts would stumble over.
+    account = services.users.get(user_id) if isinstance(user_id, str) else None
     if account is None:
-        raise NoSuchAccount(user_id)
+        raise NoSuchAccount.of(user_id)
     if actor is not None and actor.client is not None and account.id == actor.name:
         raise NotOneself("administrators cannot do this to their own account")
     return account

@@ -15,7 +15,7 @@ def end_sessions(services: Services, user_id: str, session_id: str | None, *, ac
     keeps this one.
     """
     if services.users.get(user_id) is None:
-        raise NoSuchAccount(user_id)
+        raise NoSuchAccount.of(user_id)
     if user_id == actor.name:
         raise NotOneself("administrators cannot do this to their own account")
     still_allowed(services, actor)

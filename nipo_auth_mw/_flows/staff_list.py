@@ -138,7 +138,7 @@ def row(services: Services, user_id: str) -> Row:
         state, sessions = services.account_states.account_state(user_id), services.session_store.sessions_of(user_id)
         entries = [] if account is None else [_entry(account, state, sessions)]
     if not entries:
-        raise NoSuchAccount(user_id)
+        raise NoSuchAccount.of(user_id)
     return rows_of(services, entries)[0]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from nipo_auth_mw import EmailRejected, EmailTaken, NoSuchAccount, NotSupported, PasswordRejected
 from nipo_auth_mw.errors import UnknownRole
-from nipo_auth_mw.stores import MemoryStore
+from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing.contracts.factors import a_factor, digests
 from tests.downstream.suite.reports_users import DictUsers
 from tests.kit import PASSWORD, WRONG, browser, events, middleware, person, seen, sign_in
@@ -59,8 +59,25 @@ def test_what_is_refused_says_why_and_makes_nothing(auth):
     ],
 )
 def test_nobody_is_an_error(auth, act):
-    with pytest.raises(NoSuchAccount):
+    with pytest.raises(NoSuchAccount, match="no account has the id '9'"):
         act(auth.accounts)
+
+
+@pytest.mark.parametrize("in_sql", [False, True])
+def test_what_is_no_id_is_told(in_sql, tmp_path):
+    store = SQLStore(f"sqlite:///{tmp_path}/auth.db") if in_sql else MemoryStore()
+    if in_sql:
+        store.create_schema()
+    auth = middleware(store=store)
+    user = auth.accounts.create(email="tanaka@example.com")
+    for given, told in (
+        (1, "an id is a text, such as user.id, and not of int"),
+        (user, "an id is a text, such as user.id, and not of User"),
+        (user.email, "no account has the id 'tanaka@example.com'; find(address).id is that of an address"),
+    ):
+        with pytest.raises(NoSuchAccount) as refused:
+            auth.accounts.set_role(given, "admin")
+        assert str(refused.value) == told
 
 
 @pytest.mark.parametrize(
