@@ -15,7 +15,10 @@ from tests._services import database
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("service", "max_age"), [("sqlite", "0"), ("sqlite", "60"), ("postgres", "60")])
+CASES = [("sqlite", "0"), ("sqlite", "60"), pytest.param("postgres", "60", marks=pytest.mark.services)]
+
+
+@pytest.mark.parametrize(("service", "max_age"), CASES)
 def test_djangos_user_table_keeps_the_contract(service: str, max_age: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/site.db"
     with nullcontext(url) if service == "sqlite" else database(service, "django_users") as url:

@@ -70,7 +70,10 @@ def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
     made.dispose()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres", "mariadb"])
+SERVERS = [pytest.param(name, marks=pytest.mark.services) for name in ("postgres", "mariadb")]
+
+
+@pytest.fixture(scope="module", params=["sqlite", *SERVERS])
 def engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
     if request.param == "sqlite":
         yield request.getfixturevalue("sqlite")
