@@ -45,9 +45,10 @@ class TableUsers:
     ) -> None:
         self._given = engine
         self._id, self._email, self._hash, self._name = id, email, password_hash, _expression(name)
-        self._kind = _of(id).type.python_type
+        column_type = _of(id).type
+        self._kind = _kind_of(column_type)
         if self._kind not in {int, str, uuid.UUID}:
-            raise TypeError(f"id is a column of {self._kind.__name__}; it has to be one of int, str or UUID")
+            raise TypeError(f"id is a column of {type(column_type).__name__}; it has to hold int, str or UUID")
         columns = (id, email, password_hash, _expression(active), self._name, _expression(role))
         self._select = sa.select(*columns)
         self._update = sa.update(_of(password_hash).table)
@@ -123,6 +124,15 @@ class TableUsers:
 def _of(attribute: Column) -> Any:
     """The column of a table that an attribute of a model stands for, or the column itself."""
     return attribute.expression  # type: ignore[attr-defined]
+
+
+def _kind_of(column_type: Any) -> type[Any]:
+    """The type in Python of what a column holds; `object` where SQLAlchemy does not know it."""
+    try:
+        found: type[Any] = column_type.python_type
+    except NotImplementedError:
+        return object
+    return found
 
 
 def _expression(given: Column | bool | str) -> Column:

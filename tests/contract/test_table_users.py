@@ -193,7 +193,14 @@ class TestPeople(_OnTable):
         assert (store.get(user_id).name, store.get(user_id).password_hash) == ("", "new")
 
 
+class OfTheApp(sa.types.UserDefinedType[Any]):
+    """A type whose values SQLAlchemy does not know."""
+
+
 def test_an_id_of_another_kind_is_refused() -> None:
     engine = sa.create_engine("sqlite://")
-    with pytest.raises(TypeError, match="id is a column of bool; it has to be one of int, str or UUID"):
+    with pytest.raises(TypeError, match="id is a column of Boolean; it has to hold int, str or UUID"):
         TableUsers(engine, id=Person.is_boss, email=Person.mail, password_hash=Person.secret)
+    own = sa.Table("own", sa.MetaData(), sa.Column("key", OfTheApp), sa.Column("mail", sa.String))
+    with pytest.raises(TypeError, match="id is a column of OfTheApp;"):
+        TableUsers(engine, id=own.c.key, email=own.c.mail, password_hash=own.c.mail)
