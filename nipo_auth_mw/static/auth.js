@@ -39,6 +39,12 @@ for (const input of document.querySelectorAll("input[data-show]")) {
   input.parentElement.classList.add("eyed");
 }
 
+// On a phone the row of pages is wider than the screen. The page that is open is not beyond its edge.
+for (const current of document.querySelectorAll(":is(nav, .sorts) > [aria-current]")) {
+  const row = current.parentElement;
+  row.scrollLeft += Math.max(0, current.getBoundingClientRect().right + 16 - row.getBoundingClientRect().right);
+}
+
 // A menu closes as people expect of one.
 for (const menu of document.querySelectorAll("details.menu")) {
   addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });

@@ -9,7 +9,8 @@ import pytest
 from tests.browser.conftest import ARGUMENTS
 from tests.browser.walks import at_the_account, at_the_door, at_the_first_time, at_the_staff, at_two_steps
 
-# What does not fit: a page wider than the screen, a field for a few characters, a text of one character a line.
+# What does not fit: a page wider than the screen, a field for a few characters, a text of one character a line, the tab
+# of the open page beyond the edge, a heading or button that breaks inside "two-step".
 FAULTS = """() => {
   const em = parseFloat(getComputedStyle(document.documentElement).fontSize);
   const found = em === 32 ? [] : [`the font has ${em} px`];
@@ -25,6 +26,21 @@ FAULTS = """() => {
     const text = one.innerText?.trim() ?? "";
     if (box.width && text.length > 8 && box.height > 3 * em && box.width < 3 * em && !one.closest(".unseen, thead"))
       found.push(`${one.tagName} “${text.slice(0, 12)}” is ${Math.round(box.width)} wide`);
+  }
+  for (const tab of document.querySelectorAll("nav.site [aria-current]")) {
+    const box = tab.getBoundingClientRect();
+    if (box.left < 0 || box.right > innerWidth) found.push(`the tab “${tab.innerText}” ends at ${box.right}`);
+  }
+  for (const one of document.querySelectorAll("main :is(h1, .card > h2, button, a.button, a.link)")) {
+    const node = one.firstChild;
+    const top = (start) => {
+      const range = document.createRange();
+      range.setStart(node, start);
+      range.setEnd(node, start + 1);
+      return range.getBoundingClientRect().top;
+    };
+    for (const { index } of (node?.nodeType === 3 ? node.data : "").matchAll(/[-\\u2011](?=\\w)/g))
+      if (top(index) !== top(index + 1)) found.push(`“${node.data.trim()}” breaks at a hyphen`);
   }
   return found;
 }"""

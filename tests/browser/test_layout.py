@@ -1,0 +1,78 @@
+"""What stands under what, and on one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.test_door import sign_in
+from tests.browser.test_stories import signed_in
+from tests.browser.walks import ADMIN
+
+SIZES = [(1200, 800), (320, 640)]
+
+
+def staff(new_browser, demo, width, height):
+    return signed_in(new_browser("en-GB", viewport={"width": width, "height": height}), demo, ADMIN)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_switches_of_the_staff_list_stand_under_each_other(demo, new_browser, width, height):
+    """The words beside them, "Active" and "Disabled", are not of one length."""
+    page = staff(new_browser, demo, width, height)
+    page.goto(f"{demo.url}/-/auth/staff")
+    lefts = page.locator("tr .knob").evaluate_all("knobs => knobs.map(knob => knob.getBoundingClientRect().left)")
+    words = page.locator("tr .switch").all_inner_texts()
+    assert {word.split()[0] for word in words} == {"Active", "Disabled"}
+    assert len(set(lefts)) == 1
+
+
+def test_the_mark_of_the_order_stands_apart_from_the_name_of_its_column(demo, new_browser):
+    page = staff(new_browser, demo, 1200, 800)
+    page.goto(f"{demo.url}/-/auth/staff")
+    gap = page.locator("th[aria-sort] a").evaluate(
+        """link => {
+          const word = document.createRange();
+          word.selectNodeContents(link.firstChild);
+          return link.querySelector("span").getBoundingClientRect().left - word.getBoundingClientRect().right;
+        }"""
+    )
+    assert gap >= 3
+
+
+def test_a_row_with_a_link_is_as_high_as_a_row_without(demo, new_browser):
+    page = staff(new_browser, demo, 1200, 800)
+    page.goto(f"{demo.url}/-/auth/account")
+    rows = page.locator(".facts > div")
+    assert rows.locator(".change").count() > 1
+    heights = rows.evaluate_all("rows => rows.slice(0, -1).map(row => row.getBoundingClientRect().height)")
+    assert max(heights) - min(heights) < 1
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_filter_that_is_chosen_is_in_view(demo, new_browser, width, height):
+    page = staff(new_browser, demo, width, height)
+    page.goto(f"{demo.url}/-/auth/staff?show=locked")
+    box = page.locator(".chips [aria-current]").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+
+
+def test_a_password_to_hand_over_is_one_line_of_a_phone(demo, new_browser):
+    """A hyphen at the end of a line would be read as a break of the word."""
+    page = staff(new_browser, demo, 320, 640)
+    page.goto(f"{demo.url}/-/auth/staff/create")
+    page.locator("#email").fill("yamada@dummy.invalid")
+    page.locator("#staff-create button[type=submit]").click()
+    assert page.locator(".slip .big").evaluate("password => password.getClientRects().length") == 1
+
+
+def test_a_label_is_not_broken_beside_free_space(demo, new_browser):
+    page = new_browser(viewport={"width": 320, "height": 640}).new_page()
+    page.goto(demo.url)
+    sign_in(page)
+    page.locator("#who").wait_for()
+    page.goto(f"{demo.url}/-/auth/account")
+    widths = page.locator(".facts > div").evaluate_all(
+        "rows => rows.map(row => [row, row.querySelector('dt')].map(one => one.getBoundingClientRect().width))"
+    )
+    assert all(row == label for row, label in widths)
