@@ -76,3 +76,22 @@ def test_a_label_is_not_broken_beside_free_space(demo, new_browser):
         "rows => rows.map(row => [row, row.querySelector('dt')].map(one => one.getBoundingClientRect().width))"
     )
     assert all(row == label for row, label in widths)
+
+
+@pytest.mark.parametrize("width", [1200, 800])
+def test_a_long_address_leaves_the_words_beside_it_on_one_line(demo, new_browser, width):
+    address = "chosokabe.wilhelmina.long-address@a-very-long-department-name.example.com"
+    demo.auth.accounts.create(email=address, name="長宗我部 ヴィルヘルミーナ")
+    page = signed_in(new_browser("ja-JP", viewport={"width": width, "height": 800}), demo, ADMIN)
+    page.goto(f"{demo.url}/-/auth/staff")
+    row = page.locator("tbody tr").filter(has_text=address)
+    lines = row.locator("td:nth-child(3), td:nth-child(4) > span, td:nth-child(5) > span, .switch > span:nth-child(2)")
+    counts = lines.evaluate_all(
+        """cells => cells.map(cell => {
+          const words = document.createRange();
+          words.selectNodeContents(cell);
+          return new Set([...words.getClientRects()].map(rect => rect.top)).size;
+        })"""
+    )
+    assert counts == [1, 1, 1, 1]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
