@@ -43,9 +43,15 @@ class Guard:
         # Of two rules that differ in nothing else, each covers its own spelling, and the public one all others.
         alike = [(_alike(rule), needs) for rule, needs in reversed(rules)]
         self._alike = _Rules(alike) if protected else None
+        # Judged once: most requests of visitors are for paths that a rule names.
+        self._named = {path: self._judge(path) for path in map(_as_wsgi, [*public, *protected])}
 
     def needs_session(self, path: str) -> bool:
         """Whether the path requires a session. `path` is PATH_INFO as the server gives it."""
+        needs = self._named.get(path)
+        return self._judge(path) if needs is None else needs
+
+    def _judge(self, path: str) -> bool:
         if self._rules.need_session(path) or _is_odd(path):
             return True
         return self._alike is not None and self._alike.need_session(_alike(path.encode("latin-1").decode("utf-8")))
