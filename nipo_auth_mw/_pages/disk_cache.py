@@ -40,7 +40,7 @@ def cached(name: str, made_from: Iterable[bytes | Path], make: Callable[[], T]) 
         seal, kept = content[: digest.digest_size], content[digest.digest_size :]
         # A damaged disk: `marshal` gives another text then, or takes all memory for a wrong length.
         if seal == _seal(digest.digest(), kept):
-            found: T = marshal.loads(kept)  # noqa: S302
+            found: T = marshal.loads(kept)  # noqa: S302  # nosec B302
             return found
     made = make()
     if not sys.dont_write_bytecode:
