@@ -290,7 +290,7 @@ def _lazily(mapped: Callable[[User], Any], user: User, own: Any, *, is_theirs: b
 
 def _looked_up(request: Any) -> Any:
     """The Django user of the request, after the look-up, which no async view may make."""
-    request.user.is_authenticated  # noqa: B018
+    bool(request.user)
     return request.user
 
 

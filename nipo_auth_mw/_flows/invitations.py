@@ -15,11 +15,11 @@ from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw._flows.invitations_state import invitation_of
 from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.staff import create_account
+from nipo_auth_mw._flows.staff_accounts import account_with
 from nipo_auth_mw._flows.staff_actor import Actor, still_allowed
 from nipo_auth_mw._flows.staff_names import person_name
 from nipo_auth_mw._mail.composer import WITHDRAWN_AT
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.errors import NoSuchAccount
 from nipo_auth_mw.models import AccountState, Client, User
 from nipo_auth_mw.protocols import Account
 
@@ -91,14 +91,14 @@ def invite(services: Services, user_id: str, *, actor: Actor) -> Invited | Refus
 
     Raises `NoSuchAccount` and `StoreUnavailable`.
     """
-    account = _account(services, user_id)
+    account = account_with(services, user_id, None)
     if refused := _unfit(account) or _too_many(services, account.email, actor):
         return refused
     with services.log.transaction() as record:
         still_allowed(services, actor)
         # First: a request that sets a password meanwhile waits for it, or the next line sees the password.
         counter = services.account_states.raise_revocation_counter(user_id)
-        account = _account(services, user_id)
+        account = account_with(services, user_id, None)
         if refused := _unfit(account):
             return refused
         return _invite(services, account, record, actor, counter)
@@ -124,7 +124,7 @@ def revoke_invitation(services: Services, user_id: str, *, actor: Actor) -> None
 
     Raises `NoSuchAccount` and `StoreUnavailable`.
     """
-    account = _account(services, user_id)
+    account = account_with(services, user_id, None)
     with services.log.transaction() as record:
         still_allowed(services, actor)
         if invitation_of(account, services.account_states.account_state(user_id)) is None:
@@ -203,11 +203,3 @@ def _unfit(account: Account) -> Refused | None:
     if account.password_hash is not None:
         return _HAS_PASSWORD
     return None if account.active else _IS_DISABLED
-
-
-def _account(services: Services, user_id: str) -> Account:
-    """The account with this id. Raises `NoSuchAccount`."""
-    account = services.users.get(user_id)
-    if account is None:
-        raise NoSuchAccount.of(user_id)
-    return account

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nipo_auth_mw._flows.devices import end_for
+from nipo_auth_mw._flows.staff_accounts import account_with
 from nipo_auth_mw._flows.staff_actor import Actor, still_allowed
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.errors import NoSuchAccount, NotOneself
 
 
 def end_sessions(services: Services, user_id: str, session_id: str | None, *, actor: Actor) -> int:
@@ -14,9 +14,6 @@ def end_sessions(services: Services, user_id: str, session_id: str | None, *, ac
     Raises `NoSuchAccount`, `NotAllowed`, and `NotOneself`: the account page of an administrator ends the others and
     keeps this one.
     """
-    if services.users.get(user_id) is None:
-        raise NoSuchAccount.of(user_id)
-    if user_id == actor.name:
-        raise NotOneself("administrators cannot do this to their own account")
+    account_with(services, user_id, actor)
     still_allowed(services, actor)
     return end_for(services, user_id, session_id, actor=actor.name)

@@ -268,9 +268,8 @@ class Lockout:
 
     def _lock_if_used_up(self, subject: str, seen: Reading) -> Locked | None:
         """Start the lock if all slots are used up, or if the last wrong password has locked the subject for good."""
-        if self._for_good(subject, seen):
-            return self._lock(subject, seen)
-        return self._lock(subject, seen) if len(self._used_up(subject, seen)) >= self._policy.failures else None
+        used_up = len(self._used_up(subject, seen)) >= self._policy.failures
+        return self._lock(subject, seen) if used_up or self._for_good(subject, seen) else None
 
     def _lock(self, subject: str, seen: Reading) -> Locked | None:
         """Lock the subject. Of several requests that do so at once, one gets the lock and the others None."""

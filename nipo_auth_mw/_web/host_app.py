@@ -75,7 +75,7 @@ def layers(app: object) -> Iterator[object]:
 
 def is_asgi(app: Callable[..., object]) -> bool:
     """Whether the app is one of ASGI, such as Starlette, FastAPI and Django's `get_asgi_application()`."""
-    return iscoroutinefunction(app) or iscoroutinefunction(getattr(type(app), "__call__", None))  # noqa: B004
+    return iscoroutinefunction(app) or iscoroutinefunction(type(app).__call__)
 
 
 def page_below(app: object, prefix: str) -> str | None:

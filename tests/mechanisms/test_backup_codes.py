@@ -105,7 +105,7 @@ def test_rc3_a_code_is_of_its_account_and_its_set(hashing):
 
 
 def test_rc3_stored_is_argon2id_with_a_salt_and_our_key(hashing):
-    """Whoever has the table and knows the hash still lacks the key."""
+    """An attacker who has the table and knows the hash still lacks the key."""
     (stored,) = codes(hashing).hashes([CODE], "1")
     salt, name, digest = stored.split("$")
     raw = argon2.low_level.hash_secret_raw(b"0123abcdefghj", bytes.fromhex(salt), 1, 8, 1, 32, argon2.Type.ID)

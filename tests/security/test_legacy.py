@@ -256,7 +256,7 @@ def test_an_unknown_kind_is_logged_once_by_its_name_with_what_to_do(caplog: Any)
 
 
 class Counting:
-    """Counts the work of a legacy hasher, whoever asks for it."""
+    """Counts the work of a legacy hasher."""
 
     def __init__(self, inner: LegacyHasher) -> None:
         self.inner, self.name, self.done = inner, inner.name, {}  # type: ignore[var-annotated]

@@ -83,7 +83,7 @@ people: UserStore = TableUsers(
     email=Person.email,
     password_hash=Person.secret,
     active=Person.active,
-    name="somebody",
+    name="Taro",
     role=sa.case((Person.boss, "admin"), else_="staff"),
 )
 members: UserStore = DjangoUsers()

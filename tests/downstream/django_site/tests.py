@@ -156,7 +156,7 @@ class LoginTest(TestCase):
 
     client_class = Client
 
-    def test_whoever_is_forced_in_is_the_user_with_or_without_an_address(self):
+    def test_the_user_who_is_forced_in_is_signed_in_with_or_without_an_address(self):
         for user in (
             DjangoUser.objects.create_user("taro", "Taro@Example.com"),
             DjangoUser.objects.create_user("nameless"),
