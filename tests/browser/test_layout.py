@@ -95,3 +95,16 @@ def test_a_long_address_leaves_the_words_beside_it_on_one_line(demo, new_browser
     )
     assert counts == [1, 1, 1, 1]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("language", ["ja-JP", "en-GB"])
+def test_the_label_of_a_detail_in_the_history_is_one_line(demo, new_browser, language):
+    demo.auth.accounts.set_role(demo.auth.accounts.find("genba@example.com").id, "admin")
+    page = signed_in(new_browser(language, viewport={"width": 320, "height": 640}), demo, ADMIN)
+    page.goto(f"{demo.url}/-/auth/audit?event=role_changed")
+    labels = page.locator("dl.more dt")
+    assert labels.count()
+    lines = labels.evaluate_all(
+        "labels => labels.map(one => Math.round(one.offsetHeight / parseFloat(getComputedStyle(one).lineHeight)))"
+    )
+    assert set(lines) == {1}
