@@ -57,7 +57,8 @@ def upsert_rows(
     changes: Callable[[Any], Sequence[tuple[str, Any]]],
 ) -> Any:
     """`upsert` for several rows, in this order; `changes` gets the columns of the new row."""
-    insert = _insert(engine.dialect.name)(table).values(rows)
+    # SQLAlchemy keeps the compiled text of one row, and compiles a list of rows at each execution.
+    insert = _insert(engine.dialect.name)(table).values(rows if len(rows) > 1 else rows[0])
     if engine.dialect.name == "mariadb":
         return insert.on_duplicate_key_update(list(changes(insert.inserted)))
     return insert.on_conflict_do_update(index_elements=table.primary_key, set_=dict(changes(insert.excluded)))

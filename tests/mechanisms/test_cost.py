@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from sqlalchemy.sql.compiler import SQLCompiler
+
 from benchmarks.request import work_of_sign_ins
+from nipo_auth_mw._flows.invitations import create_invited
+from nipo_auth_mw._flows.staff_actor import Actor
+from nipo_auth_mw.stores import SQLStore
+from tests.kit import middleware
 
 
 def test_a_sign_in_is_ten_statements_and_waits_for_the_disk_once_with_a_code_too(tmp_path):
@@ -10,3 +16,19 @@ def test_a_sign_in_is_ten_statements_and_waits_for_the_disk_once_with_a_code_too
     assert list(work) == ["sign-in", "sign-in with a code"]
     for name, most in {"sign-in": (10, 2, 1), "sign-in with a code": (19, 4, 1)}.items():
         assert all(count <= limit for count, limit in zip(work[name], most, strict=True)), (name, work[name])
+
+
+def test_a_further_row_of_an_import_compiles_no_statement(tmp_path, monkeypatch):
+    store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    store.create_schema()
+    services = middleware(store=store)._services
+
+    def imported(number):
+        create_invited(services, email=f"p{number}@example.com", name="", role="staff", actor=Actor("a list"))
+
+    imported(1)
+    compiled, init = [], SQLCompiler.__init__
+    monkeypatch.setattr(SQLCompiler, "__init__", lambda *of, **more: compiled.append(of[2]) or init(*of, **more))
+    imported(2)
+    assert compiled == []
+    store.close()
