@@ -17,6 +17,7 @@ from nipo_auth_mw._flows.staff_json import is_json, rows_of_json, unknown_column
 from nipo_auth_mw._flows.staff_rejections import FileRejected
 from nipo_auth_mw._flows.staff_rows import AccountRow, read_rows
 from nipo_auth_mw._flows.staff_words import ALL_COLUMNS, words_read
+from nipo_auth_mw._pages.catalogues import shipped
 from nipo_auth_mw._pages.renderer import Renderer
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.cli._context import ACTOR, Context, counted, invited_row, json_option, show_one
@@ -107,13 +108,19 @@ def _chosen(outcome: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: outcome[name] for name in names}
 
 
+def _told(code: str) -> str:
+    """A code with what a page says of it, in English as everything at the command line."""
+    title = shipped("en").get(f"problem.{code}.title")
+    return f"{code} ({title})" if title else code
+
+
 def _report(outcomes: list[dict[str, Any]], dry_run: bool, *, of_app: bool) -> str:
     """The report for people: the refused rows, the links to hand over, then the sums.
 
     `of_app`: the hashes were read by the app's own `legacy_hashers`, so nothing is left to do.
     """
     refused = [one for one in outcomes if one["code"]]
-    lines = [f"line {one['line']}: {one['email'] or 'no address'}: {one['code']}" for one in refused[:_SHOWN]]
+    lines = [f"line {one['line']}: {one['email'] or 'no address'}: {_told(one['code'])}" for one in refused[:_SHOWN]]
     lines += [f"... and {len(refused) - _SHOWN} more"] if len(refused) > _SHOWN else []
     lines += [f"{one['email']} {one['link']}" for one in outcomes if one["link"]]
     done = "could be created; nothing was written" if dry_run else "created"

@@ -265,6 +265,7 @@ def test_a_file_is_imported_row_by_row(ready: Any, tmp_path: Path, encoding: str
     assert again["created"] == 0, "a run that was interrupted can be run again"
     text = ready("user", "import", str(file))[1]
     assert "0 accounts created, 8 rows refused" in text
+    assert "b@example.com: email_taken (This email is already registered)" in text
     assert WERKZEUG not in text + out
 
 
