@@ -22,9 +22,11 @@ from sqlalchemy.engine import make_url
 from nipo_auth_mw.errors import ConfigError, StoreUnavailable
 from nipo_auth_mw.models import Event
 from nipo_auth_mw.stores import SQLStore
+from nipo_auth_mw.stores._setup import Setup
 from nipo_auth_mw.testing.contracts.audit import START
 from nipo_auth_mw.testing.contracts.base import at_once
 from nipo_auth_mw.testing.contracts.sessions import a_session
+from tests import _no_disk
 from tests._services import needed
 from tests.contract import sql_suites
 from tests.contract.races import TestRaces  # noqa: F401
@@ -49,14 +51,20 @@ def asked(store: SQLStore, pragma: str, counting: bool = False) -> object:
     return (store._counting if counting else store._db).fetch(f"PRAGMA {pragma}", ())[0][0]
 
 
-def test_what_must_last_is_on_the_disk_before_it_is_answered(sql_store: SQLStore) -> None:
+@pytest.fixture
+def as_people_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In other tests no write waits for the disk."""
+    monkeypatch.setattr(Setup, "_sqlite", _no_disk.as_people_run_it)
+
+
+def test_what_must_last_is_on_the_disk_before_it_is_answered(as_people_run_it: None, sql_store: SQLStore) -> None:
     assert asked(sql_store, "journal_mode") == "wal"
     assert asked(sql_store, "synchronous") == 2
     assert asked(sql_store, "foreign_keys") == 1
     assert asked(sql_store, "busy_timeout") == 5000
 
 
-def test_a_count_does_not_wait_for_the_disk(sql_store: SQLStore) -> None:
+def test_a_count_does_not_wait_for_the_disk(as_people_run_it: None, sql_store: SQLStore) -> None:
     assert asked(sql_store, "synchronous", counting=True) == 1
 
 
