@@ -15,6 +15,7 @@ from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._flows.staff_security import reset_factors
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
+from tests import _no_disk
 from tests.kit import middleware, person
 from tests.security.model import REQUIRED, ROLES
 from tests.security.tools import HTTPS, Answer, ask
@@ -111,6 +112,7 @@ def answer_of(result: list[Any]) -> Answer:
 
 def main(url: str) -> None:
     """Answer calls, one a line, until `close`."""
+    _no_disk.install()
     door: Door | None = None
     for line in sys.stdin:
         now, name, arguments, named = json.loads(line)

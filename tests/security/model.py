@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nipo_auth_mw._credentials import totp
 from nipo_auth_mw.testing import SoftPasskey
@@ -30,6 +30,10 @@ class Key:
     factor: str
     used: float  # added, or used last
     counter: int = 0
+
+    def __deepcopy__(self, memo: object) -> Key:
+        """With the same private key, which has no copy."""
+        return replace(self, soft=copy.copy(self.soft))
 
 
 @dataclass

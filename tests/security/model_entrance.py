@@ -3,7 +3,9 @@ time passes, and what must hold after each step. `model_house.py` adds what chan
 
 from __future__ import annotations
 
+import copy
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,31 +28,49 @@ PROOFS = st.sampled_from(["app", "app", "backup", "backup", "used", "spent", "ea
 HTML, JSON = "text/html,*/*;q=0.8", "application/json"
 
 
+@dataclass
+class Lived:
+    """What a house holds in which somebody has lived: its database, and what the model says of it."""
+
+    database: bytes
+    model: dict[str, Any]
+
+
 class Entrance(Model, RuleBasedStateMachine):
     """Each rule does one thing for real and says in the model what it must have done."""
 
-    door_of: Any = Here
+    doors_of: Any = (Here, Here)
 
-    def __init__(self) -> None:
+    def __init__(self, lived: Lived | None = None) -> None:
         RuleBasedStateMachine.__init__(self)
         Model.__init__(self, START.timestamp())
-        self.travel = time_machine.travel(START, tick=False)
+        if lived:
+            vars(self).update(copy.deepcopy(lived.model))
+        self.travel = time_machine.travel(self.now, tick=False)
         self.clock = self.travel.start()
         self.folder = tempfile.TemporaryDirectory()
-        url = f"sqlite:///{Path(self.folder.name, 'auth.db')}"
-        self.doors = [self.door_of(url), self.door_of(url)]
-        for who, role in zip("abc", ("admin", "staff", REQUIRED), strict=True):
-            email = f"person-{who}@example.com"
-            self.people[who] = Person(self.do(0, "create", email, role), email, role)
+        self.file = Path(self.folder.name, "auth.db")
+        if lived:
+            self.file.write_bytes(lived.database)
+        self.doors = [door_of(f"sqlite:///{self.file}") for door_of in self.doors_of]
+        if not lived:
+            for who, role in zip("abc", ("admin", "staff", REQUIRED), strict=True):
+                email = f"person-{who}@example.com"
+                self.people[who] = Person(self.do(0, "create", email, role), email, role)
         self.browsers = [Browser(f"192.0.2.{number}") for number in range(3)]
         self.given: dict[str, None] = {}
         self.made = 0
 
     def teardown(self) -> None:
+        self.leave()
+
+    def leave(self) -> Lived:
         for door in (0, 1):
             self.do(door, "close")
         self.travel.stop()
+        left = Lived(self.file.read_bytes(), {name: vars(self)[name] for name in vars(Model(0))})
         self.folder.cleanup()
+        return left
 
     # The means
 

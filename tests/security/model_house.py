@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 
 from hypothesis import strategies as st
@@ -11,22 +12,29 @@ from hypothesis.stateful import rule
 from nipo_auth_mw._credentials import totp
 from nipo_auth_mw.testing import SoftPasskey
 from tests.kit import WRONG
-from tests.security.doors import There
+from tests.security.doors import Here, There
 from tests.security.model import DAY, HOUR, MINUTE, REQUIRED, Browser, Person, Session
-from tests.security.model_entrance import BROWSERS, DOORS, JSON, MOSTLY, PEOPLE, PROOFS
+from tests.security.model_entrance import BROWSERS, DOORS, JSON, MOSTLY, PEOPLE, PROOFS, Lived
 from tests.security.model_passkeys import SECURITY, PasskeyHolders
 from tests.security.tools import HTTPS
 
 
+@functools.cache
+def lived() -> Lived:
+    """What every sequence begins with: two of the three people have two steps and a passkey, and one of them backup
+    codes."""
+    house = House(new=True)
+    for who in "bc":
+        phone = Browser(f"198.51.100.{ord(who)}")
+        house.enrol(phone, 0, house.entered(phone, 0, who))
+        house.new_passkey(phone, 0, house.entered(phone, 0, who), SoftPasskey(HTTPS, synced=who == "c"))
+    house.new_codes(phone, 0, house.entered(phone, 0, who))
+    return house.leave()
+
+
 class House(PasskeyHolders):
-    def __init__(self) -> None:
-        super().__init__()
-        # Two of the three have two steps and a passkey from the start, and one of them backup codes.
-        for who in "bc":
-            phone = Browser(f"198.51.100.{ord(who)}")
-            self.enrol(phone, 0, self.entered(phone, 0, who))
-            self.new_passkey(phone, 0, self.entered(phone, 0, who), SoftPasskey(HTTPS, synced=who == "c"))
-        self.new_codes(phone, 0, self.entered(phone, 0, who))
+    def __init__(self, *, new: bool = False) -> None:
+        super().__init__(None if new else lived())
 
     # What a person does with a session
 
@@ -311,4 +319,4 @@ class House(PasskeyHolders):
 
 
 class HouseOfTwoProcesses(House):
-    door_of = There
+    doors_of = (Here, There)
