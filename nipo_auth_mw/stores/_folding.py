@@ -80,4 +80,6 @@ def reading_in(attributes: str) -> str:
 
 
 def _spelt(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFKC", text).casefold().translate(_TABLE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from nipo_auth_mw.models import Account, AccountState, StaffEntry, StaffPage, StaffQuery, StaffSort
@@ -34,7 +35,10 @@ def page_of(entries: Sequence[StaffEntry], query: StaffQuery) -> StaffPage:
 
 
 def _folded(account: Account, state: AccountState) -> dict[str, str]:
-    return folded_values(account.email, account.name, str(state.attributes.get(READING, "")))
+    return _folded_once(account.email, account.name, str(state.attributes.get(READING, "")))
+
+
+_folded_once = lru_cache(4096)(folded_values)
 
 
 def _last_use(entry: StaffEntry) -> float:
