@@ -92,7 +92,8 @@ class SMTPMailer:
             self._check_plaintext(plaintext_host.lower(), tls)
         local = self._plaintext or _is_this_machine(self._host)
         self._starttls = not self._tls_at_once and (tls is not None or not local)
-        self._tls = tls or ssl.create_default_context()
+        # To read the certificates of the system takes 20 ms, which a relay on this machine does not need.
+        self._tls = tls or (ssl.create_default_context() if self._tls_at_once or self._starttls else None)
         self._timeouts = _Timeouts() if timeout is None else _Timeouts(*[timeout] * len(_Timeouts._fields))
         self._from = _address(sender, sender_name)
 
