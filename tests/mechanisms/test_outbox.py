@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,11 +153,10 @@ def test_a_mail_is_tried_for_three_days_at_growing_pauses():
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def store(request, tmp_path):
+def store(request, tmp_path, empty_database):
     store = MemoryStore()
     if request.param == "sqlite":
-        store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
-        store.create_schema()
+        store = SQLStore(f"sqlite:///{shutil.copy(empty_database, tmp_path / 'auth.db')}")
     yield store
     if request.param == "sqlite":
         store.close()
@@ -253,10 +253,11 @@ def test_ru10_each_of_the_mails_that_two_threads_send_stays_claimed(store):
     assert len(outbox._mailer.outbox) == 2
 
 
-def test_mails_that_wait_in_memory_are_bounded(caplog):
+def test_mails_that_wait_in_memory_are_bounded(caplog, monkeypatch):
+    monkeypatch.setattr(outboxes, "_MAX_IN_MEMORY", 50)
     mailer = Waiting()
     outbox = outbox_of(mailer)
-    for number in range(outboxes._MAX_IN_MEMORY + 50):
+    for number in range(outboxes._MAX_IN_MEMORY + 10):
         outbox.put(a_mail(number))
     assert "gave up on a mail" in caplog.text
     mailer.go.set()
@@ -455,7 +456,7 @@ SERVER = """
 
     class Slow:
         def send(self, message):
-            time.sleep(0.3)
+            time.sleep(0.1)
             # One write: the lines of two processes on one pipe must not mix.
             os.write(1, f"sent {message.to} {os.getpid() == parent}\\n".encode())
 
