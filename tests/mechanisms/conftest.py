@@ -88,12 +88,20 @@ def source(name: str) -> str:
 
 
 def refused_by(name: str) -> tuple[Refused, ...]:
-    """The refusals that a page is rendered with: those that it names, one that it does not name, and all of them for
-    the page that shows any."""
+    """The refusals that a page is rendered with: one text of each that it names, and of one that it does not name.
+
+    The page of a problem shows any, so it gets all texts. The notice is the same on every page, so sign-in alone gets
+    all texts of those that the notice names.
+    """
     if name == "problem.html":
         return REFUSALS
-    named = set(re.findall(r'"(\w+)"', source(name)))
-    return tuple(one for one in REFUSALS if one.code in named | {"busy"}) if "problem" in source(name) else ()
+    text = source(name)
+    if "problem" not in text:
+        return ()
+    if name != "login.html":
+        text = text.replace(source("_notice.html"), "")
+    found = [one for one in REFUSALS if one.code in {"busy", *re.findall(r'"(\w+)"', text)}]
+    return tuple(found if name == "login.html" else {one.code: one for one in found}.values())
 
 
 def config(**settings: Any) -> AuthConfig:
