@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -29,7 +30,7 @@ class Name(NamedTuple):
     files: tuple[str, ...]
 
     def is_used(self, path: str, line: str) -> bool:
-        if path in self.files or not self.pattern.search(line):
+        if self.old not in line or path in self.files or not self.pattern.search(line):
             return False
         return self.unless is None or not self.unless.search(line)
 
@@ -62,20 +63,25 @@ def _name(old: str, value: str | dict[str, Any]) -> Name:
     )
 
 
-def uses() -> Iterator[Use]:
-    """Every use of a name that is gone, in the files that git knows."""
-    table = names()
-    known = [argument for name in table for argument in ("-e", name.old)]
-    left_out = [f":(exclude){path}" for path in OWN]
-    command = ["git", "grep", "-n", "-I", "--null", "-F", *known, "--", *SEARCHED, *left_out]
+@functools.cache
+def _lines() -> tuple[tuple[str, int, str], ...]:
+    """The lines that may use a name that is gone, as (path, number, line), in the files that git knows."""
+    known = [argument for name in names() for argument in ("-e", name.old)]
+    command = ["git", "grep", "-n", "-I", "--null", "-F", *known, "--", *SEARCHED]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     # git grep ends with 1 where it finds nothing.
     if done.returncode > 1:
         raise RuntimeError(done.stderr)
-    for found in done.stdout.split("\n"):
-        if found:
-            path, number, line = found.split("\0", 2)
-            yield from (Use(path, int(number), name, line) for name in table if name.is_used(path, line))
+    found = (line.split("\0", 2) for line in done.stdout.split("\n") if line)
+    return tuple((path, int(number), line) for path, number, line in found)
+
+
+def uses() -> Iterator[Use]:
+    """Every use of a name that is gone."""
+    table = names()
+    for path, number, line in _lines():
+        if path not in OWN:
+            yield from (Use(path, number, name, line) for name in table if name.is_used(path, line))
 
 
 def main() -> int:

@@ -95,25 +95,33 @@ def dotted(name: str) -> str:
     return f"nipo_auth_mw.{name.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__")
 
 
-@functools.cache
-def parsed(file: Path) -> ast.Module:
-    return ast.parse(file.read_text("utf-8"))
-
-
-def imports(file: Path, *, inside_functions: bool = False):
+def imports(file: Path, *, inside_functions: bool = False) -> list[str]:
     """Modules a file imports; with `inside_functions` those alone that it imports late."""
-    tree = parsed(file)
-    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    nodes = [n for f in functions for n in ast.walk(f)] if inside_functions else list(ast.walk(tree))
-    for node in nodes:
+    return [module for module, is_late in _imports(file) if is_late or not inside_functions]
+
+
+@functools.cache
+def _imports(file: Path) -> list[tuple[str, bool]]:
+    """Each module that a file imports, and whether it does so inside a function."""
+    found: list[tuple[str, bool]] = []
+
+    def walk(node: ast.AST, is_late: bool) -> None:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.extend((alias.name, is_late) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, "imports are absolute"
             submodules = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (m if _is_module(m) else node.module for m in submodules)
+            found.extend((m if _is_module(m) else node.module, is_late) for m in submodules)
+        elif isinstance(node, ast.stmt | ast.excepthandler | ast.match_case | ast.Module):
+            inside = is_late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            for child in ast.iter_child_nodes(node):
+                walk(child, inside)
+
+    walk(ast.parse(file.read_text("utf-8")), False)
+    return found
 
 
+@functools.cache
 def _is_module(name: str) -> bool:
     path = ROOT / name.replace(".", "/")
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
