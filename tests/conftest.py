@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,6 +43,16 @@ def empty_database(tmp_path_factory):
     made.create_schema()
     made.close()
     return path
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The built package, as the backend that `pyproject.toml` names makes it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, str(folder)], cwd=HERE.parent, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 @pytest.fixture

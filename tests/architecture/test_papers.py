@@ -151,15 +151,6 @@ def test_a_sign_in_without_two_steps_imports_neither_of_their_libraries(loaded):
     assert loaded[3].isdisjoint({"cryptography", "fido2"})
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
-
-
 def test_the_wheel_holds_pages_texts_and_types(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for wanted in (
