@@ -58,14 +58,13 @@ for role in ("staff", "admin"):
 """
 
 
-def test_the_blocks_of_the_guide_to_django_give_administrators_the_admin_site(tmp_path):
-    run("-m", "django", "startproject", "mysite", ".", folder=tmp_path)
+def test_the_blocks_of_the_guide_to_django_give_administrators_the_admin_site(django_project):
     blocks = files((GUIDES / "django.md").read_text("utf-8"))
     assert blocks.keys() == {"mysite/wsgi.py", "mysite/settings.py", "mysite/people.py"}
-    (tmp_path / "mysite/wsgi.py").write_text(blocks["mysite/wsgi.py"], "utf-8")
-    (tmp_path / "mysite/people.py").write_text(blocks["mysite/people.py"], "utf-8")
-    with (tmp_path / "mysite/settings.py").open("a", encoding="utf-8") as settings:
+    (django_project / "mysite/wsgi.py").write_text(blocks["mysite/wsgi.py"], "utf-8")
+    (django_project / "mysite/people.py").write_text(blocks["mysite/people.py"], "utf-8")
+    with (django_project / "mysite/settings.py").open("a", encoding="utf-8") as settings:
         settings.write(blocks["mysite/settings.py"] + 'NIPO_AUTH_DJANGO_USER = "mysite.people.django_user"\n')
-    done = run("-c", ADMIN, folder=tmp_path)
+    done = run("-c", ADMIN, folder=django_project)
     visitor = "/-/auth/login?next=/admin/ 404"
     assert done.stdout.splitlines() == [visitor, "302 /admin/login/?next=/admin/", visitor, "200 None"], done.stderr
