@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
+import shutil
 import socket
 import ssl
 import threading
@@ -30,10 +32,16 @@ pytestmark = pytest.mark.usefixtures("quick_hashes")
 SECRET = "a secret for the tests of the command line alone"
 
 
+@pytest.fixture(autouse=True)
+def no_authorities(monkeypatch):
+    """Nobody is trusted but who a test names: to read all of the machine's authorities takes long."""
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+
+
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, empty_database):
+    shutil.copy(empty_database, tmp_path / "auth.db")
     with_tables = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
-    with_tables.create_schema()
     yield with_tables
     with_tables.close()
 

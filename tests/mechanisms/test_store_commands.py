@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -226,14 +227,21 @@ f@example.com;;;!unusable;1;
 """
 
 
-@pytest.fixture
-def ready(run: Any) -> Any:
-    import io
-    import sys
+@pytest.fixture(scope="module")
+def after_init(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test that needs it leaves the database as `init` made it."""
+    return tmp_path_factory.mktemp("init") / "auth.db"
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sys, "stdin", io.StringIO(PASSWORD + "\n"))
+
+@pytest.fixture
+def ready(run: Any, after_init: Path, tmp_path: Path) -> Any:
+    """`nipo-auth` with an administrator."""
+    if after_init.exists():
+        shutil.copy(after_init, tmp_path / "auth.db")
+        return run
+    with mock.patch("sys.stdin", io.StringIO(PASSWORD + "\n")):
         assert run("init", "--email", "admin@example.com", "--password-stdin")[0] == 0
+    shutil.copy(tmp_path / "auth.db", after_init)
     return run
 
 
