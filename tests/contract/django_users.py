@@ -23,7 +23,6 @@ settings.configure(
             "USER": URL.username or "",
             "HOST": URL.host or "",
             "PORT": URL.port or "",
-            "CONN_MAX_AGE": int(os.environ.get("NIPO_TEST_MAX_AGE", "0")),
         }
     },
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes"],
@@ -46,10 +45,12 @@ def _tables() -> None:
     call_command("migrate", verbosity=0)
 
 
-@pytest.fixture(autouse=True)
-def _emptied(_tables: None) -> Iterator[None]:
+@pytest.fixture(autouse=True, params=[0, 60], ids=lambda seconds: f"CONN_MAX_AGE={seconds}")
+def _emptied(_tables: None, request: Any) -> Iterator[None]:
     get_user_model().objects.all().delete()
     connection.close()
+    # Each thread's connection has this one dict.
+    connection.settings_dict["CONN_MAX_AGE"] = request.param
     yield
     connection.close()
 
