@@ -27,6 +27,11 @@ class TestRaces:
     def auth(self, sql_store: SQLStore, mailer: MemoryMailer) -> Any:
         return middleware(store=sql_store, hasher=fast_hasher(), mailer=mailer)
 
+    @pytest.fixture
+    def rounds(self, sql_store: SQLStore) -> int:
+        """How often two requests meet. SQLite has one lock for all writers, so two cannot wait for each other there."""
+        return 3 if sql_store._db.engine.dialect.name == "sqlite" else 20
+
     def ask(self, auth: Any, email: str) -> None:
         mine = browser(auth)
         assert sign_in(mine, email).status_int == 303
@@ -71,11 +76,13 @@ class TestRaces:
             assert auth.accounts.get(user.id).email == email
 
     @pytest.mark.parametrize("kind", ["confirm", "cancel"])
-    def test_a_link_against_an_administrator_is_no_deadlock(self, auth: Any, mailer: MemoryMailer, kind: str) -> None:
+    def test_a_link_against_an_administrator_is_no_deadlock(
+        self, auth: Any, mailer: MemoryMailer, kind: str, rounds: int
+    ) -> None:
         person(auth, "admin@example.com", role="admin")
         admin = browser(auth)
         sign_in(admin, "admin@example.com")
-        for number in range(20):
+        for number in range(rounds):
             email = f"p{number}@example.com"
             user = person(auth, email)
             self.ask(auth, email)
@@ -126,7 +133,7 @@ class TestRaces:
         person(auth, OLD)
 
         def work() -> None:
-            for _ in range(10):
+            for _ in range(5):
                 sign_in(browser(auth), OLD)
                 auth._services.seals.seal()
 
@@ -134,4 +141,4 @@ class TestRaces:
         auth._services.seals.seal()
         verdict = auth._services.seals.verify()
         assert (verdict.wrong, verdict.unsealed) == ([], 0)
-        assert len(events(auth, "signed_in")) == 40
+        assert len(events(auth, "signed_in")) == 20
