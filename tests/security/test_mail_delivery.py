@@ -13,7 +13,6 @@ import pytest
 import time_machine
 
 from nipo_auth_mw._flows.mails import ANSWERS
-from nipo_auth_mw._mail import outbox as outboxes
 from nipo_auth_mw.errors import MailerError, StoreUnavailable
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import SQLStore
@@ -147,8 +146,7 @@ def test_ru10_a_process_killed_while_it_sends_loses_nothing(server, tmp_path, ur
     assert len(sent(tmp_path)) == 1
 
 
-def test_ru10_a_new_process_looks_for_what_another_left_behind(server, monkeypatch):
-    monkeypatch.setattr(outboxes, "_FIRST_LOOK", 0.05)
+def test_ru10_a_new_process_looks_for_what_another_left_behind(server):
     assert not server("ends", asks_and_dies).wait()
     second = server("stays", lambda auth: browser(auth).get("/page", expect_errors=True))
     told = {second.told.readline(), second.told.readline()}
