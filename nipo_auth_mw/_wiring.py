@@ -62,6 +62,7 @@ from nipo_auth_mw.protocols import (
     UserStore,
 )
 from nipo_auth_mw.stores._memory import MemoryStore
+from nipo_auth_mw.stores._own_users import OwnUsers
 
 _log = logging.getLogger("nipo_auth_mw")
 T = TypeVar("T")
@@ -85,9 +86,13 @@ def build(
     listeners: Sequence[Listener],
 ) -> Services:
     """Build all services. Raises `ConfigError` for a collaborator that is missing or lacks a method."""
-    users = _need(users, store, UserStore, "users")
+    given_users = users = _need(users, store, UserStore, "users")
     session_store = _need(sessions, store, SessionStore, "sessions")
     account_states = _need(sessions, store, AccountStateStore, "sessions")
+    same: object = account_states
+    joined_users = given_users if offers(given_users, JoinedUserStore) and given_users is same else None
+    if joined_users is None:
+        users = OwnUsers(users)
     audit_log = _need(audit, store, AuditLog, "audit")
     if mailer is not None:
         mailer = _need(mailer, None, Mailer, "mailer")
@@ -141,8 +146,7 @@ def build(
     )
     outbox_store = session_store if offers(session_store, OutboxStore) else None
     outbox = Outbox(mailer, outbox_store, worker, composer.compose, realm=config.realm)
-    log = EventLog(audit_log, listeners, [outbox, users, session_store], keyed("mask"), seals, then)
-    same: object = account_states
+    log = EventLog(audit_log, listeners, [outbox, given_users, session_store], keyed("mask"), seals, then)
     lockout = Lockout(config.lockout, counters, names)
     endings = Endings(counters, keyed("session ending"), worker, in_store=lockout.in_store)
     hashing = PasswordHashing(hasher, users, legacy_hashers)
@@ -151,9 +155,9 @@ def build(
         config=config,
         addresses=Addresses(config.login_domain),
         users=users,
-        joined_users=users if offers(users, JoinedUserStore) and users is same else None,
+        joined_users=joined_users,
         directory=users if offers(users, StaffDirectory) else None,
-        staff_lists=users if offers(users, JoinedStaffDirectory) and users is same else None,
+        staff_lists=joined_users if offers(joined_users, JoinedStaffDirectory) else None,
         email_store=users if offers(users, EmailStore) else None,
         email_changes=email_changes,
         usage=session_store if offers(session_store, UsageStore) else None,

@@ -22,7 +22,7 @@ from nipo_auth_mw._web.origin import is_from_elsewhere, is_other_address, names_
 from nipo_auth_mw._web.request import SAFE_METHODS, Environ, Request, is_navigation
 from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.route import Route
-from nipo_auth_mw.errors import AccountError, DatabaseUnavailable
+from nipo_auth_mw.errors import AccountError, ConfigError, DatabaseUnavailable
 from nipo_auth_mw.models import User
 
 CROSS_SITE_REFUSED = EventType("cross_site_refused", EventGroup.REFUSAL)
@@ -167,10 +167,10 @@ def mount_passed_on(web: WebContext, environ: Environ) -> Response:
 def unavailable(web: WebContext, environ: Environ, problem: Exception) -> Response:
     """Fail closed with 503.
 
-    The log gets what this package says of an outage. Of any other error it gets the place and the type, never the
-    message, which may quote a field.
+    The log gets what this package says of an outage, and of an object of the host app that breaks its protocol. Of any
+    other error it gets the place and the type, never the message, which may quote a field.
     """
-    if isinstance(problem, DatabaseUnavailable):
+    if isinstance(problem, (ConfigError, DatabaseUnavailable)):
         _log.error("answered 503: %s", problem)
     else:
         _log.error("answered 503 after %s", without_message(problem))

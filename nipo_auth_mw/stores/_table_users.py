@@ -29,7 +29,8 @@ class TableUsers:
     `engine` is an engine, or a function that returns it. Each call takes a connection of its own, so it sees what is
     committed now, whatever the session of the host app has read, and commits nothing of the host app's. Letter case in
     stored addresses does not count: of two that are alike, the one that is equal is found, else the one with the lowest
-    id. An index on `lower(email)` makes the look-up fast. Raises TypeError for an id of another kind.
+    id. An index on `lower(email)` makes the look-up fast. Raises TypeError for an id of another kind, and for a
+    hash that is no text.
     """
 
     def __init__(
@@ -49,6 +50,9 @@ class TableUsers:
         self._kind = _kind_of(column_type)
         if self._kind not in {int, str, uuid.UUID}:
             raise TypeError(f"id is a column of {type(column_type).__name__}; it has to hold int, str or UUID")
+        hash_type = _of(password_hash).type
+        if _kind_of(hash_type) not in {str, object}:
+            raise TypeError(f"password_hash is a column of {type(hash_type).__name__}; it has to hold text")
         columns = (id, email, password_hash, _expression(active), self._name, _expression(role))
         self._select = sa.select(*columns)
         self._update = sa.update(_of(password_hash).table)

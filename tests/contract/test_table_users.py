@@ -179,3 +179,9 @@ def test_an_id_of_another_kind_is_refused() -> None:
     own = sa.Table("own", sa.MetaData(), sa.Column("key", OfTheApp), sa.Column("mail", sa.String))
     with pytest.raises(TypeError, match="id is a column of OfTheApp;"):
         TableUsers(engine, id=own.c.key, email=own.c.mail, password_hash=own.c.mail)
+
+
+def test_hashes_that_are_no_text_are_refused() -> None:
+    own = sa.Table("own", sa.MetaData(), *(sa.Column(*of) for of in (("id", sa.Integer), ("pw", sa.LargeBinary))))
+    with pytest.raises(TypeError, match="password_hash is a column of LargeBinary; it has to hold text"):
+        TableUsers(sa.create_engine("sqlite://"), id=own.c.id, email=own.c.id, password_hash=own.c.pw)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import time
+from types import SimpleNamespace
 
 import flask
 import pytest
 from webtest import TestApp
 
-from nipo_auth_mw import AuthMiddleware, NotSupported, TwoStepPolicy
+from nipo_auth_mw import AuthMiddleware, ConfigError, NotSupported, TwoStepPolicy
 from nipo_auth_mw._credentials import totp
 from nipo_auth_mw.flask import Auth, current_user
 from nipo_auth_mw.mailers import MemoryMailer
 from nipo_auth_mw.models import Account, Message
 from nipo_auth_mw.testing import auth_of, code_of, enrol_app, in_memory, link_in, mails, sign_in, sign_in_as, sign_out
-from tests.kit import echo, person, seen
+from tests.kit import PASSWORD, echo, person, seen
 
 
 @pytest.fixture(params=["http://localhost", "https://reports.example.jp"])
@@ -105,6 +106,31 @@ class OwnTable:
 
     def set_password_hash(self, user_id, new, *, expected):
         return False
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"id": 7}, "get gives an account whose id is of type int, not str"),
+        ({"password_hash": b"$2b$04$secret"}, "get gives an account whose password_hash is of type bytes, not str"),
+        ({"active": None, "name": None, "role": None}, None),
+    ],
+)
+def test_an_account_of_another_shape_is_told_by_its_types(caplog, row, told):
+    table = OwnTable()
+    table.get = lambda user_id: SimpleNamespace(**{**account._asdict(), **row}) if user_id == "7" else None
+    account = OwnTable().get("7")
+    auth = AuthMiddleware(echo, **in_memory(), users=table)
+    if told is None:
+        assert auth.accounts.get("7").name == ""
+        return
+    with pytest.raises(ConfigError, match=told):
+        auth.accounts.get("7")
+    table.find_by_email = lambda email: table.get("7")
+    fields = {"email": Row.email, "password": PASSWORD}
+    assert TestApp(auth).post("/-/auth/login", fields, status=503).status_int == 503
+    assert f"answered 503: users: find_by_email{told.removeprefix('get')}" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_users_of_an_own_table_sign_in_and_a_missing_one_is_told():

@@ -1,14 +1,17 @@
-"""The change of address: rows EM1 to EM8, EN6 and RS3 of what must hold."""
+"""The change of address: rows EM1 to EM9, EN6 and RS3 of what must hold."""
 
 from __future__ import annotations
 
 import re
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import time_machine
+from werkzeug.security import generate_password_hash
 
+from nipo_auth_mw import legacy
 from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
@@ -397,3 +400,42 @@ def test_a_cancel_comes_to_an_end_with_a_store_that_never_says_yes(house: House)
     house.auth._services.email_store.set_email = lambda *args, **kwargs: False
     assert house.cancel().status_int == 410
     assert house.address() == NEW
+
+
+def test_em9_a_live_row_of_the_host_app_hides_no_change_from_its_old_address() -> None:
+    users = LiveRows(generate_password_hash(PASSWORD, "pbkdf2:sha256:1000"))
+    auth = middleware(mailer=(mailer := MemoryMailer()), users=users, legacy_hashers=[legacy.werkzeug()])
+    client = browser(auth)
+    assert sign_in(client, OLD).status_int == 303
+    assert users.row.password_hash.startswith("$argon2")
+    assert seen(client) == "7", "the new hash has ended the session"
+    client.post("/-/auth/account/email", {"email": NEW, "password": PASSWORD})
+    confirm = next(link_in(mail) for mail in mailer.outbox if mail.to == NEW)
+    browser(auth).post(confirm.removeprefix("http://localhost"))
+    assert users.row.email == NEW
+    assert [mail.to for mail in mailer.outbox[2:]] == [OLD, NEW]
+
+
+class LiveRows:
+    """A user store that gives the row itself, as the identity map of an ORM does."""
+
+    def __init__(self, password_hash: str) -> None:
+        self.row = SimpleNamespace(id="7", email=OLD, password_hash=password_hash, active=True, name="", role="staff")
+
+    def get(self, user_id: str) -> Any:
+        return self.row if user_id == self.row.id else None
+
+    def find_by_email(self, email: str) -> Any:
+        return self.row if email == self.row.email else None
+
+    def set_password_hash(self, user_id: str, new: str, *, expected: str | None) -> bool:
+        return self._set("password_hash", new, expected)
+
+    def set_email(self, user_id: str, new: str, *, expected: str) -> bool:
+        return self._set("email", new, expected)
+
+    def _set(self, name: str, new: str, expected: str | None) -> bool:
+        fits: bool = getattr(self.row, name) == expected
+        if fits:
+            setattr(self.row, name, new)
+        return fits
