@@ -62,7 +62,11 @@ def cli(context: click.Context, url: str, app: str) -> None:
 
 @cli.command()
 @click.option("--email", default="", help="Address of the first administrator; asked for if it is not given.")
-@click.option("--tables-only", is_flag=True, help="Create no administrator: the users are in the app's own table.")
+@click.option(
+    "--tables-only",
+    is_flag=True,
+    help="Create no administrator: there is one, or the app has its own users.",
+)
 @click.option("--name", default="", help="Name of the first administrator.")
 @stdin_option
 @json_option

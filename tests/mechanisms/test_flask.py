@@ -419,11 +419,21 @@ Auth(app)
         "NIPO_AUTH_SECRET_KEY": "k" * 40 + "q",
         "NIPO_AUTH_STORE": f"sqlite:///{tmp_path}/auth.db",
     }
-    # `flask auth init` is run by the tests of the tutorial.
-    command = [sys.executable, "-m", "flask", "routes"]
-    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+
+    def flask_command(*arguments, given=""):
+        command = [sys.executable, "-m", "flask", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environ, input=given, capture_output=True, text=True, check=False
+        )
+
+    done = flask_command("routes")
     assert done.returncode == 0
     assert "has no tables yet" in done.stderr
+    done = flask_command("auth", "init", "--email", "kanri@example.com", "--password-stdin", given=PASSWORD)
+    assert done.returncode == 0, done.stderr
+    assert "kanri@example.com" in done.stdout
+    assert "Run:" not in done.stderr, "it is the command that makes them"
+    (tmp_path / "auth.db").unlink()
     for name in environ:
         monkeypatch.setenv(name, environ[name])
     with pytest.raises(ConfigError, match="has no tables yet"):

@@ -17,6 +17,7 @@ from examples.own_users import PeopleStore, Person, people
 from nipo_auth_mw import AuthMiddleware, protocols
 from nipo_auth_mw.flask import Auth, role_required
 from nipo_auth_mw.stores import MemoryStore, SQLStore
+from nipo_auth_mw.stores import _schema as schema
 from nipo_auth_mw.testing import in_memory, in_memory_from, sign_in
 from tests.kit import PASSWORD, browser, echo, middleware, person
 from tests.kit import sign_in as sign_in_by_form
@@ -41,7 +42,7 @@ ELSEWHERE = {
 HERE: dict[str, int] = {
     "README.md": 1,
     "guides/existing-passwords.md": 1,
-    "guides/flask.md": 2,
+    "guides/flask.md": 3,
     "guides/forward.md": 1,
     "guides/frameworks.md": 3,
     "guides/live.md": 1,
@@ -120,6 +121,14 @@ def test_the_app_of_the_flask_guide():
         sign_in(made["auth"].middleware, client, user)
     assert client.get("/admins").status_code == 403
     assert (client.get("/broken").text, client.get("/broken").status_code) == ("failed", 500)
+
+
+def test_migrations_leave_the_tables_of_the_middleware_out():
+    made = run(block("guides/flask.md", "# Flask-Migrate"), app=None, db=None, Migrate=lambda *_, **given: given)
+    of_the_app = made["migrate"]["include_name"]
+    assert not any(of_the_app(name, "table", {}) for name in schema.account.metadata.tables)
+    assert of_the_app("users", "table", {})
+    assert of_the_app(None, "schema", {})
 
 
 def test_the_line_of_existing_passwords():
