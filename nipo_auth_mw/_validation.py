@@ -247,7 +247,7 @@ def _covers(rule: str, other: str) -> bool:
 def is_canonical_path(path: str) -> bool:
     """Whether the path has one spelling: no empty segment, no dots as a segment, nothing encoded."""
     segments = path.split("/")
-    return _PATH.match(path) is not None and "." not in segments and ".." not in segments
+    return _PATH.match(path) is not None and ":$" not in path and "." not in segments and ".." not in segments
 
 
 def is_path(text: object) -> bool:

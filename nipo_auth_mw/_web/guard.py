@@ -6,9 +6,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-# Doubled slashes, dot segments, blanks at a segment's end (some apps trim them), backslashes, parameters, controls, and
-# percent signs that a second decoder would read.
-_ODD = re.compile(r"//|/\.{1,2}(?:/|\Z)| (?:/|\Z)|[\\;\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+# Doubled slashes, dot segments, blanks around a segment (some apps trim them), backslashes, parameters, controls,
+# percent signs that a second decoder would read, and the streams of NTFS, where `page::$DATA` is the file `page`.
+_ODD = re.compile(r"//|/\.{1,2}(?:/|\Z)|/ | (?:/|\Z)|[\\;\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}|:\$")
 _LONGEST = 1000
 
 
@@ -33,8 +33,8 @@ class Guard:
     The longer rule wins. A public rule covers only a canonical path: apps decode and normalise paths in different ways,
     so an odd spelling of a public path may be a protected page to the app behind the middleware. An exception covers
     what an app or a file system may take for it, too: with or without a slash at its end, in other case, width or
-    composition, with dots at a segment's end. The middleware never normalises a path: the app gets the path as it came
-    (CVE-2026-2880, GHSA-x732-6j76-qmhm; ASVS 5 8.3.1).
+    composition, with dots and blanks at a segment's end. The middleware never normalises a path: the app gets the path
+    as it came (CVE-2026-2880, GHSA-x732-6j76-qmhm; ASVS 5 8.3.1).
     """
 
     def __init__(self, public: Sequence[str], protected: Sequence[str]) -> None:
@@ -87,7 +87,7 @@ def _alike(path: str) -> str:
     """One spelling for all that some app or file system takes for this path."""
     # Normalisation takes quadratic time on long runs of combining marks, and no rule is so long.
     spelt = path if path.isascii() else unicodedata.normalize("NFKC", path[:_LONGEST])
-    return "/".join(segment.rstrip(".") for segment in spelt.casefold().split("/"))
+    return "/".join(segment.strip(" ").rstrip(". ") for segment in spelt.casefold().split("/"))
 
 
 def _as_wsgi(path: str) -> str:

@@ -76,7 +76,7 @@ def folder(ran: list[str]) -> Any:
 
     def app(environ, start_response):
         path = unicodedata.normalize("NFKD", environ["PATH_INFO"].encode("latin-1").decode("utf-8")).casefold()
-        if re.sub(r"\.+(?=/|\Z)", "", path).strip("/") in FILES:
+        if re.sub(r":[^:/]*:\$[^/]*|(?<=/) +|[. ]+(?=/|\Z)", "", path).strip("/") in FILES:
             ran.append(path)
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"other"]
@@ -93,6 +93,14 @@ def test_pa5_no_spelling_that_a_file_system_takes_for_an_exception_opens_it(prot
     auth = middleware(folder(ran), public_paths=("/*", "/open/page"), protected_paths=protected)
     secret = ["/open/secret", "/open/SECRET", "/Open/Secret.", "/open./secret", "/open/secret/", "/ｏｐｅｎ/secret"]
     secret += ["/open/secret/X", "/open/secret../x./", "/open/カ\u3099イト\u3099/x", "/open/ｶﾞｲﾄﾞ/x"]
+    secret += [
+        "/open/secret. .",
+        "/open/secret .. ./x",
+        "/open/secret\u3000",
+        "/open/secret\xa0./x",
+        "/open\u2003/secret",
+    ]
+    secret += ["/open/secret::$DATA", "/open/secret:$I30:$INDEX_ALLOCATION/x", "/open/ secret", "/\u3000open/secret"]
     for path in secret:
         ask(auth, path=path.encode().decode("latin-1"))
         assert ran == [], path
