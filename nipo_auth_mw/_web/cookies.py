@@ -9,6 +9,7 @@ attacker chooses their order (CVE-2023-23934; RFC 6265bis, section 8.6).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from werkzeug.http import dump_cookie
@@ -20,8 +21,8 @@ _SAFE = re.compile(r"[A-Za-z0-9._-]*")
 # Where other libraries keep what they have parsed of the Cookie header.
 _PARSED = ("webob._parsed_cookies", "paste.cookies", "paste.cookies.dict", "bottle.request.cookies", "werkzeug.request")
 
-# Where a2wsgi keeps the request of an ASGI server, with its headers.
-_SCOPE = "asgi.scope"
+# Where a2wsgi keeps the request of an ASGI server, and where eventlet keeps the headers, as they came.
+_SCOPE, _RAW = "asgi.scope", "headers_raw"
 
 
 def take(header: str, name: str) -> tuple[str | None, str]:
@@ -77,14 +78,17 @@ def take_out(environ: dict[str, Any], cookie: Cookie, *others: Cookie) -> str | 
             for key in _PARSED:
                 environ.pop(key, None)
         if isinstance(scope := environ.get(_SCOPE), dict):
-            environ[_SCOPE] = _with_cookies(scope, rest)
+            headers = _with_cookies(scope.get("headers", ()), (b"cookie", rest.encode("latin-1")))
+            environ[_SCOPE] = {**scope, "headers": headers}
+        if _RAW in environ:
+            environ[_RAW] = tuple(_with_cookies(environ[_RAW], ("Cookie", rest)))
     return value
 
 
-def _with_cookies(scope: dict[str, Any], header: str) -> dict[str, Any]:
-    """The ASGI scope with this Cookie header, "" for none."""
-    others = [(name, text) for name, text in scope.get("headers", ()) if name != b"cookie"]
-    return {**scope, "headers": [*others, *([(b"cookie", header.encode("latin-1"))] if header else [])]}
+def _with_cookies(headers: Iterable[tuple[Any, Any]], cookies: tuple[Any, Any]) -> list[tuple[Any, Any]]:
+    """The headers with this Cookie header in place of those that came, and with none if it is empty."""
+    others = [pair for pair in headers if pair[0].lower() != cookies[0].lower()]
+    return [*others, cookies] if cookies[1] else others
 
 
 class Cookie:

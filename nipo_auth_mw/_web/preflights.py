@@ -22,6 +22,8 @@ Headers = list[tuple[str, str]]
 
 _OVERRIDES = ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD", "HTTP_X_METHOD_OVERRIDE")
 _BODY = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_TRANSFER_ENCODING"})
+# Where servers keep the query besides QUERY_STRING: waitress, gunicorn and others the path with it, a2wsgi the request.
+_QUERY = frozenset({"REQUEST_URI", "RAW_URI", "asgi.scope"})
 _GRANT = "access-control-allow-origin"
 
 
@@ -42,7 +44,7 @@ def call(app: WSGIApp, environ: Environ, start_response: StartResponse, instead:
         started.append((status, headers))
         return lambda _: None
 
-    asked = {key: value for key, value in environ.items() if key not in _BODY}
+    asked = {key: value for key, value in environ.items() if key not in _BODY | _QUERY}
     body = app(asked | {"QUERY_STRING": "", "wsgi.input": io.BytesIO(), PREFLIGHT: True}, start)
     try:
         if not started:

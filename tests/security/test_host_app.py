@@ -125,8 +125,8 @@ def test_ru30_nothing_of_the_request_holds_a_secret(base_url, realm):
 
 
 @each("own", ["", "a=1; b=\xe9"])
-def test_ru30_an_asgi_server_in_front_shows_the_app_no_secret_either(own):
-    """Where a2wsgi mounts the middleware in an ASGI app, the environ has the scope with the headers as they came."""
+def test_ru30_a_server_that_keeps_the_headers_as_they_came_shows_the_app_no_secret_either(own):
+    """a2wsgi keeps them in the scope of an ASGI server, and eventlet as they are."""
     inner = Inner()
     auth = middleware(inner)
     person(auth)
@@ -134,8 +134,10 @@ def test_ru30_an_asgi_server_in_front_shows_the_app_no_secret_either(own):
     sent = "; ".join(filter(None, [own, session, device]))
     headers = [(b"host", b"app.example"), *((b"cookie", one.encode("latin-1")) for one in sent.split("; "))]
     scope = {"type": "http", "headers": headers}
-    assert ask(auth, cookie=sent, **{"asgi.scope": scope}).status == 200
+    raw = (("Host", "app.example"), ("Cookie", sent))
+    assert ask(auth, cookie=sent, **{"asgi.scope": scope, "headers_raw": raw}).status == 200
     (environ,) = inner.seen
+    assert environ["headers_raw"] == (("Host", "app.example"), *([("Cookie", own)] if own else []))
     left = [(b"cookie", own.encode("latin-1"))] if own else []
     assert environ["asgi.scope"] == {"type": "http", "headers": [(b"host", b"app.example"), *left]}
     assert scope["headers"] is headers, "the server's own scope is as it was"
@@ -335,8 +337,12 @@ def test_ak20_a_preflight_tells_no_page_what_to_do(query):
     inner = Inner([("Access-Control-Allow-Origin", "*")], "204 No Content")
     auth = middleware(inner, public_paths=["/open/*"])
     for path, seen in (("/orders", ""), ("/open/orders", query)):
-        assert ask(auth, "OPTIONS", path, query=query, **PREFLIGHT).status == 204
-        assert inner.seen.pop()["QUERY_STRING"] == seen
+        uri = f"{path}?{query}"
+        more = {"REQUEST_URI": uri, "RAW_URI": uri, "asgi.scope": {"query_string": query.encode(), "headers": []}}
+        assert ask(auth, "OPTIONS", path, query=query, **PREFLIGHT, **more).status == 204
+        environ = inner.seen.pop()
+        assert environ["QUERY_STRING"] == seen
+        assert (query in repr(environ)) == bool(seen)
 
 
 @pytest.mark.parametrize(
