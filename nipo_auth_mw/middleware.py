@@ -119,7 +119,7 @@ class AuthMiddleware:
         self._prefix = config.prefix
         self._below_prefix = config.prefix + "/"
         self._passed_on = f"{config.mount}{config.prefix}/" if config.mount else ""
-        self._guard = Guard(config.public_paths, config.protected_paths)
+        self._guard = Guard(config.public_paths, config.protected_paths, host_app.root_path(app))
         self._passive = PathRules(config.session.passive_paths) if config.session.passive_paths else None
         self._change_password = change_password_path(config.public_paths)
         self._flash_cookie = self._web.answers.flashes.cookie_name

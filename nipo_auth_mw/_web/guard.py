@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -10,6 +11,8 @@ from collections.abc import Iterable, Sequence
 # percent signs that a second decoder would read, and the streams of NTFS, where `page::$DATA` is the file `page`.
 _ODD = re.compile(r"//|/\.{1,2}(?:/|\Z)|/ | (?:/|\Z)|[\\;\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}|:\$")
 _LONGEST = 1000
+# CherryPy calls the method `my_page` for `/my-page`, `/my.page` and every other mark.
+_MARKS = str.maketrans(dict.fromkeys(string.punctuation, "_"))
 
 
 class PathRules:
@@ -33,11 +36,14 @@ class Guard:
     The longer rule wins. A public rule covers only a canonical path: apps decode and normalise paths in different ways,
     so an odd spelling of a public path may be a protected page to the app behind the middleware. An exception covers
     what an app or a file system may take for it, too: with or without a slash at its end, in other case, width or
-    composition, with dots and blanks at a segment's end. The middleware never normalises a path: the app gets the path
-    as it came (CVE-2026-2880, GHSA-x732-6j76-qmhm; ASVS 5 8.3.1).
+    composition, with other marks of punctuation, with dots and blanks at a segment's end. The middleware never
+    normalises a path: the app gets the path as it came (CVE-2026-2880, GHSA-x732-6j76-qmhm; ASVS 5 8.3.1).
+
+    `root` is a mount that the app cuts off a path by itself. A path below it is public only if the rest is public, too.
     """
 
-    def __init__(self, public: Sequence[str], protected: Sequence[str]) -> None:
+    def __init__(self, public: Sequence[str], protected: Sequence[str], root: str = "") -> None:
+        self._root = _as_wsgi(root)
         rules = [(rule, False) for rule in public] + [(rule, True) for rule in protected]
         self._rules = _Rules([(_as_wsgi(rule), needs) for rule, needs in rules])
         # Of two rules that differ in nothing else, each covers its own spelling, and the public one all others.
@@ -52,6 +58,10 @@ class Guard:
         return self._judge(path) if needs is None else needs
 
     def _judge(self, path: str) -> bool:
+        below = bool(self._root) and path.startswith(self._root + "/")
+        return self._judge_rest(path) or (below and self._judge_rest(path.removeprefix(self._root)))
+
+    def _judge_rest(self, path: str) -> bool:
         if self._rules.need_session(path) or _is_odd(path):
             return True
         return self._alike is not None and self._alike.need_session(_alike(path.encode("latin-1").decode("utf-8")))
@@ -87,7 +97,12 @@ def _alike(path: str) -> str:
     """One spelling for all that some app or file system takes for this path."""
     # Normalisation takes quadratic time on long runs of combining marks, and no rule is so long.
     spelt = path if path.isascii() else unicodedata.normalize("NFKC", path[:_LONGEST])
-    return "/".join(segment.strip(" ").rstrip(". ") for segment in spelt.casefold().split("/"))
+    return "/".join(one if one == "*" else _alike_in_name(one) for one in spelt.casefold().split("/"))
+
+
+def _alike_in_name(segment: str) -> str:
+    """One spelling of a segment."""
+    return segment.strip(" ").rstrip(". ").translate(_MARKS)
 
 
 def _as_wsgi(path: str) -> str:

@@ -78,6 +78,15 @@ def is_asgi(app: Callable[..., object]) -> bool:
     return iscoroutinefunction(app) or iscoroutinefunction(type(app).__call__)
 
 
+def root_path(app: object) -> str:
+    """The mount that an ASGI app was told, such as `FastAPI(root_path="/api")`; "" for none.
+
+    The app cuts it off a path that begins with it, so `/api/admin` is the page `/admin` by another name.
+    """
+    found = (getattr(layer, "root_path", "") for layer in layers(app) if callable(layer) and is_asgi(layer))
+    return next((str(root).rstrip("/") for root in found if root), "")
+
+
 def page_below(app: object, prefix: str) -> str | None:
     """A page of the app that no request reaches, since it lies below `prefix`.
 

@@ -8,8 +8,12 @@ import time
 import unicodedata
 from typing import Any
 
+import a2wsgi
 import flask
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from nipo_auth_mw._web.guard import Guard
 from tests.kit import PASSWORD, events, middleware, person
@@ -106,6 +110,33 @@ def test_pa5_no_spelling_that_a_file_system_takes_for_an_exception_opens_it(prot
         assert ran == [], path
     assert ask(auth, path="/open/page").status == 200
     assert len(ran) == 1, "the public file is public"
+
+
+@pytest.mark.parametrize("page", ["my-reports", "my.reports", "MY~reports/2", "my＿reports", "my*reports"])
+def test_pa5_an_exception_covers_what_cherrypy_takes_for_the_name_of_a_method(page):
+    auth = middleware(public_paths=("/*",), protected_paths=("/my_reports/*",))
+    assert ask(auth, path=f"/{page}".encode().decode("latin-1")).status == 303
+    assert ask(auth, path="/myreports").status == 200
+
+
+def test_pa1_an_asgi_app_that_cuts_a_mount_off_by_itself_shows_no_page_by_another_name():
+    """FastAPI with `root_path` does so."""
+
+    class Told(Starlette):
+        root_path = "/api/"
+
+        async def __call__(self, scope, receive, send):
+            await super().__call__({**scope, "root_path": "/api"}, receive, send)
+
+    async def page(request):
+        return PlainTextResponse(request.url.path)
+
+    app = Told(routes=[Route(path, page) for path in ("/open", "/admin/staff")])
+    auth = middleware(a2wsgi.ASGIMiddleware(app), public_paths=("/*",), protected_paths=("/admin/*",))
+    for path, status in (("/open", 200), ("/api/open", 200), ("/admin/staff", 303), ("/api/admin/staff", 303)):
+        assert ask(auth, path=path).status == status, path
+    inner = middleware(a2wsgi.ASGIMiddleware(app), public_paths=("/api/*",))
+    assert ask(inner, path="/api/admin/staff").status == 303
 
 
 @pytest.mark.parametrize("path", ["/" + "\xcc\x81\xcc\xa3" * 15_000, "/" + "." * 60_000 + "x", "/." * 30_000 + "x"])
