@@ -56,6 +56,7 @@ def told(text):
 def test_ak2_a_server_behind_caddy_gets_the_user_and_never_a_forged_one(site):
     url, admins = site
     forged = {"X-User-Id": "7", "X_User_Id": "8", "X-User-Email": "e@x", "X-User-Role": "admin", "X_User_Role": "admin"}
+    forged |= {"X-User_Id": "9", "X_User-Id": "10", "X-User_Email": "e@x", "X_User-Name": "Boss"}
     boss, _ = signed_in(url, "boss@example.com")
     status, _, text = fetch(f"{url}/wiki/x", boss, **forged)
     assert status == 200
