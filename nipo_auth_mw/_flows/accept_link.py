@@ -61,11 +61,11 @@ def accept_link(
 ) -> Accepted | Unfit | Refused:
     """Set a password with an opened link, which works once, and the name of the account if one is given.
 
-    It ends every session, every link and the lock; it opens no session and enables no account. The link proves who its
-    owner is, so this browser becomes a known device: an attacker who locks the address again does not lock the owner
-    out. With two steps the link proves one of them, and makes no known device. Of several requests at once with one
-    link, exactly one succeeds. A password that was set is told to its owner; a lock that cannot be lifted now is lifted
-    later. Raises `StoreUnavailable`: then nothing has changed.
+    It ends every session, every link and the locks of the password; it opens no session and enables no account. The
+    link proves who its owner is, so this browser becomes a known device: an attacker who locks the address again does
+    not lock the owner out. With two steps the link proves one of them, and makes no known device. Of several requests
+    at once with one link, exactly one succeeds. A password that was set is told to its owner; a lock that cannot be
+    lifted now is lifted later. Raises `StoreUnavailable`: then nothing has changed.
     """
     account, state, _ = opened
     try:
@@ -114,7 +114,8 @@ def _set(
         if name and services.directory is not None:
             services.directory.update(account.id, name=name)
         ended = {"password_change_deadline": None, "invited_until": None, "invited_at": None}
-        after = change_account_state(services, account.id, **ended)
+        # A locked device would keep its lock under its new cookie.
+        after = change_account_state(services, account.id, **ended, unlocks=state.unlocks + 1)
         now = services.users.get(account.id)
         if now is None:
             raise _Spent

@@ -7,6 +7,8 @@ from making the process verify signatures without end.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
@@ -136,27 +138,38 @@ def first_use(services: Services, nonce: str, purpose: Purpose) -> bool:
     return services.quotas.first_use(nonce, lasts=int(lasts(purpose).total_seconds()) + _CLOCKS_DIFFER)
 
 
-def _refuse(services: Services, client: Client, **values: object) -> Refused:
-    """Refuse, and count a failure of the client. Nothing is recorded, since any visitor can cause it."""
+def _refuse(services: Services, client: Client, tell: Callable[[], None] = lambda: None, **values: object) -> Refused:
+    """Refuse, count a failure of the client, and `tell` of it. Of an unknown passkey nothing is told, since any visitor
+    can cause it.
+
+    A client without failures left is told nothing else, and nothing is told of it: one with a device cookie, be it
+    forged, gets here all the same, and must not fill the audit log.
+    """
+    if wait := services.client_limit.limited(client):
+        return Refused("too_many_attempts", wait)
+    tell()
     count_client(services, client)
     return Refused("passkey_rejected", values=values)
 
 
 def _refuse_known(services: Services, subject: Account | str, client: Client, reason: str) -> Refused:
     """Refuse a passkey that an account has, and record why."""
-    services.log.record(PASSKEY_REFUSED, subject=subject, client=client, reason=reason)
-    return _refuse(services, client)
+    record = partial(services.log.record, PASSKEY_REFUSED, subject=subject, client=client, reason=reason)
+    return _refuse(services, client, record)
 
 
 def _refuse_copy(services: Services, found: _Found, client: Client) -> Refused:
     """Refuse a passkey whose counter went back, record it, and tell the owner, at most once an hour, that another
     person may have a copy (WebAuthn Level 3 section 6.1.1)."""
-    account = found.account
-    with services.log.transaction() as record:
-        record(PASSKEY_REFUSED, subject=account, client=client, reason=COUNTER)
-        if services.quotas.allow_notification_to(account.id, "passkey mail", an_hour=1, spaced=False):
-            services.notifications.passkey_copied(account, found.state, client, name=found.factor.name)
-    return _refuse(services, client)
+
+    def tell() -> None:
+        account = found.account
+        with services.log.transaction() as record:
+            record(PASSKEY_REFUSED, subject=account, client=client, reason=COUNTER)
+            if services.quotas.allow_notification_to(account.id, "passkey mail", an_hour=1, spaced=False):
+                services.notifications.passkey_copied(account, found.state, client, name=found.factor.name)
+
+    return _refuse(services, client, tell)
 
 
 def _refuse_unopened(services: Services, rejected: Rejected, owner: Account | None, client: Client) -> Refused:

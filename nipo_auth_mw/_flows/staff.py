@@ -104,7 +104,7 @@ def check_new_account(services: Services, email: str, role: str) -> None:
 def set_password(
     services: Services, user_id: str, password: str, *, actor: Actor, must_change: bool = False
 ) -> Refused | None:
-    """Set a password. Every session, every link and the lock of the account end at once, and its owner is notified.
+    """Set a password. Every session, link and lock of the account ends at once, and its owner is notified.
 
     With `must_change` the password is temporary: the user has to choose another at the next sign-in, within seven days.
     Returns None on success. Raises `NoSuchAccount`, `NotOneself`, `NotAllowed`, `PasswordRejected`.
@@ -131,7 +131,7 @@ def set_password(
             account = account_with(services, user_id, actor)
         _end(services, account, why="password_changed", record=record, actor=actor)
         deadline = _change_deadline() if must_change else None
-        ended = {"invited_until": None, "invited_at": None}
+        ended = {"invited_until": None, "invited_at": None, "unlocks": state.unlocks + 1}
         change_account_state(services, user_id, password_change_deadline=deadline, **ended)
         record(PASSWORD_CHANGED, subject=account, **_by(actor))
     lift_lock_soon(services, account, actor=actor.name, client=actor.client)

@@ -45,7 +45,7 @@ class Person:
     active: bool = True
     password_change_deadline: float | None = None  # a temporary password stops working then
     state: int = 0  # raised by each change that ends sessions, links and known devices
-    unlocks: int = 0  # raised by each unlock, which known devices' counts are bound to
+    unlocks: int = 0  # raised by what lifts all locks, which known devices' counts are bound to
     two_step: bool = False
     has_app: bool = False
     apps: list[bytes] = field(default_factory=list)  # the last one counts while the account has an app
@@ -185,6 +185,7 @@ class Model:
 
     def password_is(self, who: str, new: str, password_change_deadline: float | None = None) -> None:
         self.people[who].password, self.people[who].password_change_deadline = new, password_change_deadline
+        self.people[who].unlocks += 1
         self.changed(who)
 
     def without_second_step(self, who: str) -> None:

@@ -1,4 +1,4 @@
-"""The lock with wrong clocks, slow hashes and outages in between (rows RU6, RU7, RU23)."""
+"""The lock with wrong clocks, slow hashes and outages in between (rows RU6, RU7, RU23, RU32)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nipo_auth_mw._credentials import hash_pool
 from nipo_auth_mw._flows import password_check
 from nipo_auth_mw._flows.advance import SignedIn
 from nipo_auth_mw._flows.login import sign_in
+from nipo_auth_mw._flows.password_reset import reset_password
 from nipo_auth_mw._throttle import lockout as lockouts
 from nipo_auth_mw._throttle.counters import OneByOne
 from nipo_auth_mw.models import Client
@@ -236,6 +237,23 @@ def test_ru23_an_unlock_lifts_the_lock_of_a_known_device(store):
     staff.post("/-/auth/staff/1/unlock", {}, status=303)
     assert isinstance(attempt(auth, PASSWORD, device=device), SignedIn)
     assert not auth._services.lockout.device_locked("1")
+
+
+@pytest.mark.parametrize("sets", ["a link", "an administrator"])
+def test_ru32_a_new_password_lifts_the_lock_of_a_known_device(store, sets):
+    auth, _ = door(store, failures=3, permanent_after=3)
+    device = attempt(auth, PASSWORD).device
+    for _ in range(3):
+        attempt(auth, device=device)
+    assert attempt(auth, PASSWORD, device=device).code == "locked"
+    if sets == "a link":
+        services = auth._services
+        token = services.reset_links.make(services.users.get("1"), services.account_states.account_state("1"))
+        device = reset_password(services, token, PASSWORD + "!", client=HERE, device_cookie=device).device
+    else:
+        auth.accounts.set_password("1", PASSWORD + "!")
+        device = attempt(auth, PASSWORD + "!", device=device).device
+    assert isinstance(attempt(auth, PASSWORD + "!", device=device), SignedIn)
 
 
 def test_ru23_an_unlock_does_not_end_what_a_device_is_known_by(store):

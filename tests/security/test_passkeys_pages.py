@@ -333,6 +333,24 @@ def test_pk12_a_known_device_signs_in_from_a_limited_address(auth: Any, soft: So
     assert refused_as(forged, credential) == "too_many_attempts"
 
 
+@pytest.mark.parametrize("kind", ["forged", "known"])
+def test_pk12_nor_does_a_passkey_that_an_account_has_fill_the_audit_log(
+    auth: Any, soft: SoftPasskey, kind: str
+) -> None:
+    device = browser(auth, "203.0.113.7")
+    if kind == "known":
+        use(device, soft, remember="1")
+        device.post("/-/auth/logout")
+    else:
+        device.set_cookie("nipo_device", "forged")
+    soft.origin = "https://evil.example"
+    credential = sent(device, soft)
+    codes = [refused_as(device, credential) for _ in range(60)]
+    assert codes == ["passkey_rejected"] * 50 + ["too_many_attempts"] * 10
+    assert len(events(auth, "passkey_refused")) == 50
+    assert len(events(auth, "limited")) == 1
+
+
 @pytest.mark.parametrize("name", [*XSS, "a\u202eb\u0000c", "n" * 100])
 def test_pk13_a_name_stays_text_on_pages_and_in_mails(
     auth: Any, tanaka: TestApp, mailer: MemoryMailer, name: str
