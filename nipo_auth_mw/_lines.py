@@ -6,6 +6,8 @@ import unicodedata
 
 # Format characters reorder or hide what stands around them (Unicode Technical Report 36, section 2.5).
 _HIDDEN = frozenset({"Cc", "Cf", "Cs"})
+JOINERS = "\u200c\u200d"
+"""Format characters within the words of Persian and of the languages of India."""
 
 
 def plain_line(text: str, most: int, *, removed: frozenset[str] = _HIDDEN, kept: str = "") -> str:

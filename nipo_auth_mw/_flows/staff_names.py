@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from nipo_auth_mw._lines import plain_line
+from nipo_auth_mw._lines import JOINERS, plain_line
 
 _MOST_CHARACTERS = 100
-# Persian and the languages of India write words with them.
-_JOINERS = "\u200c\u200d"
 
 
 def person_name(typed: str) -> str:
@@ -15,4 +13,4 @@ def person_name(typed: str) -> str:
     Stops a name that shows another person's in the staff list, the audit log or a mail. The other characters stay as
     they are typed: NFC would replace the 神 (U+FA19) that a person writes by another one.
     """
-    return plain_line(typed, _MOST_CHARACTERS, kept=_JOINERS)
+    return plain_line(typed, _MOST_CHARACTERS, kept=JOINERS)

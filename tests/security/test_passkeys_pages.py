@@ -20,6 +20,7 @@ from nipo_auth_mw._credentials import totp
 from nipo_auth_mw._credentials.passkey_names import without_links
 from nipo_auth_mw._credentials.passkeys import Passkey, factor_key
 from nipo_auth_mw.protocols import Factor
+from nipo_auth_mw.stores import MemoryStore
 from nipo_auth_mw.testing import MemoryMailer, SoftPasskey, link_in
 from tests.features.test_passkeys import ADD, CONFIRM, JSON, LOGIN, SECOND, SECURITY, options_on, switch_on, use
 from tests.kit import (
@@ -427,6 +428,18 @@ def test_ma12_the_mails_about_a_passkey_hold_no_link_and_send_no_text_to_a_stran
         for text in (mail.text, mail.html or ""):
             assert not re.search(r"//evil|evil\.example", text)
             assert ("Claim it" in text) == (mail.to == "tanaka@example.com")
+
+
+def test_ma12_a_name_in_a_table_of_the_host_app_makes_no_link_and_no_line(mailer: MemoryMailer) -> None:
+    """Its user may have chosen it, and an address that is another person's."""
+    store = MemoryStore()
+    store.create(
+        email="tanaka@example.com", password_hash=None, name=f"A\r\n\r\n\u202e{PRIZE}", role="staff", active=True
+    )
+    browser(middleware(store=store, mailer=mailer, **KEYS)).post("/-/auth/forgot", {"email": "tanaka@example.com"})
+    for text in (mailer.outbox[0].text, mailer.outbox[0].html or ""):
+        assert "A Claim it" in text
+        assert not re.search(r"//evil|evil\.example|\u202e", text)
 
 
 @pytest.mark.parametrize("name", ["iPhone 15", "YubiKey 5.7", "佐藤の鍵", "Chrome (Windows)", "Mr. Sato", "a.5"])
