@@ -103,7 +103,11 @@ class Accounts:
         staff.change_profile(self._services, user_id, name=name, memo=None, notify_email=None, actor=Actor(self._actor))
 
     def delete(self, user_id: str) -> None:
-        """Delete the account and free its address. Its events stay in the audit log."""
+        """Delete the account and free its address. Its events stay in the audit log.
+
+        An app that deletes users in a table of its own calls this after each deletion: the passkeys, the second step,
+        the sessions and the notification address of the user go, too.
+        """
         staff.delete_account(self._services, user_id, actor=Actor(self._actor))
 
     def unlock(self, user_id: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from nipo_auth_mw import models
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._flows.account_state import change_account_state, remove_attributes
 from nipo_auth_mw._flows.email_change import EMAIL_CHANGED
@@ -240,19 +241,22 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
     """Delete the account, what is stored beside it, and its proofs of the second step; free its address. Its rows in
     the audit log stay.
 
-    Raises `NoSuchAccount`, `NotOneself`, `NotAllowed`, `LastAdmin`, `NotSupported`.
+    Of an account that the host app has deleted in a table of its own, it deletes what is stored beside it: a table may
+    give the id to another person, whom the former user's passkey would sign in as. Raises `NoSuchAccount`,
+    `NotOneself`, `NotAllowed`, `LastAdmin`, `NotSupported`.
     """
+    gone = _gone(services, user_id)
+    if gone is not None:
+        with services.log.transaction() as record:
+            _delete_beside(services, gone, record, actor)
+        return
     account = account_with(services, user_id, actor)
     with services.log.transaction() as record:
         still_allowed(services, actor)
         keep_an_admin(services, account, actor)
         if not directory_of(services).delete(user_id):
             raise NoSuchAccount.of(user_id)
-        _end(services, account, why="account_deleted", record=record, actor=actor)
-        remove_attributes(services, user_id)
-        if services.factor_store is not None:
-            services.factor_store.remove_factors(user_id)
-        record(ACCOUNT_DELETED, subject=account, **_by(actor), name=account.name or "")
+        _delete_beside(services, account, record, actor)
 
 
 def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
@@ -283,6 +287,24 @@ def _end(services: Services, account: Account, *, why: str, record: Record, acto
     end_everything(services, account, why=why, record=record, actor=actor.name)
     if services.email_changes is not None:
         services.email_changes.void_email_changes(account.id)
+
+
+def _gone(services: Services, user_id: str) -> Account | None:
+    """An account that the host app has deleted in a table of its own, and beside which something is stored; else
+    None."""
+    if services.directory is not None or not isinstance(user_id, str) or services.users.get(user_id) is not None:
+        return None
+    state, sessions = services.account_states.account_state(user_id), services.session_store.sessions_of(user_id)
+    return models.Account(user_id, "", None, active=False) if state.attributes or sessions else None
+
+
+def _delete_beside(services: Services, account: Account, record: Record, actor: Actor) -> None:
+    """Delete what is stored beside an account that is gone, and record it."""
+    _end(services, account, why="account_deleted", record=record, actor=actor)
+    remove_attributes(services, account.id)
+    if services.factor_store is not None:
+        services.factor_store.remove_factors(account.id)
+    record(ACCOUNT_DELETED, subject=account, **_by(actor), name=account.name or "")
 
 
 def _by(actor: Actor) -> dict[str, Any]:

@@ -26,6 +26,10 @@ def account_findings(services: Services, *, of_app: bool) -> Iterator[Finding]:
             yield "warning", "administrators", text
     else:
         yield "ok", "accounts", "addresses are not checked, since the user store has no search"
+    gives_ids_again = getattr(services.users, "gives_ids_again", None)
+    if gives_ids_again is not None and gives_ids_again():
+        text = "SQLite gives the id of a deleted user to the next one, if the column is not AUTOINCREMENT"
+        yield "warning", "accounts", text
     if offers(services.users, AccountSearch) or offers(services.users, HashSamples):
         yield from _hashes(services, of_app)
 

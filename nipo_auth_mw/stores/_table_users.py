@@ -100,6 +100,15 @@ class TableUsers:
             found: str | None = connection.scalar(sa.select(self._hash).where(wanted).limit(1))
         return found
 
+    def gives_ids_again(self) -> bool:
+        """Whether the id of a deleted row may go to a new one, as SQLite does without AUTOINCREMENT."""
+        made = sa.text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name")
+        if self._kind is not int or self._engine.dialect.name != "sqlite":
+            return False
+        with self._engine.connect() as connection:
+            sql = connection.scalar(made, {"name": _of(self._id).table.name}) or ""
+        return "AUTOINCREMENT" not in sql.upper()
+
     @property
     def _engine(self) -> sa.Engine:
         """The engine. One of Flask-SQLAlchemy is known in an app context only."""

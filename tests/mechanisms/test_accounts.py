@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from nipo_auth_mw import EmailRejected, EmailTaken, NoSuchAccount, NotSupported, PasswordRejected
+from nipo_auth_mw._flows.account_state import change_account_state
 from nipo_auth_mw.errors import UnknownRole
 from nipo_auth_mw.stores import MemoryStore, SQLStore
+from nipo_auth_mw.testing import fast_hasher
 from nipo_auth_mw.testing.contracts.factors import a_factor, digests
 from tests.downstream.suite.reports_users import DictUsers
-from tests.kit import PASSWORD, WRONG, browser, events, middleware, person, seen, sign_in
+from tests.kit import PASSWORD, WRONG, browser, enrol_passkey, events, middleware, options_on, person, seen, sign_in
 
 
 @pytest.fixture
@@ -183,6 +187,27 @@ def test_a_user_store_alone_cannot_create_and_says_so():
             act()
     auth.accounts.set_password(user_id, PASSWORD)
     assert sign_in(browser(auth), "own@example.com").status_int == 303
+
+
+def test_ak13_what_lies_beside_a_user_whom_the_app_has_deleted_goes_and_opens_no_account_with_that_id():
+    users = DictUsers()
+    auth = middleware(store=MemoryStore(), users=users)
+    former = users.add("former@example.com", fast_hasher().hash(PASSWORD))
+    soft = enrol_passkey(auth, auth.accounts.get(former))
+    change_account_state(auth._services, former, notify_email="former@example.net", two_step=time.time())
+    with pytest.raises(NotSupported):
+        auth.accounts.delete(former)
+    users.rows.clear()
+    auth.accounts.delete(former)
+    assert users.add("next@example.com", None) == former
+    device = browser(auth)
+    credential = soft.get(options_on(device.get("/-/auth/login")))
+    assert device.post("/-/auth/login/passkey", {"credential": credential}, expect_errors=True).status_int == 401
+    assert auth.accounts.get(former).notify_email is None
+    assert len(events(auth, "account_deleted")) == 1
+    users.rows.clear()
+    with pytest.raises(NoSuchAccount):
+        auth.accounts.delete(former)
 
 
 def test_a_role_is_one_of_the_setting(auth):

@@ -16,13 +16,14 @@ from unittest import mock
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+import sqlalchemy as sa
 import time_machine
 import trustme
 
 from nipo_auth_mw import AuthConfig, AuthMiddleware, LockoutPolicy
 from nipo_auth_mw.cli import _live, main
 from nipo_auth_mw.cli._check_accounts import account_findings
-from nipo_auth_mw.stores import MemoryStore, SQLStore
+from nipo_auth_mw.stores import MemoryStore, SQLStore, TableUsers
 from nipo_auth_mw.testing import code_of, enrol_app, fast_hasher
 from tests._services import database
 from tests.kit import PASSWORD, echo, middleware
@@ -238,6 +239,23 @@ def test_a_table_of_the_apps_own_without_an_administrator_is_told():
     assert told() == ["warning"]
     users.update(boss.id, active=True)
     assert told() == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_table_that_gives_an_id_to_the_next_user_is_told(tmp_path, kept):
+    engine, columns = sa.create_engine(f"sqlite:///{tmp_path / 'app.db'}"), ("email", "password_hash")
+    people = sa.Table(
+        "people",
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True),
+        *(sa.Column(name, sa.Text) for name in columns),
+        sqlite_autoincrement=kept,
+    )
+    people.metadata.create_all(engine)
+    users = TableUsers(engine, id=people.c.id, **{name: people.c[name] for name in columns})
+    auth = middleware(store=MemoryStore(), users=users)
+    told = [text for _, _, text in account_findings(auth._services, of_app=True) if "AUTOINCREMENT" in text]
+    assert bool(told) is not kept
 
 
 @pytest.mark.services
