@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._credentials.email_links import OpenedLink
@@ -18,7 +19,7 @@ from nipo_auth_mw._flows.staff import create_account
 from nipo_auth_mw._flows.staff_accounts import account_with
 from nipo_auth_mw._flows.staff_actor import Actor, still_allowed
 from nipo_auth_mw._flows.staff_names import person_name
-from nipo_auth_mw._mail.composer import WITHDRAWN_AT
+from nipo_auth_mw._mail.composer import WITHDRAWN_FOR
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.models import AccountState, Client, User
 from nipo_auth_mw.protocols import Account
@@ -129,8 +130,9 @@ def revoke_invitation(services: Services, user_id: str, *, actor: Actor) -> None
         still_allowed(services, actor)
         if invitation_of(account, services.account_states.account_state(user_id)) is None:
             return
-        counter = services.account_states.raise_revocation_counter(user_id)
-        change_account_state(services, user_id, invited_until=None, invited_at=None, **{WITHDRAWN_AT: counter})
+        services.account_states.raise_revocation_counter(user_id)
+        ended = {"invited_until": None, "invited_at": None, WITHDRAWN_FOR: account.email}
+        change_account_state(services, user_id, **ended)
         record(INVITATION_REVOKED, subject=account, client=actor.client, actor=actor.name)
 
 
@@ -162,7 +164,8 @@ def _invite(services: Services, account: Account, record: Record, actor: Actor, 
     if counter is None:
         counter = services.account_states.raise_revocation_counter(account.id)
     until = time.time() + services.invitation_links.lasts.total_seconds()
-    state = change_account_state(services, account.id, invited_until=until, invited_at=counter)
+    invited: dict[str, Any] = {"invited_until": until, "invited_at": counter, WITHDRAWN_FOR: None}
+    state = change_account_state(services, account.id, **invited)
     record(INVITED, subject=account, client=actor.client, actor=actor.name)
     if gets_mail(services, account.email):
         services.notifications.invitation(account, state, actor.client or Client())

@@ -16,8 +16,8 @@ from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import AccountState, Client, Message, QueuedMail
 from nipo_auth_mw.protocols import Account, AccountStateStore, EmailChangeStore, UserStore
 
-WITHDRAWN_AT = "withdrawn_at"
-"""The attribute of an account's state that has the number of the revocation counter at the end of an invitation."""
+WITHDRAWN_FOR = "withdrawn_for"
+"""The attribute of an account's state that has the address whose invitation was withdrawn."""
 _OF_PASSKEYS = frozenset({"passkey_added", "passkey_copied", "passkey_removed"})
 """The mails about the name that a user has given to a passkey."""
 
@@ -142,8 +142,8 @@ def gets_links(account: Account) -> bool:
 
 def gets_reset_links(account: Account, state: AccountState) -> bool:
     """Whether an account gets links for a forgotten password by mail. One whose invitation was withdrawn does not: its
-    mailbox may be another person's, and every change of the account raises the counter and ends this."""
-    withdrawn = account.password_hash is None and state.attributes.get(WITHDRAWN_AT) == state.revocation_counter
+    mailbox may be another person's. Another address, an invitation or a password ends this."""
+    withdrawn = account.password_hash is None and state.attributes.get(WITHDRAWN_FOR) == account.email
     return gets_links(account) and not withdrawn
 
 

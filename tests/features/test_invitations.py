@@ -225,6 +225,9 @@ def test_iv5_a_withdrawn_invitation_opens_the_account_by_no_mail(
     boss.get(f"/-/auth/staff/{user.id}/password").forms["staff-revoke"].submit(status=303)
     assert accept(auth, before).status_int == 410
     assert asked(auth, mailer) == []
+    for active in (False, True):
+        auth.accounts.set_active(user.id, active)
+    assert asked(auth, mailer) == []
     boss.post(f"/-/auth/staff/{user.id}/email", {"email": "sato@example.org"}, status=303)
     assert asked(auth, mailer, "sato@example.org"), "another mailbox is another decision"
 
