@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from importlib.util import find_spec
 
@@ -18,6 +19,10 @@ MOST_UNPACKED = 8 * 1024 * 1024
 _MOST_PARTS = 500
 _MOST_TAGS = 500_000
 """openpyxl makes objects of a kilobyte of what is four letters in a file, such as `<c/>` and `<xf/>`."""
+_LONGEST_FORMAT = 255
+"""Excel's own limit for the format of a number."""
+_MOST_PRINTED = 8000
+"""Characters of all print areas and titles together."""
 _AT_ONCE = 64 * 1024
 _LAST_ROW = 1_048_576
 # openpyxl takes the second by itself where it is installed.
@@ -28,9 +33,9 @@ def cells_of_xlsx(content: bytes, most_columns: int) -> Iterator[tuple[int, list
     """The numbered rows of the first sheet, with the values of formulas, up to so many cells each.
 
     Raises `FileRejected`. It is refused before anything is unpacked if it would become larger than `MOST_UNPACKED`
-    (a zip bomb; ASVS 5 5.2.3), and before it is parsed if it has more than `_MOST_TAGS` tags. Its cells have no more
-    characters than `MOST_UNPACKED` together: any number of them may refer to one long text. Entities of XML are refused
-    by defusedxml.
+    (a zip bomb; ASVS 5 5.2.3), and before it is parsed if it has more than `_MOST_TAGS` tags. What openpyxl would
+    search for too long is refused before openpyxl reads it. Its cells have no more characters than `MOST_UNPACKED`
+    together: any number of them may refer to one long text. Entities of XML are refused by defusedxml.
     """
     _check_size(content)
     _check_tags(content)
@@ -39,6 +44,7 @@ def cells_of_xlsx(content: bytes, most_columns: int) -> Iterator[tuple[int, list
     import openpyxl
 
     try:
+        _check_patterns(content)
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
         sheet = book.worksheets[0]
         # Some programs write a wrong size of the sheet.
@@ -84,6 +90,45 @@ def _check_tags(content: bytes) -> None:
         raise FileRejected("xlsx") from None
     if left < 0:
         raise _too_large()
+
+
+def _check_patterns(content: bytes) -> None:
+    """Raise `FileRejected` for an archive with a long format of numbers, or with long print areas. openpyxl searches
+    them with patterns that take quadratic time, and no other thread runs meanwhile."""
+    from defusedxml.ElementTree import DefusedXMLParser, ParseError
+
+    found = _Patterns()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for part in archive.infolist():
+            # What is no XML, such as a picture, is none to openpyxl either.
+            with suppress(ParseError), archive.open(part) as file:
+                parser = DefusedXMLParser(target=found)
+                while piece := file.read(_AT_ONCE):
+                    parser.feed(piece)
+
+
+class _Patterns:
+    """The target of a parser that refuses what is searched with patterns, if it is too long."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_PRINTED
+        self._printed = False
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        """A tag with its attributes."""
+        if any(len(text) > _LONGEST_FORMAT for name, text in attributes.items() if name.endswith("formatCode")):
+            raise _too_large()
+        self._printed = tag.endswith("definedName") and attributes.get("name", "").startswith("_xlnm.Print")
+
+    def data(self, text: str) -> None:
+        """A piece of text, which may go on."""
+        self._left -= len(text) if self._printed else 0
+        if self._left < 0:
+            raise _too_large()
+
+    def end(self, tag: str) -> None:  # noqa: ARG002
+        """The end of a tag."""
+        self._printed = False
 
 
 def _too_large() -> FileRejected:

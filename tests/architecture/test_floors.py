@@ -53,6 +53,7 @@ DOORS = {
     "fido2": {"_credentials/passkeys.py"},
     "webauthn": set(),
     "openpyxl": {"_flows/staff_xlsx.py"},
+    "defusedxml": {"_flows/staff_xlsx.py"},
 }
 LATE = {
     ("_pages/catalogues.py", "tomllib"),
@@ -73,6 +74,7 @@ LATE = {
     ("_credentials/passkeys.py", "fido2.server"),
     ("_credentials/passkeys.py", "fido2.webauthn"),
     ("_flows/staff_xlsx.py", "openpyxl"),
+    ("_flows/staff_xlsx.py", "defusedxml.ElementTree"),
     ("stores/__init__.py", "nipo_auth_mw.stores._django_users"),
     ("stores/__init__.py", "nipo_auth_mw.stores._sql"),
     ("stores/__init__.py", "nipo_auth_mw.stores._table_users"),

@@ -358,6 +358,10 @@ def crowded(part: str, before: str, tag: str) -> bytes:
 
 
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+FORMAT = f'<numFmts count="1"><numFmt numFmtId="164" formatCode="{"[" * 100_000}"/></numFmts>'
+AREA = (
+    f'<definedNames><definedName name="_xlnm.Print_Area" localSheetId="0">{"x" * 50_000}</definedName></definedNames>'
+)
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "zip bomb": bomb,
     "zip bomb that lies": liar,
@@ -365,6 +369,11 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "cells of nothing": lambda: crowded(SHEET, '<row r="1">', "<c/>"),
     "rows of nothing": lambda: crowded(SHEET, "<sheetData>", "<row/>"),
     "formats of nothing": lambda: crowded("xl/styles.xml", '<cellXfs count="1">', "<xf/>"),
+    "brackets in a format": lambda: remade(
+        "xl/styles.xml",
+        lambda text: text.replace('<numFmts count="0" />', FORMAT).replace('numFmtId="0"', 'numFmtId="164"'),
+    ),
+    "long print area": lambda: remade("xl/workbook.xml", lambda text: text.replace("<definedNames />", AREA)),
     "zip of nothing": lambda: b"PK\x03\x04" + b"\0" * 1000,
     "zip cut off": lambda: xlsx(TABLE)[:-200],
     "no workbook": lambda: remade("[Content_Types].xml", lambda text: ""),
