@@ -299,8 +299,10 @@ def test_ru11_requests_for_nobody_take_no_place_while_the_server_hangs():
     own = browser(auth)
     sign_in(own)
     own.post("/-/auth/account/email", {"email": "new@example.com", "password": PASSWORD})
-    auth._services.outbox._run("asked", everything=True)
-    rows = auth._services.outbox.rows
+    rows, ends = auth._services.outbox.rows, time.monotonic() + 10
+    # The outbox's own thread may have claimed some of them.
+    while rows.count_mails("asked") and time.monotonic() < ends:
+        auth._services.outbox._run("asked", everything=True)
     assert (rows.count_mails("asked"), rows.count_mails("waiting")) == (0, 4)
     assert len(events(auth, "password_reset_requested")) == 1052
     mailer.go.set()
