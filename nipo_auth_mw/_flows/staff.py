@@ -245,10 +245,8 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
     give the id to another person, whom the former user's passkey would sign in as. Raises `NoSuchAccount`,
     `NotOneself`, `NotAllowed`, `LastAdmin`, `NotSupported`.
     """
-    gone = _gone(services, user_id)
-    if gone is not None:
-        with services.log.transaction() as record:
-            _delete_beside(services, gone, record, actor)
+    if services.directory is None and isinstance(user_id, str) and services.users.get(user_id) is None:
+        _forget(services, user_id, actor)
         return
     account = account_with(services, user_id, actor)
     with services.log.transaction() as record:
@@ -289,13 +287,15 @@ def _end(services: Services, account: Account, *, why: str, record: Record, acto
         services.email_changes.void_email_changes(account.id)
 
 
-def _gone(services: Services, user_id: str) -> Account | None:
-    """An account that the host app has deleted in a table of its own, and beside which something is stored; else
-    None."""
-    if services.directory is not None or not isinstance(user_id, str) or services.users.get(user_id) is not None:
-        return None
+def _forget(services: Services, user_id: str, actor: Actor) -> None:
+    """Delete what is stored beside a user whom the host app has deleted in a table of its own. If nothing is, nothing
+    happens: an app calls this after each deletion."""
     state, sessions = services.account_states.account_state(user_id), services.session_store.sessions_of(user_id)
-    return models.Account(user_id, "", None, active=False) if state.attributes or sessions else None
+    # An account with a factor has attributes.
+    if state.attributes or sessions:
+        with services.log.transaction() as record:
+            still_allowed(services, actor)
+            _delete_beside(services, models.Account(user_id, "", None, active=False), record, actor)
 
 
 def _delete_beside(services: Services, account: Account, record: Record, actor: Actor) -> None:
