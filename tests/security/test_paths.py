@@ -11,11 +11,9 @@ from typing import Any
 import a2wsgi
 import flask
 import pytest
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
 from nipo_auth_mw._web.guard import Guard
+from tests._services import needed
 from tests.kit import PASSWORD, events, middleware, person
 from tests.security.corpora.paths import BELOW_PUBLIC, BROKEN, LOGIN, SPELLINGS
 from tests.security.django_site import django_app
@@ -121,6 +119,10 @@ def test_pa5_an_exception_covers_what_cherrypy_takes_for_the_name_of_a_method(pa
 
 def test_pa1_an_asgi_app_that_cuts_a_mount_off_by_itself_shows_no_page_by_another_name():
     """FastAPI with `root_path` does so."""
+    needed("starlette")
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
 
     class Told(Starlette):
         root_path = "/api/"
