@@ -39,10 +39,10 @@ class _Reply(NamedTuple):
 
 
 def findings(services: Services) -> Iterator[Finding]:
-    """Send two requests to `base_url`: one for the session, and one sign-in without an address.
+    """Send three requests to `base_url`: one for the session, and two sign-ins without an address.
 
-    The row of the sign-in in the audit log shows which client address the server saw. It counts as one failure of this
-    machine's address.
+    The rows of the sign-ins in the audit log show which client address the server saw. They count as two failures of
+    this machine's address.
     """
     config, tls = services.config, ssl.create_default_context()
     try:
@@ -139,9 +139,18 @@ def _referrers(answer: http.client.HTTPResponse) -> Iterator[Finding]:
 
 
 def _proxies(services: Services, tls: ssl.SSLContext) -> Iterator[Finding]:
-    """Findings about `trusted_proxies`, by the client address that the server recorded."""
+    """Findings about `trusted_proxies`, by the client address that the server recorded.
+
+    Some servers take `X_Forwarded-For` for the header that the proxy sends: a client that sends it chooses its address.
+    """
+    first = list(_seen_with(services, tls, "X-Forwarded-For"))
+    yield from first if first[0][0] != "ok" else _seen_with(services, tls, "X_Forwarded-For")
+
+
+def _seen_with(services: Services, tls: ssl.SSLContext, header: str) -> Iterator[Finding]:
+    """The finding after a request with a forged address in this header."""
     config, word = services.config, f"nipo-auth check {secrets.token_hex(8)}"
-    headers = {"Content-Type": "application/json", "X-Forwarded-For": _FORGED, "User-Agent": word}
+    headers = {"Content-Type": "application/json", header: _FORGED, "User-Agent": word}
     try:
         reply = _ask(config, tls, "POST", "login", headers, "{}")
         newest = services.audit.events(event="sign_in_failed", limit=50)
@@ -150,24 +159,21 @@ def _proxies(services: Services, tls: ssl.SSLContext) -> Iterator[Finding]:
         return
     seen = next((one.client_address for one in newest if one.user_agent == word), None)
     if reply.answer.status == 429:
-        yield (
-            "warning",
-            "trusted_proxies",
-            "could not be checked: this machine's address has reached the client limit; try again later",
-        )
+        text = "could not be checked: this machine's address has reached the client limit; try again later"
+        yield "warning", "trusted_proxies", text
     elif seen is None:
         yield "error", "store", "the server does not write its audit log into this store"
+    elif seen == _FORGED and "_" in header:
+        text = "the server takes a forged X_Forwarded-For for X-Forwarded-For; let the proxy remove names with _"
+        yield "error", "trusted_proxies", text
     elif seen == _FORGED:
         text = (
             "the server believes a forged X-Forwarded-For, so the client limit stops no attacker; lower trusted_proxies"
         )
         yield "error", "trusted_proxies", text
     elif not seen:
-        yield (
-            "error",
-            "trusted_proxies",
-            "the server sees no client address; set trusted_proxies to the number of proxies",
-        )
+        text = "the server sees no client address; set trusted_proxies to the number of proxies"
+        yield "error", "trusted_proxies", text
     elif _is_a_proxys(seen) and seen != reply.own_address and not _is_here(config):
         text = f"the server sees the address {seen} of its proxy; set trusted_proxies to the number of proxies"
         yield "error", "trusted_proxies", text

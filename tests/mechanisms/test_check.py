@@ -333,6 +333,24 @@ def test_live_a_server_that_believes_anybodys_forwarded_address_is_an_error(stor
     assert code == 1
 
 
+def test_ru8_live_a_server_that_takes_an_underscore_for_a_hyphen_is_an_error(store, check, serve):
+    """The proxy in front replaces X-Forwarded-For alone."""
+    app, proxied = Later(), Later()
+    base_url = f"http://localhost:{serve(proxied)}"
+    app.app = server_of(store, base_url, trusted_proxies=1)
+
+    def proxy(environ, start_response):
+        sent = environ.get("HTTP_X_FORWARDED_FOR", "")
+        # wsgiref tells no longer how the name was spelt: the proxy below saw the second request as the client sent it.
+        spelt = asked.append(environ["PATH_INFO"]) or asked.count("/-/auth/login") == 2
+        return app({**environ, "HTTP_X_FORWARDED_FOR": sent if spelt else "198.51.100.7"}, start_response)
+
+    asked, proxied.app = [], proxy
+    found, code = check("--live", base_url=base_url)
+    assert any("let the proxy remove names with _" in text for text in found["error", "trusted_proxies"])
+    assert code == 1
+
+
 @pytest.mark.parametrize("address", ["172.18.0.3", "10.0.0.1", "192.168.0.1", "fd00::1", "fe80::1%eth0", "10.0.0.1:99"])
 def test_ru8_live_the_address_of_a_proxy_in_a_private_network_is_an_error(store, check, serve, address, monkeypatch):
     monkeypatch.setattr(_live, "_is_here", lambda config: False)
