@@ -1,4 +1,4 @@
-"""One line of text, as a name is kept."""
+"""One line of text, as the names of people and of passkeys are kept."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import unicodedata
 
 # Format characters reorder or hide what stands around them (Unicode Technical Report 36, section 2.5).
 _HIDDEN = frozenset({"Cc", "Cf", "Cs"})
-JOINERS = "\u200c\u200d"
+_JOINERS = "\u200c\u200d"
 """Format characters within the words of Persian and of the languages of India."""
+_NAME_CHARACTERS = 100
 
 
 def plain_line(text: str, most: int, *, removed: frozenset[str] = _HIDDEN, kept: str = "") -> str:
@@ -21,3 +22,12 @@ def plain_line(text: str, most: int, *, removed: frozenset[str] = _HIDDEN, kept:
         for word in text[: 20 * most].split()
     )
     return " ".join(filter(None, words))[:most].strip()
+
+
+def person_name(typed: str) -> str:
+    """A person's name, or its reading: a line of at most 100 characters; "" if nothing is left.
+
+    Stops a name that shows another person's in the staff list, the audit log or a mail. The other characters stay as
+    they are typed: NFC would replace the 神 (U+FA19) that a person writes by another one.
+    """
+    return plain_line(typed, _NAME_CHARACTERS, kept=_JOINERS)

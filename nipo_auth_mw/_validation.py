@@ -164,7 +164,7 @@ def base_url(value: object) -> str:
         example,
     )
     host = parts.hostname or ""
-    if parts.scheme == "http" and host in {"0.0.0.0", "::"}:  # noqa: S104  # nosec B104
+    if parts.scheme == "http" and is_unspecified(host):
         raise ConfigError(name, f"{host} is where a server listens", "Write the name that users type, or localhost.")
     require(
         parts.scheme == "https" or is_loopback(host),
@@ -187,6 +187,14 @@ def is_loopback(host: str) -> bool:
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether a host is 0.0.0.0 or ::, at which a server listens on every address (RFC 4291 section 2.5.2)."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
 

@@ -251,12 +251,11 @@ def _counters_of(*stores: object | None) -> Counters | None:
     return next((counters for counters in found if offers(counters, Counters)), None)
 
 
-def check_schema(*stores: Any, own_users: bool) -> None:
+def check_schema(*stores: Any) -> None:
     """Ask each store once whether its tables exist and have this version.
 
-    Raises `ConfigError` if not. With `own_users` its hint makes no administrator, whom the app would not know. A store
-    that cannot be reached is only logged, since it may come back. So is a store without tables under a command that
-    serves no requests: it may be the one that makes them.
+    Raises `ConfigError` if not. A store that cannot be reached is only logged, since it may come back. So is a store
+    without tables under a command that serves no requests: it may be the one that makes them.
     """
     for store in {id(store): store for store in stores if store is not None}.values():
         check = getattr(store, "check", None)
@@ -271,11 +270,7 @@ def check_schema(*stores: Any, own_users: bool) -> None:
                 problem if isinstance(problem, DatabaseUnavailable) else f"{store!r} cannot be reached",
             )
         except ConfigError as problem:
-            if only_administers():
-                # Without the hint: this command may be the one that it names.
-                _log.warning("this command goes on without the tables: %s", f"{problem.field} {problem.problem}")
-            elif own_users:
-                hint = problem.hint.replace(" init,", " init --tables-only,")
-                raise ConfigError(problem.field, problem.problem, hint) from None
-            else:
+            if not only_administers():
                 raise
+            # Without the hint: this command may be the one that it names.
+            _log.warning("this command goes on without the tables: %s", f"{problem.field} {problem.problem}")

@@ -25,6 +25,7 @@ from werkzeug.wrappers import Response
 
 from nipo_auth_mw import cli
 from nipo_auth_mw._runtime.commands import flask_command
+from nipo_auth_mw._validation import is_loopback, is_unspecified
 from nipo_auth_mw._web import host_api
 from nipo_auth_mw._web.host_session import OnSignOut
 from nipo_auth_mw.accounts import Accounts
@@ -245,7 +246,8 @@ def _address() -> str:
     host, port = str(options.get("host") or ""), options.get("port") or 5000
     if not options.get("cert"):
         return f"http://localhost:{port}"
-    return f"https://{'localhost' if host in ('', '127.0.0.1', '0.0.0.0', '::') else host}:{port}"  # noqa: S104  # nosec B104
+    shown = "localhost" if not host or is_loopback(host) or is_unspecified(host) else host
+    return f"https://{shown}:{port}"
 
 
 class _InContext:

@@ -89,7 +89,7 @@ class AuthMiddleware:
         on_sign_out: OnSignOut | None = None,
     ) -> None:
         _check_app(app, config)
-        _wiring.check_schema(store, users, sessions, audit, own_users=users is not None)
+        _wiring.check_schema(store, users, sessions, audit)
         self._wrapped = app
         self._app = host_app.answering(app, self._refused)
         pages = Renderer(config, templates)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -15,12 +16,11 @@ from hypothesis import settings
 from nipo_auth_mw import _wiring
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher
-from tests import _compiled, _no_disk, _once
+from tests import _no_disk, _once
 from tests._services import address_of, needed
 from tests.security import requirements
 
 _once.install()
-_compiled.install()
 _no_disk.install()
 HERE = Path(__file__).parent
 # What a folder's tests need beyond Python; a marker of the same name selects them.
@@ -43,6 +43,22 @@ def empty_database(tmp_path_factory):
     made.create_schema()
     made.close()
     return path
+
+
+@pytest.fixture(scope="module")
+def make_once(tmp_path_factory):
+    """`make_once(path, make)` has `make` write the SQLite file `path` for the first test of a module, and copies the
+    file for the others."""
+    kept = tmp_path_factory.mktemp("made") / "auth.db"
+
+    def copied(path, make):
+        if kept.exists():
+            shutil.copy(kept, path)
+        else:
+            make()
+            shutil.copy(path, kept)
+
+    return copied
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import ClassVar, Protocol
 
 from nipo_auth_mw.models import Client, Event, StoredSession, User, public_id
@@ -19,12 +19,12 @@ Detail = str | int | float | bool
 class EventGroup(StrEnum):
     """What an event is about. The audit page lists the kinds by group, in this order."""
 
-    LOGIN = "login"
-    PASSWORD = "password"  # noqa: S105
-    PROFILE = "profile"
-    STAFF = "staff"
-    REFUSAL = "refusal"
-    SYSTEM = "system"
+    LOGIN = auto()
+    PASSWORD = auto()
+    PROFILE = auto()
+    STAFF = auto()
+    REFUSAL = auto()
+    SYSTEM = auto()
 
 
 class EventType:

@@ -18,7 +18,7 @@ from nipo_auth_mw._flows.outcomes import TOO_MANY_CHANGES, Refused
 from nipo_auth_mw._flows.staff import create_account
 from nipo_auth_mw._flows.staff_accounts import account_with
 from nipo_auth_mw._flows.staff_actor import Actor, still_allowed
-from nipo_auth_mw._flows.staff_names import person_name
+from nipo_auth_mw._lines import person_name
 from nipo_auth_mw._mail.composer import WITHDRAWN_FOR
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.models import AccountState, Client, User

@@ -7,8 +7,6 @@ from making the process verify signatures without end.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 from nipo_auth_mw._audit.events import EventGroup, EventType
@@ -24,6 +22,7 @@ from nipo_auth_mw.protocols import Account, Factor
 
 PASSKEY_REFUSED = EventType("passkey_refused", EventGroup.REFUSAL)
 
+_REJECTED = "passkey_rejected"
 _TRIES = 3
 _CLOCKS_DIFFER = 600
 """Seconds that a used challenge is remembered beyond its life, for processes whose clocks differ."""
@@ -138,38 +137,39 @@ def first_use(services: Services, nonce: str, purpose: Purpose) -> bool:
     return services.quotas.first_use(nonce, lasts=int(lasts(purpose).total_seconds()) + _CLOCKS_DIFFER)
 
 
-def _refuse(services: Services, client: Client, tell: Callable[[], None] = lambda: None, **values: object) -> Refused:
-    """Refuse, count a failure of the client, and `tell` of it. Of an unknown passkey nothing is told, since any visitor
-    can cause it.
+def _refuse(services: Services, client: Client, **values: object) -> Refused:
+    """Refuse, and count a failure of the client. Nothing is recorded of an unknown passkey, since any visitor can
+    present one.
 
-    A client without failures left is told nothing else, and nothing is told of it: one with a device cookie, be it
-    forged, gets here all the same, and must not fill the audit log.
+    A client without failures left gets another refusal, and nothing is recorded of it: a client with a device cookie,
+    even a forged one, gets here all the same, and must not fill the audit log.
     """
     if wait := services.client_limit.limited(client):
         return Refused("too_many_attempts", wait)
-    tell()
     count_client(services, client)
-    return Refused("passkey_rejected", values=values)
+    return Refused(_REJECTED, values=values)
 
 
 def _refuse_known(services: Services, subject: Account | str, client: Client, reason: str) -> Refused:
     """Refuse a passkey that an account has, and record why."""
-    record = partial(services.log.record, PASSKEY_REFUSED, subject=subject, client=client, reason=reason)
-    return _refuse(services, client, record)
+    refused = _refuse(services, client)
+    if refused.code == _REJECTED:
+        services.log.record(PASSKEY_REFUSED, subject=subject, client=client, reason=reason)
+    return refused
 
 
 def _refuse_copy(services: Services, found: _Found, client: Client) -> Refused:
     """Refuse a passkey whose counter went back, record it, and tell the owner, at most once an hour, that another
     person may have a copy (WebAuthn Level 3 section 6.1.1)."""
-
-    def tell() -> None:
-        account = found.account
-        with services.log.transaction() as record:
-            record(PASSKEY_REFUSED, subject=account, client=client, reason=COUNTER)
-            if services.quotas.allow_notification_to(account.id, "passkey mail", an_hour=1, spaced=False):
-                services.notifications.passkey_copied(account, found.state, client, name=found.factor.name)
-
-    return _refuse(services, client, tell)
+    refused = _refuse(services, client)
+    if refused.code != _REJECTED:
+        return refused
+    account = found.account
+    with services.log.transaction() as record:
+        record(PASSKEY_REFUSED, subject=account, client=client, reason=COUNTER)
+        if services.quotas.allow_notification_to(account.id, "passkey mail", an_hour=1, spaced=False):
+            services.notifications.passkey_copied(account, found.state, client, name=found.factor.name)
+    return refused
 
 
 def _refuse_unopened(services: Services, rejected: Rejected, owner: Account | None, client: Client) -> Refused:

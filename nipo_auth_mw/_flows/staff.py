@@ -19,7 +19,7 @@ from nipo_auth_mw._flows.revocation import end_everything, lift_lock, lift_lock_
 from nipo_auth_mw._flows.second_check import lift_second_lock
 from nipo_auth_mw._flows.staff_accounts import account_with, user_of
 from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, directory_of, keep_an_admin, still_allowed, too_many_mails
-from nipo_auth_mw._flows.staff_names import person_name
+from nipo_auth_mw._lines import person_name
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import EmailTaken, NoSuchAccount, NotSupported, StoreUnavailable, UnknownRole
 from nipo_auth_mw.models import Client, User

@@ -126,10 +126,6 @@ class _Patterns:
         if self._left < 0:
             raise _too_large()
 
-    def end(self, tag: str) -> None:  # noqa: ARG002
-        """The end of a tag."""
-        self._printed = False
-
 
 def _too_large() -> FileRejected:
     return FileRejected("unpacked", MOST_UNPACKED // 1024 // 1024)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from nipo_auth_mw._credentials.cancel_links import CancelLinks
 from nipo_auth_mw._credentials.email_links import EmailLinks
 from nipo_auth_mw._credentials.passkey_names import without_links
-from nipo_auth_mw._lines import JOINERS, plain_line
+from nipo_auth_mw._lines import person_name
 from nipo_auth_mw._mail.addresses import Addresses
 from nipo_auth_mw._mail.notifications import INVITATION
 from nipo_auth_mw._pages.renderer import Renderer
@@ -85,7 +85,7 @@ class Composer:
             email=self._config.login_id(str(facts.get("email", "")) or account.email),
             # A new address may be another person's by mistake. In a table of the host app's a name may be any text, and
             # an address may be one that its user has made up.
-            name=without_links(plain_line(account.name or "", 100, kept=JOINERS)) if own else "",
+            name=without_links(person_name(account.name or "")) if own else "",
             at=datetime.fromtimestamp(mail.queued_at, UTC),
             client=Client(str(facts.get("address", "")), str(facts.get("user_agent", ""))),
             link=f"{self._url}/{link}",

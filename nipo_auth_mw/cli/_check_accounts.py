@@ -9,7 +9,7 @@ from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.cli._context import counted
-from nipo_auth_mw.protocols import Account, AccountSearch, HashSamples
+from nipo_auth_mw.protocols import Account, AccountSearch, HashSamples, ReusedIds
 
 _AT_ONCE, _MOST = 500, 100_000
 _SHOWN = 20
@@ -26,8 +26,7 @@ def account_findings(services: Services, *, of_app: bool) -> Iterator[Finding]:
             yield "warning", "administrators", text
     else:
         yield "ok", "accounts", "addresses are not checked, since the user store has no search"
-    gives_ids_again = getattr(services.users, "gives_ids_again", None)
-    if gives_ids_again is not None and gives_ids_again():
+    if offers(services.users, ReusedIds) and services.users.gives_ids_again():
         text = "SQLite gives the id of a deleted user to the next one, if the column is not AUTOINCREMENT"
         yield "warning", "accounts", text
     if offers(services.users, AccountSearch) or offers(services.users, HashSamples):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from nipo_auth_mw.models import Account, AccountState, StaffEntry, StaffPage, StaffQuery, StaffSort
@@ -35,10 +34,7 @@ def page_of(entries: Sequence[StaffEntry], query: StaffQuery) -> StaffPage:
 
 
 def _folded(account: Account, state: AccountState) -> dict[str, str]:
-    return _folded_once(account.email, account.name, str(state.attributes.get(READING, "")))
-
-
-_folded_once = lru_cache(4096)(folded_values)
+    return folded_values(account.email, account.name, str(state.attributes.get(READING, "")))
 
 
 def _last_use(entry: StaffEntry) -> float:

@@ -118,10 +118,9 @@ class SQLStore(
             raise ConfigError("store", problem, "Install the release of nipo_auth_mw that made them, or a later one.")
         if found < VERSION:
             problem = f"the tables have version {found}, older than {VERSION}" if found else "has no tables yet"
-            # Tables of an older release have an administrator, whom a deploy without a terminal cannot be asked for.
-            init = "init --tables-only" if found else "init"
             # A log must not get the user and the password of the URL.
-            hint = f"Run: nipo-auth --store {_engines.shown(url)} {init}, in the server's environment"
+            command = f"nipo-auth --store {_engines.shown(url)} init, in the server's environment"
+            hint = f"Run: {command}. With --tables-only it makes no administrator and asks nothing"
             raise ConfigError("store", problem, hint)
 
     def now(self) -> float | None:

@@ -101,7 +101,7 @@ class TableUsers:
         return found
 
     def gives_ids_again(self) -> bool:
-        """Whether the id of a deleted row may go to a new one, as SQLite does without AUTOINCREMENT."""
+        """See `ReusedIds.gives_ids_again`."""
         made = sa.text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name")
         if self._kind is not int or self._engine.dialect.name != "sqlite":
             return False

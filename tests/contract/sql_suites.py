@@ -407,7 +407,7 @@ class TestSchema:
         self, sql_store: SQLStore, version: int
     ) -> None:
         older(sql_store, version)
-        with pytest.raises(ConfigError, match=rf"version {version}, older than .* init --tables-only, in"):
+        with pytest.raises(ConfigError, match=rf"version {version}, older than .* init, in .* With --tables-only"):
             sql_store.check()
         sql_store.create_schema()
         self.is_brought_up_to_date(sql_store, version)

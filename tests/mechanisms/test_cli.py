@@ -7,7 +7,6 @@ import importlib
 import io
 import json
 import os
-import shutil
 import ssl
 import stat
 import subprocess
@@ -69,21 +68,15 @@ def shell(tmp_path, monkeypatch):
     return run
 
 
-@pytest.fixture(scope="module")
-def after_init(tmp_path_factory):
-    """Where the first test that needs it leaves the database as `init` made it."""
-    return tmp_path_factory.mktemp("init") / "auth.db"
-
-
 @pytest.fixture
-def ready(shell, after_init, tmp_path):
+def ready(shell, make_once, tmp_path):
     """The shell with an administrator."""
-    if after_init.exists():
-        shutil.copy(after_init, tmp_path / "auth.db")
-        return shell
-    done = shell("init", "--email", "admin@example.com", "--password-stdin", stdin=PASSWORD + "\n")
-    assert done.returncode == 0, done.stderr
-    shutil.copy(tmp_path / "auth.db", after_init)
+
+    def init():
+        done = shell("init", "--email", "admin@example.com", "--password-stdin", stdin=PASSWORD + "\n")
+        assert done.returncode == 0, done.stderr
+
+    make_once(tmp_path / "auth.db", init)
     return shell
 
 

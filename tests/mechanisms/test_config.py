@@ -353,11 +353,8 @@ def test_memory_counters_go_with_a_memory_store_only(tmp_path):
 
 def test_a_store_without_its_tables_names_the_command(tmp_path):
     store = SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
-    with pytest.raises(ConfigError, match=r"nipo-auth --store .* init, in"):
+    with pytest.raises(ConfigError, match=r"nipo-auth --store .* init, in .* With --tables-only it makes no admin"):
         middleware(store=store)
-    with pytest.raises(ConfigError, match=r"nipo-auth --store .* init --tables-only, in"):
-        # An administrator in this store would be in a table that the app does not read.
-        middleware(store=store, users=MemoryStore())
     store.close()
 
 

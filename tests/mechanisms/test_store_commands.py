@@ -6,7 +6,6 @@ import errno
 import io
 import json
 import os
-import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -227,21 +226,15 @@ f@example.com;;;!unusable;1;
 """
 
 
-@pytest.fixture(scope="module")
-def after_init(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the first test that needs it leaves the database as `init` made it."""
-    return tmp_path_factory.mktemp("init") / "auth.db"
-
-
 @pytest.fixture
-def ready(run: Any, after_init: Path, tmp_path: Path) -> Any:
+def ready(run: Any, make_once: Any, tmp_path: Path) -> Any:
     """`nipo-auth` with an administrator."""
-    if after_init.exists():
-        shutil.copy(after_init, tmp_path / "auth.db")
-        return run
-    with mock.patch("sys.stdin", io.StringIO(PASSWORD + "\n")):
-        assert run("init", "--email", "admin@example.com", "--password-stdin")[0] == 0
-    shutil.copy(tmp_path / "auth.db", after_init)
+
+    def init() -> None:
+        with mock.patch("sys.stdin", io.StringIO(PASSWORD + "\n")):
+            assert run("init", "--email", "admin@example.com", "--password-stdin")[0] == 0
+
+    make_once(tmp_path / "auth.db", init)
     return run
 
 

@@ -29,8 +29,8 @@ HTML, JSON = "text/html,*/*;q=0.8", "application/json"
 
 
 @dataclass
-class Lived:
-    """What a house holds in which somebody has lived: its database, and what the model says of it."""
+class Prepared:
+    """What a sequence begins with: the database, and what the model says of it."""
 
     database: bytes
     model: dict[str, Any]
@@ -41,19 +41,19 @@ class Entrance(Model, RuleBasedStateMachine):
 
     doors_of: Any = (Here, Here)
 
-    def __init__(self, lived: Lived | None = None) -> None:
+    def __init__(self, prepared: Prepared | None = None) -> None:
         RuleBasedStateMachine.__init__(self)
         Model.__init__(self, START.timestamp())
-        if lived:
-            vars(self).update(copy.deepcopy(lived.model))
+        if prepared:
+            vars(self).update(copy.deepcopy(prepared.model))
         self.travel = time_machine.travel(self.now, tick=False)
         self.clock = self.travel.start()
         self.folder = tempfile.TemporaryDirectory()
         self.file = Path(self.folder.name, "auth.db")
-        if lived:
-            self.file.write_bytes(lived.database)
+        if prepared:
+            self.file.write_bytes(prepared.database)
         self.doors = [door_of(f"sqlite:///{self.file}") for door_of in self.doors_of]
-        if not lived:
+        if not prepared:
             for who, role in zip("abc", ("admin", "staff", REQUIRED), strict=True):
                 email = f"person-{who}@example.com"
                 self.people[who] = Person(self.do(0, "create", email, role), email, role)
@@ -62,15 +62,15 @@ class Entrance(Model, RuleBasedStateMachine):
         self.made = 0
 
     def teardown(self) -> None:
-        self.leave()
+        self.stop()
 
-    def leave(self) -> Lived:
+    def stop(self) -> Prepared:
         for door in (0, 1):
             self.do(door, "close")
         self.travel.stop()
-        left = Lived(self.file.read_bytes(), {name: vars(self)[name] for name in vars(Model(0))})
+        reached = Prepared(self.file.read_bytes(), {name: vars(self)[name] for name in vars(Model(0))})
         self.folder.cleanup()
-        return left
+        return reached
 
     # The means
 

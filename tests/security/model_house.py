@@ -14,13 +14,13 @@ from nipo_auth_mw.testing import SoftPasskey
 from tests.kit import WRONG
 from tests.security.doors import Here, There
 from tests.security.model import DAY, HOUR, MINUTE, REQUIRED, Browser, Person, Session
-from tests.security.model_entrance import BROWSERS, DOORS, JSON, MOSTLY, PEOPLE, PROOFS, Lived
+from tests.security.model_entrance import BROWSERS, DOORS, JSON, MOSTLY, PEOPLE, PROOFS, Prepared
 from tests.security.model_passkeys import SECURITY, PasskeyHolders
 from tests.security.tools import HTTPS
 
 
 @functools.cache
-def lived() -> Lived:
+def prepared() -> Prepared:
     """What every sequence begins with: two of the three people have two steps and a passkey, and one of them backup
     codes."""
     house = House(new=True)
@@ -29,12 +29,12 @@ def lived() -> Lived:
         house.enrol(phone, 0, house.entered(phone, 0, who))
         house.new_passkey(phone, 0, house.entered(phone, 0, who), SoftPasskey(HTTPS, synced=who == "c"))
     house.new_codes(phone, 0, house.entered(phone, 0, who))
-    return house.leave()
+    return house.stop()
 
 
 class House(PasskeyHolders):
     def __init__(self, *, new: bool = False) -> None:
-        super().__init__(None if new else lived())
+        super().__init__(None if new else prepared())
 
     # What a person does with a session
 

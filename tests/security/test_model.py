@@ -25,7 +25,7 @@ from nipo_auth_mw._flows.second_check import lift_second_lock
 from nipo_auth_mw._sessions.sessions import Sessions
 from nipo_auth_mw._throttle.lockout import Lockout
 from nipo_auth_mw._web.guard import Guard
-from tests.security.model_house import House, HouseOfTwoProcesses, lived
+from tests.security.model_house import House, HouseOfTwoProcesses, prepared
 
 SEED = "NIPO_MODEL_SEED"
 
@@ -160,7 +160,7 @@ BUGS = {
 @pytest.mark.parametrize(("bug", "seed"), BUGS.items())
 def test_a_bug_put_in_on_purpose_is_found(monkeypatch, bug, seed):
     """`pytest tests/security/test_model.py -k on_purpose -rP` shows the sequences that found them."""
-    lived()  # without the bug
+    prepared()  # without the bug
     bug(monkeypatch)
     with pytest.raises(AssertionError) as found:
         play(60, 30, seed=seed)

@@ -14,7 +14,7 @@ import zxcvbn
 
 from nipo_auth_mw import ConfigError, LockoutPolicy, PasswordPolicy, PasswordRejected
 from nipo_auth_mw._credentials.hash_pool import Busy, HashPool
-from nipo_auth_mw._credentials.hashing import _DUMMY_PASSWORD, PasswordHashing
+from nipo_auth_mw._credentials.hashing import _DUMMY, PasswordHashing
 from nipo_auth_mw._credentials.policy import PasswordRules
 from nipo_auth_mw._flows import password_check
 from nipo_auth_mw._flows.advance import SignedIn
@@ -275,7 +275,7 @@ def test_pw13_a_broken_or_foreign_hash_is_a_wrong_password(stored):
     user = person(auth)
     store = auth._services.session_store
     store.set_password_hash(user.id, stored, expected=store.get(user.id).password_hash)
-    for text in (PASSWORD, stored or "x", _DUMMY_PASSWORD):
+    for text in (PASSWORD, stored or "x", _DUMMY):
         spy.verified.clear()
         assert login(auth, password=text).status == 401
         assert len(spy.verified) == 1
@@ -288,7 +288,7 @@ def test_pw13_a_broken_or_foreign_hash_is_a_wrong_password(stored):
 def test_en2_an_empty_password_lets_no_invited_person_in():
     auth = middleware()
     person(auth, "invited@example.com", password=None)
-    for text in ("", "None", _DUMMY_PASSWORD):
+    for text in ("", "None", _DUMMY):
         assert attempt(auth, "invited@example.com", text) == Refused("invalid_credentials")
 
 

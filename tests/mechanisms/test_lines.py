@@ -1,10 +1,10 @@
-"""The names of people, as they are kept."""
+"""Lines of text, as the names of people are kept."""
 
 from __future__ import annotations
 
 import pytest
 
-from nipo_auth_mw._flows.staff_names import person_name
+from nipo_auth_mw._lines import person_name
 from nipo_auth_mw.testing import sign_in
 from tests.kit import browser, middleware
 
