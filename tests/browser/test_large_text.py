@@ -10,7 +10,7 @@ from tests.browser.conftest import ARGUMENTS
 from tests.browser.walks import at_the_account, at_the_door, at_the_first_time, at_the_staff, at_two_steps
 
 # What does not fit: a page wider than the screen, a field for a few characters, a text of one character a line, the tab
-# of the open page beyond the edge, a heading or button that breaks inside "two-step".
+# of the open page beyond the edge, a heading or button that breaks inside "two-step", a short word that breaks.
 FAULTS = """() => {
   const em = parseFloat(getComputedStyle(document.documentElement).fontSize);
   const found = em === 32 ? [] : [`the font has ${em} px`];
@@ -31,16 +31,23 @@ FAULTS = """() => {
     const box = tab.getBoundingClientRect();
     if (box.left < 0 || box.right > innerWidth) found.push(`the tab “${tab.innerText}” ends at ${box.right}`);
   }
+  const top = (node, start) => {
+    const range = document.createRange();
+    range.setStart(node, start);
+    range.setEnd(node, start + 1);
+    return range.getBoundingClientRect().top;
+  };
   for (const one of document.querySelectorAll("main :is(h1, .card > h2, button, a.button, a.link)")) {
     const node = one.firstChild;
-    const top = (start) => {
-      const range = document.createRange();
-      range.setStart(node, start);
-      range.setEnd(node, start + 1);
-      return range.getBoundingClientRect().top;
-    };
     for (const { index } of (node?.nodeType === 3 ? node.data : "").matchAll(/[-\\u2011](?=\\w)/g))
-      if (top(index) !== top(index + 1)) found.push(`“${node.data.trim()}” breaks at a hyphen`);
+      if (top(node, index) !== top(node, index + 1)) found.push(`“${node.data.trim()}” breaks at a hyphen`);
+  }
+  const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const node = texts.currentNode;
+    if (!node.parentElement.checkVisibility() || node.parentElement.closest("code, samp, .unseen")) continue;
+    for (const { 0: word, index } of node.data.matchAll(/(?<![\\w.@/-])[a-z]{2,14}(?![\\w.@/-])/gi))
+      if (top(node, index) !== top(node, index + word.length - 1)) found.push(`“${word}” breaks`);
   }
   return found;
 }"""
