@@ -35,6 +35,8 @@ ROLE_CHANGED = EventType("role_changed", EventGroup.STAFF)
 CHANGE_WITHIN = timedelta(days=7)
 """How long a temporary password works (ASVS 5 6.4.1)."""
 LONGEST_MEMO = 2000
+_UNLOCKS_OF = 10
+TOO_MANY_UNLOCKS = Refused("too_many_attempts", retry_after=3600, detail="unlocks")
 
 
 def create_account(
@@ -257,15 +259,24 @@ def delete_account(services: Services, user_id: str, *, actor: Actor) -> None:
         _delete_beside(services, account, record, actor)
 
 
-def unlock(services: Services, user_id: str, *, actor: Actor) -> None:
-    """Clear the counts and the locks of the account's address, of its second step and of its known devices. Raises
-    `NoSuchAccount` and `NotAllowed`."""
+def unlock(services: Services, user_id: str, *, actor: Actor) -> Refused | None:
+    """Clear the counts and the locks of the account's address, of its second step and of its known devices. Returns
+    None on success.
+
+    An administrator unlocks an account ten times an hour at most: an attacker who has their session could guess a
+    password or a code of the second step without end, in turns with unlocks. Raises `NoSuchAccount`, `NotOneself` and
+    `NotAllowed`.
+    """
     still_allowed(services, actor)
-    account = account_with(services, user_id, None)
+    account = account_with(services, user_id, actor)
+    quota = services.quotas.allow_notification_to
+    if actor.client is not None and not quota(account.id, "unlock", an_hour=_UNLOCKS_OF, spaced=False):
+        return TOO_MANY_UNLOCKS
     state = services.account_states.account_state(user_id)
     change_account_state(services, user_id, unlocks=state.unlocks + 1)
     lift_lock(services, account, actor=actor.name, client=actor.client)
     lift_second_lock(services, account, actor=actor.name, client=actor.client)
+    return None
 
 
 def _check_role(services: Services, role: str) -> None:

@@ -109,7 +109,7 @@ PROBLEMS: dict[str, Kind] = {
         topic="refused",
         topics=dict.fromkeys(("second", "second_own", "second_for_good"), "second_code"),
     ),
-    "too_many_attempts": _kind(429, topic="refused"),
+    "too_many_attempts": _kind(429, "unlocks", topic="refused", topics={"unlocks": ""}),
     "too_many_mails": _kind(429, "changes", topic="mail", topics={"changes": ""}),
     "busy": _kind(503),
     "unavailable": _kind(503),

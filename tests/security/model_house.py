@@ -245,11 +245,13 @@ class House(PasskeyHolders):
         self.touch(session)
         actor = self.people[session.who]
         stale = what in {"password", "role", "security"} and not self.fresh(session)
-        own = what != "unlock" and session.who == who
+        own = session.who == who
         if actor.unmet or actor.role != "admin" or stale or own:
             assert status == 403
             return
-        if what == "security" and not self.may_change(who, "reset", 10):
+        if (what == "security" and not self.may_change(who, "reset", 10)) or (
+            what == "unlock" and not self.may_change(who, "unlock", 10)
+        ):
             assert status == 429
             return
         assert status == (200 if what == "password" else 303), "a password set by an administrator is shown once"

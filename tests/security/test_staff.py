@@ -547,3 +547,36 @@ def test_au7_what_cannot_be_recorded_is_not_done_and_people_still_sign_in(kind: 
     assert seen(house.tanaka) == "2"
     assert sign_in(browser(house.auth), OTHER).status_int == 303
     assert sign_in(browser(house.auth), OTHER, WRONG).status_int == 401
+
+
+# Unlocks
+
+
+def test_ad10_an_administrator_never_unlocks_the_own_account(house: House) -> None:
+    """A copied cookie of an administrator must not become a fresh session by guesses in turns with unlocks."""
+    with time_machine.travel(time.time() + 901, tick=False):
+        for _ in range(5):
+            house.boss.post("/-/auth/account/confirm", {"password": WRONG}, expect_errors=True)
+        refused = house.boss.post_json(f"/-/auth/staff/{house.admin.id}/unlock", {}, status=403)
+        assert refused.json["code"] == "not_oneself"
+        assert house.boss.post("/-/auth/account/confirm", {"password": PASSWORD}, status=429)
+        assert "staff-unlock" not in house.boss.get(f"/-/auth/staff/{house.admin.id}").forms
+
+
+def test_ad10_an_account_is_unlocked_ten_times_an_hour_at_most(house: House) -> None:
+    stranger = browser(house.auth, "198.51.100.9")
+    with time_machine.travel(time.time(), tick=False) as clock:
+        for _ in range(10):
+            house.post("unlock")
+        for _ in range(5):
+            sign_in(stranger, OTHER, WRONG)
+        page = house.post("unlock")
+        assert page.status_int == 429
+        assert "unlocked ten times" in page.text
+        assert sign_in(stranger, OTHER).status_int == 429
+        second = person(house.auth, "second@example.com")
+        assert house.post("unlock", second).status_int == 303
+        house.auth.accounts.unlock(house.member.id)
+        assert sign_in(stranger, OTHER).status_int == 303
+        clock.shift(3601)
+        assert house.post("unlock").status_int == 303
