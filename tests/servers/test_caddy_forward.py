@@ -12,7 +12,7 @@ import pytest
 
 from tests._services import absent
 from tests.servers.conftest import free_port, wait_for
-from tests.servers.test_nginx_forward import GUIDE, behind, fetch, signed_in
+from tests.servers.test_nginx_forward import GUIDE, SECRETS, behind, cookies_in, fetch, signed_in
 
 (SITE,) = re.findall(r"```caddyfile\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
 PLAIN = "{\n\tadmin off\n\tauto_https off\n\tlog {\n\t\toutput discard\n\t}\n}\n"
@@ -83,6 +83,14 @@ def test_a_visitor_is_led_to_sign_in_and_back(site):
     assert fetch(f"{url}/wiki/page", "nipo_auth=forged")[0] == 303
     assert fetch(f"{url}/wiki/page", form={"a": "1"})[0] == 401
     assert fetch(f"{url}/wiki/page", Accept="application/json")[0] == 401
+
+
+def test_ru30_a_server_behind_caddy_gets_none_of_our_secrets(site):
+    url, _ = site
+    boss, _ = signed_in(url, "boss@example.com")
+    status, _, text = fetch(f"{url}/wiki/x", f"a=1; {SECRETS}; {boss}; b=2")
+    assert status == 200
+    assert [pair.partition("=")[0] for pair in cookies_in(text)] == ["a", "nipo_flash", "b"]
 
 
 def test_sign_out_closes_what_is_behind_caddy(site):

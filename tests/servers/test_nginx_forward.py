@@ -140,6 +140,25 @@ def test_ak2_a_server_of_another_kind_gets_the_user_and_never_a_forged_one(site)
         assert fetch(f"{site}{inner}", boss)[0] == 404
 
 
+def cookies_in(text):
+    """The Cookie header that reached the server behind the proxy, as pairs."""
+    sent = next((line.partition(":")[2] for line in text.splitlines() if line.lower().startswith("cookie:")), "")
+    return [pair.strip() for pair in sent.split(";") if pair.strip()]
+
+
+SECRETS = "nipo_device=x.y; __Host-nipo_second_wiki=x.y"
+
+
+@pytest.mark.parametrize("sent", ["{ours}", "{ours}; a=1", "a=1; {ours}", "a=1;{ours};xnipo_auth=2; b=nipo_auth"])
+def test_ru30_a_server_of_another_kind_gets_none_of_our_secrets(site, sent):
+    """The server behind would act as its users at every other one."""
+    boss, _ = signed_in(site, "boss@example.com")
+    status, _, text = fetch(f"{site}/dashboard/x", sent.format(ours=f"{SECRETS}; {boss}"))
+    assert status == 200
+    own = sent.replace("{ours}", "nipo_flash").split(";")
+    assert [pair.partition("=")[0] for pair in cookies_in(text)] == [pair.partition("=")[0].strip() for pair in own]
+
+
 def test_sign_out_closes_both(site):
     boss, _ = signed_in(site, "boss@example.com")
     assert fetch(f"{site}/-/auth/logout", boss, form={"next": "/"})[0] == 303
