@@ -119,8 +119,10 @@ def build(
         config.lockout, _counters_of(session_store, store), memory_allowed=isinstance(store, MemoryStore)
     )
     names = CounterNames(keyed("counter"))
-    # Without the realm, since the realms of one store share the factors: each would give further guesses.
-    second_names = CounterNames(KeyedDigests(config.secrets, "second counter"))
+    # Without the realm, since the realms of one store share the accounts: each would give further guesses.
+    first_names, second_names = (
+        CounterNames(KeyedDigests(config.secrets, purpose)) for purpose in ("counter", "second counter")
+    )
     worker = Worker()
     # Without the realm, since two middlewares may share one audit log.
     row_keys, seal_keys = (KeyedDigests(config.secrets, f"history {what}") for what in ("row", "seal"))
@@ -146,7 +148,7 @@ def build(
     outbox_store = session_store if offers(session_store, OutboxStore) else None
     outbox = Outbox(mailer, outbox_store, worker, composer.compose, realm=config.realm)
     log = EventLog(audit_log, listeners, [outbox, given_users, session_store], keyed("mask"), seals, then)
-    lockout = Lockout(config.lockout, counters, names)
+    lockout = Lockout(config.lockout, counters, first_names)
     endings = Endings(counters, keyed("session ending"), worker, in_store=lockout.in_store)
     hashing = PasswordHashing(hasher, users, legacy_hashers)
     factors = _factors(config, session_store, hashing)
@@ -174,7 +176,7 @@ def build(
         counters=counters,
         lockout=lockout,
         second_lockout=Lockout(_second_policy(config.lockout), counters, second_names),
-        client_limit=ClientLimit(config.lockout, counters, names),
+        client_limit=ClientLimit(config.lockout, counters, first_names),
         quotas=Quotas(counters, names),
         one_time_forms=OneTimeForms(counters, names, keyed("form secret")),
         hashing=hashing,

@@ -414,3 +414,19 @@ def test_lk7_a_check_that_died_counts_as_a_wrong_password(door, monkeypatch):
         assert spy.verified == []
         clock.shift(301)
         assert isinstance(attempt(auth, PASSWORD), SignedIn)
+
+
+@pytest.mark.parametrize("limit", ["of the address", "of the client"])
+def test_lk18_realms_of_one_store_share_the_counts(each_store, limit):
+    """They share the accounts, so a realm of its own gives no further guesses, and an unlock lifts every lock."""
+    spy = SpyHasher(fast_hasher())
+    first, second = (middleware(store=each_store, hasher=spy, realm=realm) for realm in ("", "other"))
+    person(first)
+    spy.verified.clear()
+    for number in range(120):
+        email = f"a{number}@example.com" if limit == "of the client" else "tanaka@example.com"
+        attempt((first, second)[number % 2], email=email)
+    assert len(spy.verified) == (50 if limit == "of the client" else 5)
+    if limit == "of the address":
+        second.accounts.unlock("1")
+        assert isinstance(attempt(first, PASSWORD), SignedIn)
