@@ -105,15 +105,19 @@ def invite(services: Services, user_id: str, *, actor: Actor) -> Invited | Refus
         return _invite(services, account, record, actor, counter)
 
 
-def invited_now(services: Services, account: Account) -> Invited | None:
-    """The invitation that an account has just got, with another link to it that ends at the same time; None without
-    one. It is for a second press of the form that made the invitation."""
+def invited_now(services: Services, account: Account, *, actor: Actor) -> Invited | None:
+    """The invitation that an account has just got from this administrator, with another link to it that ends at the
+    same time; None without one. It is for a second press of the form that made the invitation.
+
+    By the invitation of another administrator they could take the account over, and the audit log would not name them.
+    """
     state = services.account_states.account_state(account.id)
     invitation = invitation_of(account, state)
     if invitation is None:
         return None
     made_at = invitation.until - services.invitation_links.lasts.total_seconds()
-    if made_at < time.time() - _SHOWN_FOR:
+    newest = services.audit.events(user_id=account.id, event=INVITED.name, limit=1)
+    if made_at < time.time() - _SHOWN_FOR or not newest or newest[0].actor != actor.name:
         return None
     mailed = gets_mail(services, account.email)
     return Invited(account, invitation.until, None if mailed else _link(services, account, state))

@@ -336,3 +336,17 @@ def test_ak12_the_id_is_random(boss: TestApp) -> None:
     ids = re.findall(r'name="form_id" value="([^"]+)"', text)
     assert len(ids) == len(set(ids)) == 2
     assert min(map(len, ids)) >= 22
+
+
+@pytest.mark.parametrize("path", ["staff/bulk", "staff/{id}/invite"])
+def test_ak14_no_second_press_shows_what_another_administrator_made(auth: Any, boss: TestApp, path: str) -> None:
+    """The account would be taken over, and the audit log would name the other administrator alone."""
+    second = administrator(auth, "kanri2@example.com")
+    boss.post("/-/auth/staff/create", {"email": "sato@nippo.invalid", "invite": "1"}, status=200)
+    user = auth.accounts.find("sato@nippo.invalid")
+    form = {"emails": "sato@nippo.invalid", "invite": "1", "confirm": "1", "role": "staff", "form_id": "x" * 22}
+    if path != "staff/bulk":
+        second.post(f"/-/auth/{path.format(id=user.id)}", form, status=200)
+        boss.post(f"/-/auth/staff/{user.id}/invite", {}, status=200)
+    pages = [second.post(f"/-/auth/{path.format(id=user.id)}", form).maybe_follow() for _ in range(2)]
+    assert not any(page.html.select(".slip .link") for page in pages)

@@ -65,7 +65,7 @@ def show_again(web: WebContext, request: Request) -> Response | None:
     account = web.services.users.get(staff.id_of(request))
     if account is None or request.given_flag("revoke"):
         return None
-    invited = invited_now(web.services, account)
+    invited = invited_now(web.services, account, actor=staff.actor(request))
     return staff_handover.show(web, request, account, invited=invited) if invited else None
 
 

@@ -105,12 +105,14 @@ def submit(web: WebContext, request: Request) -> Response:
 def _line_again(web: WebContext, request: Request, row: AccountRow, role: str) -> Line:
     """The outcome that a row had at the first press: a refusal for an account that was there before.
 
-    An account that another form has invited less than two minutes ago counts as added by this one.
+    An account that the same administrator has invited by another form less than two minutes ago counts as added by this
+    one.
     """
     account = None if row.problem else account_at(web.services, row.email)
     if account is not None:
         user = user_of(web.services, account)
-        invited = invited_now(web.services, account) if request.given_flag("invite") else None
+        by = staff.actor(request)
+        invited = invited_now(web.services, account, actor=by) if request.given_flag("invite") else None
         password = "" if invited else staff_handover.made_password(web, request, row.email)
         if invited or (password and is_password_of(web.services, account, password)):
             return Line(row, user=user, password=password, invited=invited)

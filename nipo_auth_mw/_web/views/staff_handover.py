@@ -61,7 +61,7 @@ def show_created_again(web: WebContext, request: Request) -> Response | None:
     email = request.text("email")
     account = account_at(web.services, email)
     if account is not None and request.given_flag("invite"):
-        invited = invited_now(web.services, account)
+        invited = invited_now(web.services, account, actor=staff.actor(request))
         return show(web, request, account, invited=invited, created=True) if invited else None
     return _show_again(web, request, account, email, created=True)
 
