@@ -224,3 +224,34 @@ def test_a_delicate_page_is_asked_for_again_and_reached_after_the_password(demo,
     page.locator("#password").fill(ADMIN[1])
     page.locator("#account-confirm button.main").click()
     expect(page.locator("#staff-create")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "typed"),
+    [
+        ("staff/create", "#staff-create", {"#name": "新人 太郎", "#email": "taro@example.net", "#memo": "本社"}),
+        ("staff/bulk", "#staff-bulk", {"#emails": "taro@example.net\njiro@example.net"}),
+        ("staff/{}/email", "#staff-email", {"#email": "jiro@example.net"}),
+        ("account", "#account-profile", {"#notify_email": "home@example.net"}),
+    ],
+)
+def test_what_was_typed_is_there_again_after_the_password_was_asked_for(demo, new_browser, path, form, typed):
+    """The page says so. Browsers restore no field with `autocomplete="off"`, nor one of a form that has it."""
+    context = new_browser()
+    page = signed_in(context, demo, ADMIN)
+    page.goto(f"{demo.url}/-/auth/{path.format(demo.auth.accounts.find(MEMBER[0]).id)}")
+    for field, text in typed.items():
+        page.locator(field).fill(text)
+    session = demo.auth._services.session_store
+    for stored in session.sessions_of(demo.auth.accounts.find(ADMIN[0]).id):
+        session.confirm_session(stored.key, 1.0)
+    page.locator(f"{form} button[type=submit]").click()
+    with context.expect_page() as opening:
+        page.get_by_role("link", name="別のタブで開く").click()
+    second_tab = opening.value
+    second_tab.locator("#password").fill(ADMIN[1])
+    second_tab.locator("#account-confirm button.main").click()
+    expect(second_tab.get_by_role("status")).to_contain_text("元のタブに戻り")
+    page.go_back()
+    for field, text in typed.items():
+        expect(page.locator(field)).to_have_value(text)

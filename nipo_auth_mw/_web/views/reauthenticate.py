@@ -33,7 +33,8 @@ def submit(web: WebContext, request: Request) -> Response:
         request.wanted = web.redirect_target(request, wanted, default="")
         return web.answers.refuse(request, refused, "reauthenticate.html", **_form(web, request, wanted))
     to = web.redirect_target(request, wanted, default=web.path(request, "account"))
-    return web.answers.done(request, to, fresh=True)
+    # Without a page to return to, it is a form in another tab that was refused.
+    return web.answers.done(request, to, flash="" if wanted else "confirmed", fresh=True)
 
 
 def _proved(web: WebContext, request: Request) -> Refused | None:
