@@ -1,9 +1,9 @@
 """The canonical form of an email address: one spelling for look-ups, for uniqueness and for the lockout.
 
-An address is made canonical first and validated second (CVE-2026-73420). The canonical form has ASCII letters for the
-full-width ones that a Japanese keyboard types, no white space at its ends, lower-case letters, and the domain in its
-A-label form by UTS 46. Every function checks the length before it does anything else with the text, because
-normalisation takes quadratic time on long runs of combining marks.
+An address is made canonical first and validated second (CVE-2026-73420). The canonical form has ASCII characters for
+the full-width ones and the hyphens that a Japanese keyboard types, no white space and no invisible characters at its
+ends, lower-case letters, and the domain in its A-label form by UTS 46. Every function checks the length before it does
+anything else with the text, because normalisation takes quadratic time on long runs of combining marks.
 
 An account can be given only an `accepted` address; sign-in needs only the `canonical` form. Users in Japan still have
 addresses such as `user..y@` and `user.@`, which mobile carriers gave out, so these are accepted. So are domains such as
@@ -28,6 +28,13 @@ _NO_MAILBOX = (".invalid", "@invalid")
 """The domain for users without a mailbox. No server ever receives mail for it (RFC 2606)."""
 # Not NFKC, which would also make the Kelvin sign and other look-alikes ASCII.
 _HALF_WIDTH = {0xFF01 + offset: 0x21 + offset for offset in range(94)} | {0x3000: " "}
+# Hyphens and dashes of documents, which no domain has (RFC 5892).
+_HALF_WIDTH |= dict.fromkeys((0x2010, 0x2011, 0x2013, 0x2212), "-")
+# What the key of a hyphen types where a Japanese input method is on. A domain may have it, a local part never has.
+_LONG_VOWEL_MARKS = dict.fromkeys((0x30FC, 0xFF70), "-")
+# What comes along with text that is copied out of documents, mails and spreadsheets.
+_INVISIBLE = map(chr, (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF))
+_AT_ENDS = " \t\u00a0" + "".join(_INVISIBLE)
 _FULL_STOPS = {0x3002: ".", 0xFF61: "."}
 _PRINTABLE = re.compile(r"[!-~]+\Z")
 _LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~.-]+\Z")
@@ -116,19 +123,19 @@ def accepted(text: str) -> str:
 
 def has_wrong_letters(text: str) -> bool:
     """Whether an address was typed with kana or kanji on: its local part holds letters that no local part has."""
-    return not text[:MAX_LENGTH].translate(_HALF_WIDTH).partition("@")[0].isascii()
+    return not _half_width(text[:MAX_LENGTH]).partition("@")[0].translate(_LONG_VOWEL_MARKS).isascii()
 
 
 def _half_width(text: str) -> str:
-    """The text with the ASCII characters that its full-width ones stand for, and without blanks at its ends."""
-    return text.translate(_HALF_WIDTH).strip(" \t")
+    """The text with the ASCII characters that its full-width ones stand for, and with nothing blank at its ends."""
+    return text.translate(_HALF_WIDTH).strip(_AT_ENDS)
 
 
 def _canonical(text: str) -> str:
     if len(text) > MAX_LENGTH:
         raise EmailRejected("too_long")
     local, _, domain = _half_width(text).partition("@")
-    domain = domain.translate(_FULL_STOPS)
+    local, domain = local.translate(_LONG_VOWEL_MARKS), domain.translate(_FULL_STOPS)
     if not local or not domain or "@" in domain:
         raise EmailRejected("no_address")
     if not local.isascii():

@@ -74,7 +74,14 @@ def test_nobody_else_is_told_so(auth, referer, cookie):
 
 @pytest.mark.parametrize(
     ("typed", "words"),
-    [("ＡＢＣ１２３", "full-width"), ("AKAI-YAMA", "all capitals"), ("かな", "full-width"), (WRONG, "")],
+    [
+        ("ＡＢＣ１２３", "full-width"),
+        ("AKAI-YAMA", "all capitals"),
+        ("かな", "full-width"),
+        (f"{WRONG} ", "space"),
+        (f"\u00a0{WRONG}", "space"),
+        (WRONG, ""),
+    ],
 )
 def test_a_keyboard_in_the_wrong_state_is_hinted_at_after_a_failure(auth, typed, words):
     known, unknown = (sign_in(browser(auth), email, typed) for email in ("tanaka@example.com", "nobody@example.com"))

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from nipo_auth_mw._mail import addresses
+from nipo_auth_mw._mail.addresses import Addresses
 from nipo_auth_mw.errors import EmailRejected, EmailTaken
 from tests.each import each
 from tests.kit import PASSWORD, events, middleware, person
@@ -123,6 +124,24 @@ def test_id4_every_full_width_character_is_its_ascii_one():
         assert addresses.canonical(typed) == addresses.canonical(plain)
     for other in ("\u212a", "\u017f", "\ufb01", "\u2460", "\u33a5", "\uff76", "\uff5f", "\u3042"):
         assert addresses.canonical(f"x{other}y@site.example") is None
+
+
+@each("hyphen", ["\uff0d", "\u2010", "\u2011", "\u2013", "\u2212", "\u30fc", "\uff70"])
+def test_id4_the_hyphens_of_japanese_keyboards_and_documents(hyphen):
+    assert addresses.canonical(f"taro{hyphen}s@site.example") == "taro-s@site.example"
+    assert not addresses.has_wrong_letters(f"taro{hyphen}s@site.example")
+    with_domain = addresses.canonical(f"taro@my{hyphen}site.example")
+    if hyphen in "\u30fc\uff70":
+        assert with_domain == "taro@xn--mysite-q64e.example", "the long vowel mark is a letter of domains"
+    else:
+        assert with_domain == "taro@my-site.example"
+
+
+@each("blank", ["\u00a0", "\u3000", "\u200b", "\u200e", "\u202a", "\u202c", "\u2060", "\u2069", "\ufeff"])
+def test_id4_what_comes_along_with_a_copied_address_is_dropped_at_its_ends_alone(blank):
+    assert addresses.accepted(f"{blank}taro@site.example{blank}") == "taro@site.example"
+    assert Addresses("site.example").accepted(f"{blank}taro{blank}") == "taro@site.example"
+    assert addresses.canonical(f"ta{blank}ro@site.example") is None
 
 
 @pytest.mark.parametrize("at", ["\uff20", "\ufe6b"])
