@@ -130,18 +130,25 @@ const countDown = (seconds, tell, over) => {
 };
 
 for (const shown of document.querySelectorAll("[data-retry-after]")) {
-  const form = document.getElementById("login");
-  const button = form?.querySelector("button.main");
-  const locked = form?.elements.email.value;
+  const login = document.getElementById("login");
+  const locked = login?.elements.email.value;
+  const forms = [...document.querySelectorAll("#login, #login-second, #login-second-code")];
+  const button = (form) => form.querySelector("button[type=submit]");
   let waits = true;
   const arm = () => {
     // Another address may not be locked.
-    if (button) button.setAttribute("aria-disabled", String(waits && form.elements.email.value === locked));
+    const other = login && login.elements.email.value !== locked;
+    for (const form of forms) button(form).setAttribute("aria-disabled", String(waits && !other));
   };
-  form?.addEventListener("input", arm);
-  form?.addEventListener("submit", (event) => {
-    if (button.getAttribute("aria-disabled") === "true") event.preventDefault();
-  }, true);
+  login?.addEventListener("input", arm);
+  for (const form of forms) {
+    form.addEventListener("submit", (event) => {
+      if (button(form).getAttribute("aria-disabled") !== "true") return;
+      event.preventDefault();
+      // Nothing is sent, so the form is not busy either.
+      event.stopImmediatePropagation();
+    }, true);
+  }
   arm();
   shown.hidden = false;
   countDown(Number(shown.dataset.retryAfter), (left) => {
@@ -153,7 +160,7 @@ for (const shown of document.querySelectorAll("[data-retry-after]")) {
     shown.hidden = true;
     waits = false;
     arm();
-    form?.elements.password.focus();
+    (login?.elements.password ?? shown.closest("form")?.elements.code ?? document.getElementById("code"))?.focus();
   });
 }
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from nipo_auth_mw.testing import enrol_app
 from tests._services import expect
 from tests.browser.conftest import ARGUMENTS, Demo
 
@@ -110,6 +111,31 @@ def test_the_lock_tells_when_it_ends_and_counts_down(demo, new_browser, script):
     expect(left).to_be_visible()
     page.locator("#email").fill("kanri@example.com")
     expect(button).to_have_attribute("aria-disabled", "false")
+    page.locator("#password").fill("umi-no-mieru-kaigi")
+    page.locator("#password").press("Enter")
+    expect(page.locator("#who")).to_contain_text("管理")
+
+
+def test_the_lock_of_the_second_step_takes_no_code_until_it_ends(demo, new_browser):
+    enrol_app(demo.auth, demo.auth.accounts.find(MEMBER[0]))
+    page = new_browser().new_page()
+    page.clock.install()
+    page.goto(demo.url)
+    sign_in(page)
+    for _ in range(5):
+        page.locator("#code").fill("000000")
+        page.locator("#login-second button[type=submit]").click()
+    expect(page.locator(".countdown")).to_contain_text(re.compile("あと[45]分"))
+    code, button = page.locator("#code"), page.locator("#login-second button[type=submit]")
+    expect(code).not_to_have_attribute("aria-invalid", "true")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    code.fill("000000")
+    code.press("Enter")
+    expect(page.locator(".countdown")).to_be_visible()
+    page.clock.fast_forward(301_000)
+    expect(page.locator(".over")).to_be_visible()
+    expect(button).to_have_attribute("aria-disabled", "false")
+    expect(code).to_be_focused()
 
 
 def test_a_strangers_guesses_keep_the_owner_out_on_no_device_of_theirs(demo, new_browser):
