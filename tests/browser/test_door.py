@@ -107,6 +107,7 @@ def test_the_lock_tells_when_it_ends_and_counts_down(demo, new_browser, script):
     before = left.inner_text()
     expect(left).not_to_have_text(before)
     expect(button).to_have_attribute("aria-disabled", "true")
+    page.locator("#password").fill("machigai-password")
     page.locator("#password").press("Enter")
     expect(left).to_be_visible()
     page.locator("#email").fill("kanri@example.com")

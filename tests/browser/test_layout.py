@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser.test_door import sign_in
 from tests.browser.test_stories import signed_in
-from tests.browser.walks import ADMIN
+from tests.browser.walks import ADMIN, NEW
 
 SIZES = [(1200, 800), (320, 640)]
 
@@ -108,3 +108,44 @@ def test_the_label_of_a_detail_in_the_history_is_one_line(demo, new_browser, lan
         "labels => labels.map(one => Math.round(one.offsetHeight / parseFloat(getComputedStyle(one).lineHeight)))"
     )
     assert set(lines) == {1}
+
+
+LONG = (
+    "ヴィルヘルミーナ・アレクサンドラ・髙﨑＝フォン・ヴァルデンブルク"
+    " 紗英子・エリザベート・マルガレーテ・クリスティーネ・アンナ"
+)
+BROKEN_WORDS = """cells => cells.flatMap(cell => {
+  const text = cell.firstChild, line = (at) => {
+    const range = document.createRange();
+    range.setStart(text, at);
+    range.setEnd(text, at + 1);
+    return range.getBoundingClientRect().top;
+  };
+  return [...text.data.trimEnd().matchAll(/\\w(?=\\w)/g)].filter(({ index }) => line(index) !== line(index + 1))
+    .map(() => text.data);
+})"""
+
+
+def test_a_long_name_leaves_the_words_of_the_history_and_of_a_preview_whole(demo, new_browser):
+    demo.auth.accounts.create(email="helena@example.com", name=LONG, role="admin", password=NEW)
+    page = signed_in(new_browser("en-GB", viewport={"width": 1280, "height": 800}), demo, ("helena@example.com", NEW))
+    other = demo.auth.accounts.create(
+        email="other@example.com", name="Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh"
+    )
+    page.goto(f"{demo.url}/-/auth/staff/{other.id}/password")
+    page.locator("#staff-password button[type=submit]").click()
+    page.goto(f"{demo.url}/-/auth/audit")
+    assert page.locator("td.event").evaluate_all(BROKEN_WORDS) == []
+    page.goto(f"{demo.url}/-/auth/staff/bulk")
+    page.locator("#emails").fill(f"Name,Reading,Email,Role\n{LONG},,abcdefgh@example.org,Staff")
+    page.locator("#staff-bulk button[type=submit]").click()
+    assert page.locator("#staff-preview td:last-child").evaluate_all(BROKEN_WORDS) == []
+
+
+def test_a_long_name_leaves_the_menu_beside_the_brand_on_a_phone(demo, new_browser):
+    demo.auth.accounts.create(email="helena@example.com", name=LONG, password=NEW)
+    page = signed_in(new_browser(viewport={"width": 320, "height": 640}), demo, ("helena@example.com", NEW))
+    page.goto(f"{demo.url}/-/auth/account")
+    brand, menu = (page.locator(f"header {one}").bounding_box() for one in (".brand", ".menu summary"))
+    assert menu["y"] < brand["y"] + brand["height"]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
