@@ -53,7 +53,7 @@ def test_who_stays_signed_in_is_seen_on_each_day_of_use(auth: Any) -> None:
         assert auth._services.worker.flush(5)
         page = administrator(auth).get("/-/auth/audit/usage?from=2026-11-20&to=2026-11-23")
     assert grid(page)["田中"] == ["09:05–18:05", "–", "–", "09:05"]
-    assert [heading.text for heading in page.html.select("table.usage thead th")][1:3] == ["20 Nov Fri", "21 Nov Sat"]
+    assert [heading.text for heading in page.html.select("table.usage thead th")][1:3] == ["Fri 20 Nov", "Sat 21 Nov"]
 
 
 def test_days_are_those_of_the_configured_place(auth: Any) -> None:
