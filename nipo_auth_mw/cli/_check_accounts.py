@@ -1,7 +1,8 @@
-"""What `nipo-auth check` finds in the accounts: addresses and password hashes that no user can sign in with."""
+"""What `nipo-auth check` finds in the accounts: addresses and hashes of no use for sign-in, and unknown roles."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from nipo_auth_mw._capabilities import offers
@@ -21,6 +22,7 @@ def account_findings(services: Services, *, of_app: bool) -> Iterator[Finding]:
     """Findings about all accounts. `of_app`: the services are those of the app, so its `legacy_hashers` are known."""
     if offers(services.users, AccountSearch):
         yield from _addresses(services, services.users)
+        yield from _roles(services, services.users)
         if services.directory is None and not any(one.active and one.role == ADMIN for one in _all(services.users)):
             text = "no active account of the app's own table has the role admin, so no user can open the audit log"
             yield "warning", "administrators", text
@@ -53,6 +55,14 @@ def _addresses(services: Services, users: AccountSearch) -> Iterator[Finding]:
         yield "error", "accounts", text
     else:
         yield "ok", "accounts", "sign-in finds each account by its address"
+
+
+def _roles(services: Services, users: AccountSearch) -> Iterator[Finding]:
+    """The roles of accounts that are not in the setting `roles`: no check of the host app can name them."""
+    unknown = Counter(account.role for account in _all(users) if account.role not in services.config.roles)
+    if unknown:
+        shown = ", ".join(f"{role!r} ({number})" for role, number in unknown.most_common(_SHOWN))
+        yield "warning", "accounts", f"accounts have roles that are not in the setting roles: {shown}"
 
 
 def _why_lost(services: Services, account: Account) -> str:

@@ -258,6 +258,17 @@ def test_a_table_that_gives_an_id_to_the_next_user_is_told(tmp_path, kept):
     assert bool(told) is not kept
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_roles_of_accounts_that_no_setting_names_are_told(known):
+    store = MemoryStore()
+    auth = middleware(store=store, roles=["admin", "staff", "driver"] if known else ["admin", "staff"])
+    for email, role in (("a@example.com", "staff"), ("b@example.com", "driver"), ("c@example.com", "driver")):
+        store.create(email=email, password_hash=None, name="", role=role, active=True)
+    told = [(level, text) for level, _, text in account_findings(auth._services, of_app=True) if "roles" in text]
+    text = "accounts have roles that are not in the setting roles: 'driver' (2)"
+    assert told == ([] if known else [("warning", text)])
+
+
 @pytest.mark.services
 @pytest.mark.parametrize("service", ["postgres", "mariadb"])
 def test_the_database_servers_clock_is_compared(service, check):
