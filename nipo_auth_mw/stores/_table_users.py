@@ -29,8 +29,8 @@ class TableUsers:
     `engine` is an engine, or a function that returns it. Each call takes a connection of its own, so it sees what is
     committed now, whatever the session of the host app has read, and commits nothing of the host app's. Letter case in
     stored addresses does not count: of two that are alike, the one that is equal is found, else the one with the lowest
-    id. An index on `lower(email)` makes the look-up fast. Raises TypeError for an id of another kind, and for a
-    hash that is no text.
+    id. An index on `lower(email)` makes the look-up fast. Raises TypeError for an id of another kind, a
+    hash that is no text, an expression in place of these columns, and columns of several tables.
     """
 
     def __init__(
@@ -44,6 +44,9 @@ class TableUsers:
         name: Column | str = "",
         role: Column | str = "staff",
     ) -> None:
+        for column, given in (("id", id), ("email", email), ("password_hash", password_hash)):
+            _refuse_what_is_no_column(column, given)
+        _refuse_two_tables(id, email, password_hash)
         self._given = engine
         self._id, self._email, self._hash, self._name = id, email, password_hash, _expression(name)
         column_type = _of(id).type
@@ -132,6 +135,31 @@ class TableUsers:
             Account(str(id), email or "", password_hash, bool(active), name or "", role)
             for id, email, password_hash, active, name, role in rows
         ]
+
+
+def _refuse_what_is_no_column(name: str, given: object) -> None:
+    """Raise TypeError for what cannot be compared, and for a hash or an id that cannot be replaced or looked up."""
+    if not isinstance(given, sa.SQLColumnExpression):
+        raise TypeError(f"{name} is of the type {type(given).__name__}; give a column, such as User.{name}")
+    if name != "email" and not isinstance(_of(given), sa.Column):
+        raise TypeError(f"{name} is an expression; it has to be a column, without a function around it")
+
+
+def _refuse_two_tables(id: Column, email: Column, password_hash: Column) -> None:
+    """Raise TypeError for columns of two tables, which have no join here.
+
+    Each row of one would be combined with each of the other, and an account would get the password of another.
+    """
+    of_model = _owner(id)
+    if _owner(password_hash) is not of_model or _of(password_hash).table is not _of(id).table:
+        raise TypeError("password_hash is a column of another table than id; both have to be of one table")
+    if _owner(email) not in {None, of_model}:
+        raise TypeError("email is a column of another table or model than id; both have to be of one")
+
+
+def _owner(given: object) -> object:
+    """The model or the table that a column belongs to; None for an expression."""
+    return getattr(given, "parent", None) or getattr(given, "table", None)
 
 
 def _of(attribute: Column) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from examples.own_users import Base, Person
 from nipo_auth_mw.stores import TableUsers
@@ -185,3 +185,46 @@ def test_hashes_that_are_no_text_are_refused() -> None:
     own = sa.Table("own", sa.MetaData(), *(sa.Column(*of) for of in (("id", sa.Integer), ("pw", sa.LargeBinary))))
     with pytest.raises(TypeError, match="password_hash is a column of LargeBinary; it has to hold text"):
         TableUsers(sa.create_engine("sqlite://"), id=own.c.id, email=own.c.id, password_hash=own.c.pw)
+
+
+def test_an_expression_and_a_text_in_place_of_a_column_are_named() -> None:
+    """Only a column can take a new hash. The address is only compared, so it may be an expression."""
+    engine, given = sa.create_engine("sqlite://"), {"id": Person.id, "email": Person.mail}
+    for expression in (sa.func.coalesce(Person.secret, ""), Person.secret + "", sa.literal("x")):
+        with pytest.raises(TypeError, match="password_hash is an expression; it has to be a column"):
+            TableUsers(engine, **given, password_hash=expression)
+        with pytest.raises(TypeError, match="id is an expression; it has to be a column"):
+            TableUsers(engine, id=expression, email=Person.mail, password_hash=Person.secret)
+    for name in ("id", "email", "password_hash"):
+        columns: dict[str, Any] = {**given, "password_hash": Person.secret, name: "mail"}
+        with pytest.raises(TypeError, match=f"{name} is of the type str; give a column, such as User.{name}"):
+            TableUsers(engine, **columns)
+    TableUsers(engine, id=Person.id, email=sa.func.trim(Person.mail), password_hash=Person.secret)
+
+
+class Joined(DeclarativeBase):
+    """Models whose rows lie in two tables."""
+
+
+class Being(Joined):
+    __tablename__ = "beings"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mail: Mapped[str]
+    secret: Mapped[str | None]
+
+
+class Member(Being):
+    __tablename__ = "joined_members"
+    id: Mapped[int] = mapped_column(sa.ForeignKey("beings.id"), primary_key=True)
+
+
+def test_columns_of_two_tables_are_refused() -> None:
+    """They have no join: an UPDATE would give the new password to each account without one."""
+    engine, key, secret = sa.create_engine("sqlite://"), PARTS.c.key, PARTS.c.secret
+    with pytest.raises(TypeError, match="password_hash is a column of another table than id"):
+        TableUsers(engine, id=key, email=PARTS.c.address, password_hash=GUESTS.c.secret)
+    with pytest.raises(TypeError, match="email is a column of another table or model than id"):
+        TableUsers(engine, id=key, email=GUESTS.c.address, password_hash=secret)
+    with pytest.raises(TypeError, match="password_hash is a column of another table than id"):
+        TableUsers(engine, id=Member.id, email=Member.mail, password_hash=Member.secret)
+    TableUsers(engine, id=Being.id, email=Being.mail, password_hash=Being.secret)
