@@ -60,7 +60,7 @@ for role in ("staff", "admin"):
 
 def test_the_blocks_of_the_guide_to_django_give_administrators_the_admin_site(django_project):
     blocks = files((GUIDES / "django.md").read_text("utf-8"))
-    assert blocks.keys() == {"mysite/wsgi.py", "mysite/settings.py", "mysite/people.py"}
+    assert blocks.keys() == {"mysite/wsgi.py", "mysite/settings.py", "mysite/people.py", "mysite/mailer.py"}
     (django_project / "mysite/wsgi.py").write_text(blocks["mysite/wsgi.py"], "utf-8")
     (django_project / "mysite/people.py").write_text(blocks["mysite/people.py"], "utf-8")
     with (django_project / "mysite/settings.py").open("a", encoding="utf-8") as settings:
@@ -68,3 +68,48 @@ def test_the_blocks_of_the_guide_to_django_give_administrators_the_admin_site(dj
     done = run("-c", ADMIN, folder=django_project)
     visitor = "/-/auth/login?next=/admin/ 404"
     assert done.stdout.splitlines() == [visitor, "302 /admin/login/?next=/admin/", visitor, "200 None"], done.stderr
+
+
+BY_DJANGO = """
+from django.core import mail
+from django.test import override_settings
+from webtest import TestApp
+from mysite.wsgi import application
+from nipo_auth_mw import MailerError
+from nipo_auth_mw.models import Message
+from mysite.mailer import DjangoMailer
+application.accounts.create(email="mail@example.com", password="aoi-umi-to-shiroi-kumo")
+page = TestApp(application, extra_environ={"HTTP_HOST": "localhost", "HTTP_ACCEPT": "text/html"}).get("/-/auth/forgot")
+form = page.forms["forgot"]
+form["email"] = "mail@example.com"
+form.submit()
+assert application.flush_mail()
+(sent,) = mail.outbox
+print(sent.to, sent.from_email, "/-/auth/reset/" in sent.body, sent.message()["Auto-Submitted"])
+print("noreply@reports.example.jp" in form.submit().text)
+DjangoMailer().send(Message("mail@example.com", "subject", "text", "<p>html</p>"))
+print(mail.outbox[-1].alternatives[0][1])
+with override_settings(EMAIL_BACKEND="django.core.mail.backends.smtp.EmailBackend", EMAIL_PORT=1):
+    try:
+        DjangoMailer().send(Message("mail@example.com", "subject", "a secret link"))
+    except MailerError as error:
+        print(error)
+"""
+
+
+def test_the_mailer_of_the_guide_to_django_sends_by_its_backend(mysite):
+    blocks = files((GUIDES / "django.md").read_text("utf-8"))
+    (mysite / "mysite/mailer.py").write_text(blocks["mysite/mailer.py"], "utf-8")
+    wsgi = blocks["mysite/wsgi.py"].replace("application())", "application(), mailer=DjangoMailer())")
+    lines = ["from django.core.wsgi import get_wsgi_application\n", "from mysite.mailer import DjangoMailer\n"]
+    (mysite / "mysite/wsgi.py").write_text(wsgi.replace(lines[0], "".join(lines)), "utf-8")
+    with (mysite / "mysite/settings.py").open("a", encoding="utf-8") as settings:
+        settings.write('EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"\n')
+        settings.write('DEFAULT_FROM_EMAIL = "Reports <noreply@reports.example.jp>"\n')
+    done = run("-c", BY_DJANGO, folder=mysite)
+    assert done.stdout.splitlines() == [
+        "['mail@example.com'] Reports <noreply@reports.example.jp> True auto-generated",
+        "True",
+        "text/html",
+        "ConnectionRefusedError",
+    ], done.stderr
