@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -153,6 +153,10 @@ class Query:
     def __contains__(self, name: str) -> bool:
         """Whether the field is given."""
         return name in self._fields
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the fields."""
+        return iter(self._fields)
 
     def get(self, name: str, default: str = "") -> str:
         """The text of a field. Raises `BadRequest` if it is given twice.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from nipo_auth_mw._validation import header_key
@@ -13,6 +15,7 @@ _log = logging.getLogger("nipo_auth_mw")
 # A front end signs in for so many accounts; a user and their script for fewer.
 _MANY_ACCOUNTS = 10
 _MOST_CLIENTS = 100
+_LONGEST_SLIP = 6
 _FORWARDING = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP", "Fastly-Client-IP")
 
 Environ = dict[str, Any]
@@ -23,7 +26,7 @@ class DeploymentWarnings:
 
     def __init__(self, config: AuthConfig) -> None:
         self._config = config
-        self._open = {"passed on", "mount", "proxy", "null", "front end"}
+        self._open = {"passed on", "mount", "proxy", "null", "front end", "role"}
         self._accounts: dict[str, set[int]] = {}
 
     def __call__(self, environ: Environ) -> None:
@@ -64,6 +67,23 @@ class DeploymentWarnings:
         """Tell that a proxy does not cut the mount off."""
         text = "the proxy passes the mount %r on; let the proxy cut it off, or set SCRIPT_NAME to it"
         self._warn("passed on", text, self._config.mount)
+
+    def notice_parameters(self, names: Iterable[str]) -> None:
+        """Notice a parameter of `forward` that may be a misspelt `role`.
+
+        It is not refused: Caddy passes on the query of the page, which may have such a name.
+        """
+        if "role" not in self._open:
+            return
+        for name in names:
+            if len(name) <= _LONGEST_SLIP and get_close_matches(name.casefold(), ["role"], cutoff=0.8):
+                self._warn(
+                    "role",
+                    "a proxy asked %s/forward with the parameter %r and without role, so every user passes; the "
+                    "parameter is called role, unless this one is of the page",
+                    self._config.prefix,
+                    name,
+                )
 
     def _warn(self, about: str, text: str, *values: object) -> None:
         """Log a warning, once."""

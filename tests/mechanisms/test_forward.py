@@ -79,6 +79,18 @@ def test_a_role_that_is_none_lets_nobody_pass(query):
     assert forward(auth, cookie=cookie, query="role=staff&role=admin").status == 400
 
 
+@each(
+    "query, told",
+    [("roles=admin", 1), ("Role=admin", 1), ("rol=admin", 1), ("a=1&b=2", 0), ("rule=1", 0), ("role=staff&roles=1", 0)],
+)
+def test_a_parameter_that_may_be_a_misspelt_role_is_told_once_and_refuses_nobody(caplog, query, told):
+    """Caddy passes on the parameters of the page, which may have such a name."""
+    auth, before = behind_a_proxy(), len(caplog.messages)
+    for _ in range(2):
+        assert forward(auth, cookie=signed_in(auth), query=query).status == 200
+    assert len([text for text in caplog.messages[before:] if "the parameter is called role" in text]) == told
+
+
 @pytest.mark.parametrize("sender", [BROWSER, PROGRAM], ids=["browser", "program"])
 def test_a_visitor_is_401_to_nginx_with_the_address_of_sign_in(sender):
     auth = behind_a_proxy()

@@ -33,6 +33,8 @@ def show(web: WebContext, request: Request) -> Response:
     roles = set(filter(None, request.query.get("role").split(",")))
     if not roles <= set(web.config.roles) or (not roles and "role" in request.query):
         return web.answers.refuse(request, Refused("unknown_role"), as_json=True)
+    if not roles:
+        web.warnings.notice_parameters(request.query)
     session = request.session
     unmet = first_unmet(session.user, session.state, web.config) if session else None
     if session is None or unmet:
