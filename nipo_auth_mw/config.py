@@ -17,6 +17,12 @@ from nipo_auth_mw.models import User
 
 _DAY = timedelta(days=1)
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+# What Kubernetes puts into the environment of every container for a service whose name begins with "nipo-auth".
+_SERVICE_LINK = re.compile(
+    r"(?:[a-z0-9_]+_)?(?:service_host|service_port(?:_[a-z0-9_]+)?|port_[0-9]+_(?:tcp|udp|sctp)(?:_[a-z]+)?)=.*"
+    r"|(?:[a-z0-9_]+_)?port=(?:tcp|udp|sctp)://.*",
+    re.DOTALL,
+)
 _OF_OTHERS = {"store", "app", "smtp_url", "sender", "sender_name", "development"}
 """What `from_environ` and the command line read beside the settings."""
 _ARGUMENTS = {
@@ -286,8 +292,9 @@ class AuthConfig:
         `NIPO_AUTH_BASE_URL` sets `base_url`, and `NIPO_AUTH_LOCKOUT_FAILURES` sets `lockout.failures`. Text is
         converted: lists are split at commas, `identity_headers` is written `X-Email=email,X-Role=role`, durations are
         seconds, booleans are 1/0, true/false, yes/no or on/off. The names that `from_environ` and the command line read
-        are skipped here, such as `NIPO_AUTH_STORE`. Raises `ConfigError` for an unknown key under the
-        prefix, since a misspelt limit that is silently ignored protects no account.
+        are skipped here, such as `NIPO_AUTH_STORE`, and so are those that Kubernetes sets for a service. Raises
+        `ConfigError` for an unknown key under the prefix, since a misspelt limit that is silently ignored protects no
+        account.
         """
         plain = {f.name: f for f in fields(cls) if f.name not in _POLICIES}
         top: dict[str, Any] = {}
@@ -299,7 +306,7 @@ class AuthConfig:
             name, value = key.removeprefix(prefix).lower(), mapping[key]
             group = next((policy for policy in _POLICIES if name.startswith(f"{policy}_")), "")
             rest = name.removeprefix(f"{group}_")
-            if name in _OF_OTHERS:
+            if name in _OF_OTHERS or _SERVICE_LINK.fullmatch(f"{name}={value}"):
                 continue
             if name in plain:
                 top[name] = _validation.read(key, str(plain[name].type), value)

@@ -284,6 +284,26 @@ def test_a_misspelt_setting_names_the_one_that_was_meant(odd, meant):
     assert str(told.value).endswith(f"Did you mean NIPO_AUTH_{meant}?" if meant else "lists the names.")
 
 
+@pytest.mark.parametrize("service", ["", "DEMO_", "SMTP_"])
+def test_what_kubernetes_says_of_a_service_called_nipo_auth_is_no_setting(service):
+    given = {"NIPO_AUTH_SECRET_KEY": SECRET, "NIPO_AUTH_BASE_URL": "https://a.example"}
+    links = {
+        "SERVICE_HOST": "192.0.2.1",
+        "SERVICE_PORT": "80",
+        "SERVICE_PORT_HTTP": "80",
+        "PORT": "tcp://192.0.2.1:80",
+        "PORT_80_TCP": "tcp://192.0.2.1:80",
+        "PORT_80_TCP_PROTO": "tcp",
+        "PORT_80_TCP_PORT": "80",
+        "PORT_80_TCP_ADDR": "192.0.2.1",
+        "PORT_53_UDP": "udp://192.0.2.1:53",
+    }
+    started = {**given, **{f"NIPO_AUTH_{service}{name}": value for name, value in links.items()}}
+    assert AuthConfig.from_mapping(started) == AuthConfig.from_mapping(given)
+    with pytest.raises(ConfigError, match="is not a setting"):
+        AuthConfig.from_mapping({**given, f"NIPO_AUTH_{service}PORT": "8000"})
+
+
 def test_a_collaborator_is_no_setting_and_the_hint_says_where_it_goes():
     given = {"NIPO_AUTH_SECRET_KEY": SECRET, "NIPO_AUTH_BASE_URL": "https://a.example"}
     arguments = inspect.signature(AuthMiddleware).parameters.keys() - {"app", "config", "store"}
