@@ -86,7 +86,7 @@ class SMTPMailer:
         self._host = parts.hostname
         self._port = port or _DEFAULT_PORTS[parts.scheme]
         self._tls_at_once = parts.scheme == "smtps"
-        self._login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        self._login = (_Utf8(unquote(parts.username)), _Utf8(unquote(parts.password or ""))) if parts.username else None
         self._plaintext = bool(plaintext_host)
         if plaintext_host:
             self._check_plaintext(plaintext_host.lower(), tls)
@@ -215,11 +215,27 @@ class SMTPMailer:
         return mail
 
 
-class _GreetedLate:
-    """Gives the greeting a time-out of its own: `smtplib` waits for it as long as for the connection."""
+class _Utf8(str):
+    """A user name or a password, which `smtplib` sends in ASCII. It is UTF-8 (RFC 4616, section 2)."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        """The text in UTF-8, whatever `smtplib` asks for."""
+        return super().encode()
+
+
+class _Client:
+    """Gives the greeting a time-out of its own: `smtplib` waits for it as long as for the connection. Sends user names
+    and passwords in UTF-8."""
 
     _greeting_timeout: float
     _host: str
+
+    def auth_plain(self, challenge: Any = None) -> str:
+        """The answer of AUTH PLAIN."""
+        library: Any = super()
+        return _Utf8(library.auth_plain(challenge))
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         library: Any = super()
@@ -228,10 +244,10 @@ class _GreetedLate:
         return connection
 
 
-class _SMTP(_GreetedLate, smtplib.SMTP): ...
+class _SMTP(_Client, smtplib.SMTP): ...
 
 
-class _SMTPS(_GreetedLate, smtplib.SMTP_SSL): ...
+class _SMTPS(_Client, smtplib.SMTP_SSL): ...
 
 
 def _socket(server: smtplib.SMTP) -> socket.socket:
@@ -260,6 +276,8 @@ def _reason(problem: Exception) -> str:
     """The class of an error, with what is wrong."""
     if isinstance(problem, smtplib.SMTPNotSupportedError):
         return "SMTPNotSupportedError: the server offers no STARTTLS or no login"
+    if type(problem) is smtplib.SMTPException:
+        return "SMTPException: the server offers no login with a password (PLAIN, LOGIN, CRAM-MD5)"
     return unreached(problem)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import sqlalchemy as sa
 
-from nipo_auth_mw.errors import DatabaseUnavailable, StoreUnavailable
+from nipo_auth_mw.errors import ConfigError, DatabaseUnavailable, StoreUnavailable
 from nipo_auth_mw.stores._outages import Outages, is_contention, is_lost_preparation, is_outdated_plan
 from nipo_auth_mw.stores._pool import ConnectionPool, PooledConnection, WriteLock
 from nipo_auth_mw.stores._setup import Setup
@@ -175,7 +175,10 @@ class Connections:
     def _acquire(self, now: float) -> PooledConnection:
         try:
             return self._pool.acquire(now)
-        except self._outages.database_errors as problem:
+        except (ConfigError, StoreUnavailable):
+            raise
+        except Exception as problem:
+            # The engine of a host app may fetch a token first, and the driver read a certificate.
             raise self._outages.translated(problem) from None
 
     def _begin(self) -> PooledConnection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ _DRIVERS = {
 _EXTRAS = {"postgresql": "postgresql", "mariadb": "mariadb"}
 _FORMS = "Use sqlite:////path/auth.db, postgresql+psycopg://… or mariadb+pymysql://…"
 
+_OPTIONS = "After the question mark, a database URL has options of the driver alone: of libpq, or of PyMySQL's connect."
+
 
 def open_engine(target: str | URL | sa.Engine) -> sa.Engine:
     """An engine without a pool, in autocommit mode. Connects to nothing.
@@ -41,6 +44,8 @@ def open_engine(target: str | URL | sa.Engine) -> sa.Engine:
         engine = sa.create_engine(
             url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True, **options
         )
+        if creator is None:
+            _refuse_options(engine)
         sa.event.listen(engine, "do_connect", lambda *_: _before_opening(url))
         return engine
     except ImportError as missing:
@@ -48,6 +53,8 @@ def open_engine(target: str | URL | sa.Engine) -> sa.Engine:
         raise ConfigError(
             "store", f"the driver {missing.name} is not installed", f"pip install 'nipo_auth_mw[{extra}]'"
         ) from None
+    except (TypeError, ValueError):
+        raise ConfigError("store", "an option of the database URL cannot be read", _OPTIONS) from None
 
 
 def shown(url: URL) -> str:
@@ -62,7 +69,8 @@ def _url(target: object) -> URL:
     if not isinstance(target, (str, URL)):
         raise ConfigError("store", f"{type(target).__name__} is neither a URL nor an engine", _FORMS)
     try:
-        return make_url(target)
+        # A file that a secret was mounted from often ends with a line break.
+        return make_url(target.strip() if isinstance(target, str) else target)
     except (sa.exc.ArgumentError, ValueError):
         raise ConfigError("store", "the database URL cannot be read", _FORMS) from None
 
@@ -95,6 +103,21 @@ def _connect_args(url: URL) -> dict[str, Any]:
         # A database in SQL_ASCII, which a machine without a locale makes, answers in bytes without an encoding.
         return limits | {"client_encoding": "UTF8"}
     return {"connect_timeout": _CONNECT_SECONDS, "read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}
+
+
+def _refuse_options(engine: sa.Engine) -> None:
+    """Raise `ConfigError` for an option of the URL that the driver does not know. SQLAlchemy hands all of them on."""
+    driver: Any = engine.dialect.loaded_dbapi
+    named = set(engine.dialect.create_connect_args(engine.url)[1])
+    if engine.dialect.name == "postgresql":
+        named -= {option.keyword.decode() for option in driver.pq.Conninfo.get_defaults()}
+    elif engine.dialect.name == "mariadb":
+        named -= set(inspect.signature(driver.connections.Connection).parameters)
+    else:
+        return
+    named -= {"context", "client_flag"}
+    if named:
+        raise ConfigError("store", f"the database URL has unknown options: {', '.join(sorted(named))}", _OPTIONS)
 
 
 def _before_opening(url: URL) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any
 
 import sqlalchemy as sa
@@ -123,6 +125,9 @@ _UNOPENED = {"", "2003", "SQLITE_CANTOPEN"}
 _UNANSWERED = "nothing answers at this host and port, or the server did not answer in time"
 
 
+_UNOPENABLE = "the function that opens connections failed, or the driver cannot use an option"
+
+
 class Outages:
     """Translates the errors of one engine's driver. `where` names the database, without its user and password.
 
@@ -150,9 +155,14 @@ class Outages:
 
 def reason_of(problem: BaseException) -> str:
     """The class and the code of an error, with a hint; nothing of the driver's text."""
-    name, code = type(_cause(problem)).__name__, code_of(problem)
+    cause = _cause(problem)
+    if isinstance(cause, OSError):
+        return f"{type(cause).__name__}: {os.strerror(cause.errno or errno.EIO)}: a file or a server that opening needs"
+    name, code = type(cause).__name__, code_of(problem)
     if code in _UNOPENED and (limit := file_limit()):
         hint = limit
+    elif not _is_of_a_database(cause):
+        hint = _UNOPENABLE
     elif code in {"", "2003"}:
         hint = _hint_by_text(problem)
     else:
@@ -186,6 +196,12 @@ def code_of(problem: BaseException) -> str:
     cause = _cause(problem)
     first = cause.args[0] if cause.args and isinstance(cause.args[0], int) else ""
     return str(getattr(cause, "sqlite_errorname", None) or first or getattr(cause, "sqlstate", None) or "")
+
+
+def _is_of_a_database(cause: BaseException) -> bool:
+    """Whether an exception is a driver's (PEP 249), SQLAlchemy's or of an encoding, and not of other code."""
+    of_driver = any(kind.__name__ == "Error" for kind in type(cause).__mro__)
+    return of_driver or isinstance(cause, (sa.exc.SQLAlchemyError, UnicodeError))
 
 
 def _cause(problem: BaseException) -> Any:

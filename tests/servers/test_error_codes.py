@@ -7,6 +7,7 @@ import struct
 import pytest
 import sqlalchemy as sa
 
+from nipo_auth_mw.errors import ConfigError, StoreUnavailable
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.stores._outages import _CONTENTION, _HINTS, is_contention
 from tests._services import needed
@@ -122,3 +123,60 @@ def test_ru4_mysql_is_told_from_a_server_that_does_not_answer():
     with pytest.raises(sa.exc.InvalidRequestError) as refused:
         store._db.engine.dialect._set_mariadb(False, (8, 0, 36))
     assert "this is MySQL, and the store needs MariaDB" in str(store._db._outages.translated(refused.value))
+
+
+@pytest.mark.parametrize(
+    ("url", "option"),
+    [
+        ("postgresql://db.example.com/a?sslmode=require&pool_size=5", "pool_size"),
+        ("postgresql://db.example.com/a?prepare_threshold=0", "prepare_threshold"),
+        ("postgresql://db.example.com/a?schema=b", "schema"),
+        ("mariadb://db.example.com/a?sslmode=require", "sslmode"),
+        ("mariadb://db.example.com/a?ssl_ca=/a.pem&pool_recycle=60", "pool_recycle"),
+        ("mariadb://db.example.com/a?connect_timeout=abc", ""),
+    ],
+)
+def test_ru4_an_option_that_the_driver_does_not_know_is_found_at_start(url, option):
+    needed("psycopg")
+    needed("pymysql")
+    with pytest.raises(ConfigError, match=f"unknown options: {option}\\." if option else "cannot be read"):
+        SQLStore(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://a:b@/c?host=one.example.com&host=two.example.com:5433&target_session_attrs=read-write",
+        "postgresql://a@/c?host=/run/postgresql&application_name=reports&options=-csearch_path%3Dauth",
+        "postgresql://one.example.com/c?sslmode=verify-full&sslrootcert=system&keepalives_idle=30",
+        "mariadb://one.example.com/c?ssl_ca=/a.pem&ssl_verify_cert=true&charset=utf8&read_timeout=2",
+        "mariadb://a@/c?unix_socket=/run/mysqld/mysqld.sock",
+    ],
+)
+def test_options_that_the_driver_knows_reach_it(url):
+    needed("psycopg")
+    needed("pymysql")
+    assert SQLStore(url)
+
+
+def test_ru4_a_connection_that_cannot_be_made_is_an_outage_with_its_reason_whatever_is_raised():
+    needed("psycopg")
+    needed("pymysql")
+
+    def token():
+        raise LookupError(SECRET)
+
+    refused = {
+        SQLStore(sa.create_engine("postgresql+psycopg://db.example.com/a", creator=token)): "LookupError: the function",
+        SQLStore("mariadb://db.example.com/a?ssl_ca=/no/such.pem"): "FileNotFoundError: No such file",
+    }
+    for store, reason in refused.items():
+        with pytest.raises(StoreUnavailable, match=reason) as told:
+            store.check()
+        assert SECRET not in str(told.value)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " "])
+def test_a_url_out_of_a_file_may_end_with_a_line_break(tmp_path, end):
+    SQLStore(f"sqlite:///{tmp_path}/auth.db{end}").create_schema()
+    assert (tmp_path / "auth.db").exists()

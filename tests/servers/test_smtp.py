@@ -181,6 +181,29 @@ def test_starttls_and_login(serve, server_tls, client_tls):
     assert "wrong" not in str(refused.value)
 
 
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_a_user_and_a_password_may_hold_any_character(serve, mechanism):
+    logins = []
+
+    def authenticate(server, session, envelope, mechanism, data):
+        logins.append((mechanism, data.login.decode(), data.password.decode()))
+        return AuthResult(success=True)
+
+    others = [one for one in ("PLAIN", "LOGIN") if one != mechanism]
+    inbox = serve(authenticator=authenticate, auth_require_tls=False, auth_exclude_mechanism=others)
+    login = "%E5%B1%B1%E7%94%B0:pa%C3%9Fw%C3%B6rt@"
+    mailer_for(inbox, user=login).send(Message("a@example.com", "x", "y"))
+    assert logins == [(mechanism, "山田", "paßwört")]
+    assert len(inbox.envelopes) == 1
+
+
+def test_ru4_a_server_without_a_login_by_password_is_told_as_that(serve):
+    inbox = serve(auth_require_tls=False, auth_exclude_mechanism=["PLAIN", "LOGIN"])
+    with pytest.raises(MailerError, match="SMTPException: the server offers no login with a password") as refused:
+        mailer_for(inbox, user="user:s%40cret@").send(Message("a@example.com", "x", "y"))
+    assert not refused.value.permanent
+
+
 def test_tls_from_the_first_byte(inbox, serve, server_tls, client_tls):
     inbox_tls = serve(ssl_context=server_tls)
     mailer_for(inbox_tls, "smtps", tls=client_tls).send(Message("a@example.com", "x", "y"))
