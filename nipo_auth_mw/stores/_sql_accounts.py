@@ -18,6 +18,7 @@ from nipo_auth_mw.stores._statements import id_text, number_of, plain, savepoint
 ACCOUNT = tuple(account.c[name] for name in Account._fields)
 _BY_ID = sa.select(*ACCOUNT).where(account.c.id == sa.bindparam("id"))
 _BY_EMAIL = sa.select(*ACCOUNT).where(account.c.email == sa.bindparam("email"))
+_CREATE = sa.insert(account)
 _WITH_STATE = (
     sa.select(*ACCOUNT, *STATE)
     .select_from(account.outerjoin(account_state, account_state.c.user_id == id_text(account.c.id)))
@@ -75,20 +76,20 @@ class SQLAccounts:
         if number is None or not storable(expected):
             return False
         same = sa.and_(account.c.id == number, account.c.email == expected)
-        with self._db.writing() as connection:
+        with self._db.writing():
             changed = bool(self._unique(sa.update(account).where(same).values(email=new), new).rowcount)
             if changed:
-                fold_account(connection, user_id)
+                fold_account(self._db, user_id)
             return changed
 
     def create(self, *, email: str, password_hash: str | None, name: str, role: str, active: bool) -> Account:
         """See `StaffDirectory.create`."""
         name = plain(name)
         values = {"email": email, "password_hash": password_hash, "active": active, "name": name, "role": role}
-        inserted = self._unique(sa.insert(account).values(values | folded_values(email, name, "")), email)
+        inserted = self._unique(_CREATE, email, values | folded_values(email, name, ""))
         return Account(str(inserted.inserted_primary_key[0]), email, password_hash, active, name, role)
 
-    def _unique(self, statement: sa.Executable, email: str) -> Any:
+    def _unique(self, statement: sa.Executable, email: str, values: dict[str, Any] | None = None) -> Any:
         """Run a statement that the unique constraint on addresses can refuse. Raises `EmailTaken`.
 
         A table that was copied by hand may refuse the next id instead, since its sequence stayed behind: raises
@@ -97,7 +98,7 @@ class SQLAccounts:
         with self._db.writing() as connection:
             try:
                 with savepoint(connection):
-                    return connection.execute(statement)
+                    return connection.execute(statement, values)
             except sa.exc.IntegrityError:
                 holder = sa.select(account.c.id).where(account.c.email == email)
                 if connection.execute(holder).first() is None:
@@ -118,7 +119,7 @@ class SQLAccounts:
         with self._db.writing() as connection:
             found = bool(connection.execute(sa.update(account).where(account.c.id == number).values(changes)).rowcount)
             if found and name is not None:
-                fold_account(connection, user_id)
+                fold_account(self._db, user_id)
             return found
 
     def delete(self, user_id: str) -> bool:

@@ -186,7 +186,7 @@ class _Statements:
                 }
                 for number in range(many)
             ]
-            made = upsert_rows(self._engine, counter, rows, self._added)
+            made = upsert_rows(self._engine.dialect.name, counter, rows, self._added)
             self._additions[many] = made.returning(counter.c.key, counter.c.amount)
         return self._additions[many]
 

@@ -104,5 +104,5 @@ class SQLFactors:
         Locks the account before its rows, as the changes of its state do: another order could be a deadlock.
         """
         with self._db.writing() as connection:
-            lock_account(self._db.engine, connection, user_id)
+            lock_account(self._db, user_id)
             yield connection

@@ -144,7 +144,7 @@ class SQLSessions:
             if used is None:
                 return None
             # In the order of `raise_revocation_counter` and the end of the sessions: another one could be a deadlock.
-            keep_last_use(self._db.engine, connection, used.user_id, used.seen_at)
+            keep_last_use(connection, used.user_id, used.seen_at)
             row = connection.execute(_END, {"of_key": key}).first()
         return None if row is None else StoredSession._make(row)
 

@@ -27,7 +27,7 @@ class SQLUsage:
         first, last = usage.c.first_at, usage.c.last_at
         values = {"day": sa.bindparam("of_day"), "user_id": sa.bindparam("of_user"), "first_at": seen, "last_at": seen}
         earlier, later = sa.case((first < seen, first), else_=seen), sa.case((last > seen, last), else_=seen)
-        self._note = upsert(self._db.engine, usage, values, [("first_at", earlier), ("last_at", later)])
+        self._note = upsert(self._db.engine.dialect.name, usage, values, [("first_at", earlier), ("last_at", later)])
 
     def note_use(self, user_id: str, day: date, at: float) -> None:
         """See `UsageStore.note_use`."""

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -45,35 +44,23 @@ def clock_of(engine: sa.Engine) -> sa.ColumnElement[float]:
     return sa.literal_column(f"({SERVER_CLOCKS[engine.dialect.name]})", sa.Double())
 
 
-def upsert(engine: sa.Engine, table: sa.Table, values: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> Any:
+def upsert(dialect: str, table: sa.Table, values: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> Any:
     """Insert a row, or apply `changes`, in order, to the row with the same key; in one atomic statement."""
-    return upsert_rows(engine, table, [values], lambda _: changes)
+    return upsert_rows(dialect, table, [values], lambda _: changes)
 
 
 def upsert_rows(
-    engine: sa.Engine,
+    dialect: str,
     table: sa.Table,
     rows: Sequence[dict[str, Any]],
     changes: Callable[[Any], Sequence[tuple[str, Any]]],
 ) -> Any:
     """`upsert` for several rows, in this order; `changes` gets the columns of the new row."""
     # SQLAlchemy keeps the compiled text of one row, and compiles a list of rows at each execution.
-    insert = _insert(engine.dialect.name)(table).values(rows if len(rows) > 1 else rows[0])
-    if engine.dialect.name == "mariadb":
+    insert = _insert(dialect)(table).values(rows if len(rows) > 1 else rows[0])
+    if dialect == "mariadb":
         return insert.on_duplicate_key_update(list(changes(insert.inserted)))
     return insert.on_conflict_do_update(index_elements=table.primary_key, set_=dict(changes(insert.excluded)))
-
-
-@lru_cache(maxsize=8)
-def replacing_insert(dialect: str, table: sa.Table) -> Any:
-    """Insert a row in place of the one with the same key, if there is one; in one atomic statement."""
-    insert = _insert(dialect)(table)
-    names = [column.name for column in table.columns if not column.primary_key]
-    if dialect == "mariadb":
-        return insert.on_duplicate_key_update([(name, insert.inserted[name]) for name in names])
-    return insert.on_conflict_do_update(
-        index_elements=table.primary_key, set_={name: insert.excluded[name] for name in names}
-    )
 
 
 def _insert(dialect: str) -> Any:
@@ -93,7 +80,11 @@ def _insert(dialect: str) -> Any:
 
 @contextmanager
 def savepoint(connection: sa.Connection) -> Iterator[None]:
-    """Roll back these statements alone when one fails: PostgreSQL aborts the whole transaction otherwise."""
+    """Roll back these statements alone when one fails: PostgreSQL aborts the whole transaction otherwise. The others
+    roll back a failed statement by themselves."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
     connection.exec_driver_sql("SAVEPOINT nipo_auth")
     try:
         yield
