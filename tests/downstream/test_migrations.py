@@ -26,7 +26,7 @@ ANYWHERE = re.MULTILINE | re.DOTALL
 
 def ran(folder: Path, *command: str) -> str:
     """What a command printed that succeeded in this folder."""
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = [sys.executable, *command]
     done = subprocess.run(run, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

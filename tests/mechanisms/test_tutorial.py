@@ -52,7 +52,7 @@ class Folder:
         self.path = path
         self.ran: list[str] = []
         self.environ = {key: value for key, value in os.environ.items() if not key.startswith(("NIPO_", "PYTEST_"))}
-        self.environ |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        self.environ["PYTHONPATH"] = str(ROOT)
 
     def write(self, text: str) -> None:
         name = text.partition("\n")[0].removeprefix("# ")
