@@ -48,17 +48,32 @@ class House:
     def __post_init__(self) -> None:
         self.mailer = MemoryMailer()
         self.here, self.there = (self._process() for _ in range(2))
+        self.own, self.chief = browser(self.here), browser(self.here)
+        self.other, self.known = browser(self.there), browser(self.there)
+
+    def move_in(self) -> None:
         self.user = person(self.here, EMAIL)
         self.boss = person(self.here, "boss@example.com", role="admin")
         person(self.here, "boss2@example.com", role="admin")
-        self.own, self.other, self.chief = browser(self.here), browser(self.there), browser(self.here)
         for device, email in ((self.own, EMAIL), (self.other, EMAIL), (self.chief, "boss@example.com")):
             assert sign_in(device, email).status_int == 303
-        self.known = browser(self.there)
-        self.known.cookiejar = self.own.cookiejar.__class__(policy=self.own.cookiejar._policy)
         for cookie in self.other.cookiejar:
             if "device" in cookie.name:
                 self.known.cookiejar.set_cookie(cookie)
+
+    def copied(self, folder: Path) -> House:
+        """A house in this folder, with the people, sessions and cookies of this one, which is closed."""
+        shutil.copy(self.folder / "auth.db", folder / "auth.db")
+        copy = House(folder)
+        copy.user, copy.boss = self.user, self.boss
+        for name in ("own", "chief", "other", "known"):
+            for cookie in getattr(self, name).cookiejar:
+                getattr(copy, name).cookiejar.set_cookie(cookie)
+        return copy
+
+    def close(self) -> None:
+        for store in self.stores:
+            store.close()
 
     def _process(self) -> Any:
         store = SQLStore(f"sqlite:///{self.folder / 'auth.db'}")
@@ -263,13 +278,22 @@ def test_ak7_a_method_or_command_of_no_list_changes_nothing_that_ends_sessions(h
     assert changing == set()
 
 
+@pytest.fixture(scope="module")
+def first_house(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> House:
+    """Closed: what each test gets is a copy."""
+    folder = tmp_path_factory.mktemp("house")
+    shutil.copy(empty_database, folder / "auth.db")
+    made = House(folder)
+    made.move_in()
+    made.close()
+    return made
+
+
 @pytest.fixture
-def house(tmp_path: Path, empty_database: Path) -> Any:
-    shutil.copy(empty_database, tmp_path / "auth.db")
-    made = House(tmp_path)
+def house(first_house: House, tmp_path: Path) -> Iterator[House]:
+    made = first_house.copied(tmp_path)
     yield made
-    for store in made.stores:
-        store.close()
+    made.close()
 
 
 @pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from tests.each import each
@@ -43,11 +45,22 @@ SAID = [
 ]
 
 
+INNER = Inner()
+
+
+@functools.cache
+def house():
+    """One for all answers, and the cookie of its user's session."""
+    auth = middleware(INNER, public_paths=["/open/*"])
+    person(auth)
+    return auth, signed_in(auth)
+
+
 def answered(*headers, path="/page", status="200 OK", **more):
     """The answer to a session, of an app that sends these headers."""
-    auth = middleware(Inner(list(headers) or [HTML], status), public_paths=["/open/*"])
-    person(auth)
-    return ask(auth, path=path, cookie=signed_in(auth), **more)
+    INNER.headers, INNER.status = list(headers) or [HTML], status
+    auth, cookie = house()
+    return ask(auth, path=path, cookie=cookie, **more)
 
 
 @pytest.mark.parametrize("path", ["/page", "/open/page"])
