@@ -90,6 +90,13 @@ class WebContext:
         cookies = [self.session_cookie.set(session, persistent=persistent)]
         return cookies if device is None else [*cookies, self.device_cookie.set(device)]
 
+    def forget_pending(self, request: Request) -> list[str]:
+        """The Set-Cookie values by which a browser forgets a sign-in that waits for its second step.
+
+        The next user of a shared device must not find one: its password is right.
+        """
+        return [self.second_cookie.delete()] if self.second_cookie.name in request.cookies else []
+
     def language(self, environ: Environ, account: str | None) -> str:
         """The language of the answer: by the switch, the account, the browser, or the default."""
         return choose(

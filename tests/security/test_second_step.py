@@ -517,6 +517,17 @@ def test_mf10_what_has_the_form_of_no_code_is_no_guess_at_any_door(auth: Any, se
     assert send(device, code_of(secret, 1)).status_int == 303
 
 
+@pytest.mark.parametrize("then", ["signs in", "signs out"])
+def test_mf21_the_next_user_of_a_browser_finds_no_second_step_of_another(auth: Any, secret: str, then: str) -> None:
+    device = pending(auth)
+    if then == "signs in":
+        person(auth, "mori@example.com")
+        assert sign_in(device, "mori@example.com").status_int == 303
+        assert "nipo_second" not in cookies(device)
+    device.post("/-/auth/logout", {}, status=303)
+    assert device.get(SECOND, expect_errors=True).status_int == 410
+
+
 def test_mf10_two_realms_of_one_store_share_the_count() -> None:
     """They share the accounts and their factors, so a realm of its own gives no further guesses."""
     store = MemoryStore()

@@ -15,7 +15,6 @@ from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.passkeys_check import login_options
 from nipo_auth_mw._mail.addresses import has_wrong_letters
 from nipo_auth_mw._web import challenges
-from nipo_auth_mw._web.answers import Cookies
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.interface import takes
 from nipo_auth_mw._web.redirects import LONGEST, LONGEST_IN_URL
@@ -78,15 +77,16 @@ def submit(web: WebContext, request: Request) -> Response:
     return opened(web, request, outcome, wanted)
 
 
-def opened(web: WebContext, request: Request, outcome: SignedIn, wanted: str, cookies: Cookies = ()) -> Response:
-    """The answer to a sign-in that is complete: the session's cookies, after these, and the way to `wanted`, or to the
-    first requirement."""
+def opened(web: WebContext, request: Request, outcome: SignedIn, wanted: str) -> Response:
+    """The answer to a sign-in that is complete: the session's cookies, and the way to `wanted`, or to the first
+    requirement."""
     to = web.redirect_target(request, wanted)
     if unmet := first_unmet(outcome.user, outcome.state, web.config):
         page = f"{web.path(request, unmet.route)}?{urlencode({'next': to})}"
         # A longer one is asked for on the way to `to`.
         to = page if len(page) <= LONGEST_IN_URL else to
-    cookies = [*cookies, *web.session_cookies(outcome.session, outcome.device, persistent=outcome.stored.persistent)]
+    cookies = web.session_cookies(outcome.session, outcome.device, persistent=outcome.stored.persistent)
+    cookies = [*web.forget_pending(request), *cookies]
     # A page of the middleware's says by itself that the user is signed in.
     flash = "" if to.startswith(f"{web.prefix_path(request.environ)}/") else "signed_in"
     return web.answers.done(request, to, cookies, flash=flash, user=user_data(outcome.user, outcome.state))

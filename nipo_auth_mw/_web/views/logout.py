@@ -27,7 +27,8 @@ def submit(web: WebContext, request: Request) -> Response:
     ended = web.host_session.end(request.environ, request.session.user if request.session else None)
     kept = request.session is None or request.session.stored.persistent
     flash = SIGNED_OUT if kept else SIGNED_OUT_SHARED
-    return web.answers.done(request, to, [web.session_cookie.delete(), *ended], flash=flash)
+    cookies = [web.session_cookie.delete(), *web.forget_pending(request), *ended]
+    return web.answers.done(request, to, cookies, flash=flash)
 
 
 def forget(web: WebContext, request: Request) -> Response:

@@ -53,7 +53,7 @@ def submit(web: WebContext, request: Request) -> Response:
     )
     if isinstance(outcome, Refused):
         return refused(web, request, outcome, pending, wanted)
-    return opened(web, request, outcome, wanted, [web.second_cookie.delete()])
+    return opened(web, request, outcome, wanted)
 
 
 def refused(web: WebContext, request: Request, outcome: Refused, pending: Pending, wanted: str) -> Response:
