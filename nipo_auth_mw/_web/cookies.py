@@ -14,15 +14,14 @@ from typing import Any
 
 from werkzeug.http import dump_cookie
 
+from nipo_auth_mw._web.server_headers import RAW, SCOPE
+
 STEM = "nipo_"
 """Each cookie's name holds it."""
 LONGEST_HEADER = 32 * 1024
 _SAFE = re.compile(r"[A-Za-z0-9._-]*")
 # Where other libraries keep what they have parsed of the Cookie header.
 _PARSED = ("webob._parsed_cookies", "paste.cookies", "paste.cookies.dict", "bottle.request.cookies", "werkzeug.request")
-
-# Where a2wsgi keeps the request of an ASGI server, and where eventlet keeps the headers, as they came.
-_SCOPE, _RAW = "asgi.scope", "headers_raw"
 
 
 def take(header: str, name: str) -> tuple[str | None, str]:
@@ -77,11 +76,11 @@ def take_out(environ: dict[str, Any], cookie: Cookie, *others: Cookie) -> str | 
         if not environ.keys().isdisjoint(_PARSED):
             for key in _PARSED:
                 environ.pop(key, None)
-        if isinstance(scope := environ.get(_SCOPE), dict):
+        if isinstance(scope := environ.get(SCOPE), dict):
             headers = _with_cookies(scope.get("headers", ()), (b"cookie", rest.encode("latin-1")))
-            environ[_SCOPE] = {**scope, "headers": headers}
-        if _RAW in environ:
-            environ[_RAW] = tuple(_with_cookies(environ[_RAW], ("Cookie", rest)))
+            environ[SCOPE] = {**scope, "headers": headers}
+        if RAW in environ:
+            environ[RAW] = tuple(_with_cookies(environ[RAW], ("Cookie", rest)))
     return value
 
 

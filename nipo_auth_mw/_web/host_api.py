@@ -19,6 +19,7 @@ from nipo_auth_mw._pages.brand import initial_of
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._validation import header_key
 from nipo_auth_mw._web.request import MOUNT
+from nipo_auth_mw._web.server_headers import leave_out
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Session, User
 
@@ -92,6 +93,8 @@ class Identity:
         environ.pop("AUTH_TYPE", None)
         for key, _ in self._headers:
             environ.pop(key, None)
+        if self._headers:
+            leave_out(environ, dict(self._headers))
         environ[USER] = environ[SESSION] = None
 
     def put(self, environ: Environ, session: ActiveSession) -> None:

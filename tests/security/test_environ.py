@@ -140,3 +140,15 @@ def test_ev4_each_request_sees_its_own_person_while_streaming_too():
         for ids in (["1", "2"] * 25, ["2"] * 25 + ["1"] * 25, ["", "1"] * 25):
             answers = list(pool.map(lambda i: ask(auth, path="/open", cookie=cookies[i]), ids))
             assert [answer.text for answer in answers] == [told[i] * 3 for i in ids]
+
+
+def test_ev5_no_copy_of_the_headers_holds_a_forged_identity():
+    inner = Inner()
+    auth = middleware(inner, identity_headers={"X-User-Email": "email"}, public_paths=["/open/*"])
+    forged = [("X-User-Email", "kanri@example.com"), ("x_user-email", "kanri@example.com"), ("Host", "app.example")]
+    scope = {"type": "http", "headers": [(name.lower().encode(), value.encode()) for name, value in forged]}
+    assert ask(auth, path="/open/x", **{"asgi.scope": scope, "headers_raw": tuple(forged)}).status == 200
+    (environ,) = inner.seen
+    assert environ["headers_raw"] == (("Host", "app.example"),)
+    assert environ["asgi.scope"] == {"type": "http", "headers": [(b"host", b"app.example")]}
+    assert len(scope["headers"]) == 3, "the server's own dict stays as it is"
