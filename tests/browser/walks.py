@@ -282,7 +282,7 @@ def at_the_staff(demo, page):
     enrol_app(demo.auth, demo.auth.accounts.find("yamada@dummy.invalid"))
     page.goto(f"{demo.url}/-/auth/staff/{who}/security")
     yield "staff, two steps to reset"
-    page.goto(f"{demo.url}/-/auth/staff/{who}/active")
+    page.goto(f"{demo.url}/-/auth/staff/{demo.auth.accounts.find(MEMBER[0]).id}/active")
     yield "staff, to be disabled"
     page.goto(f"{demo.url}/-/auth/staff/{who}/delete")
     yield "staff, delete"

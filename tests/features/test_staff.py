@@ -251,6 +251,14 @@ def test_on_and_off_from_the_persons_page_and_as_data(auth: Any, boss: TestApp) 
     assert auth.accounts.get(user.id).active
 
 
+def test_a_disabled_account_is_not_asked_about_again(auth: Any, boss: TestApp) -> None:
+    user = person(auth)
+    asks = f"/-/auth/staff/{user.id}/active"
+    assert boss.get(asks).forms["staff-active"]
+    auth.accounts.set_active(user.id, active=False)
+    assert boss.get(asks, status=303).location.endswith(f"/-/auth/staff/{user.id}")
+
+
 # Creating
 
 

@@ -55,8 +55,10 @@ def _form(web: WebContext, request: Request, what: str, **more: str) -> Response
 
 @takes(*PLACE, "from")
 def ask_active(web: WebContext, request: Request) -> Response:
-    """Ask before an account is disabled that is signed in now."""
+    """Ask before an account is disabled that is signed in now. One that is disabled already has nothing to ask."""
     person = staff_person.look_at(web.services, _id(request))
+    if not person.user.active:
+        return web.answers.redirect(actions.path_of(web, request, person.user.id))
     place = {name: request.query.get(name, "") for name in (*PLACE, "from")}
     return web.answers.page(request, "staff-active.html", **actions.facts(web, request, person), place=place)
 
