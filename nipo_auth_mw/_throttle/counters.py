@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import ipaddress
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,12 +30,15 @@ _MOST_AT_ONCE = 32
 """Exchanges of a process with the server of the counters at the same time, each on a connection of its own."""
 _TURN_SECONDS = 2.0
 _REMOVAL_SECONDS = 10
+_CODE = re.compile("[A-Z]{3,20}")
 _HINTS = {
     "AuthenticationError": "the password is wrong or missing",
     "AuthenticationWrongNumberOfArgsError": "the user or the password is missing",
     "NoPermissionError": "the user lacks a permission",
     "BusyLoadingError": "the server is starting",
+    "ClusterDownError": "a part of the cluster is missing",
     "ConnectionError": "nothing answers at this host and port, the name is unknown, or the connection was lost",
+    "MasterDownError": "the replica has lost its primary",
     "MaxConnectionsError": "the server has no connection left",
     "OutOfMemoryError": "the server has no memory left (maxmemory)",
     "ReadOnlyError": "the server only reads: it is a replica or was demoted",
@@ -42,6 +46,9 @@ _HINTS = {
     # The first word of a ResponseError.
     "MISCONF": "the server cannot save to its disk (stop-writes-on-bgsave-error)",
     "NOREPLICAS": "the server has too few replicas to accept writes (min-replicas-to-write)",
+    "BUSY": "the server runs a script of another client for too long",
+    "WRONGTYPE": "another program keeps values of another kind under the same names; use a database number of its own",
+    "ERR": "the server does not take the command or the database number",
 }
 
 
@@ -109,9 +116,9 @@ def _unavailable(problem: Exception) -> StoreUnavailable:
     """The exception for logs, with the class of the error and a hint."""
     error = getattr(problem, "storage_error", problem)
     name, code = type(error).__name__, str(error).partition(" ")[0]
-    if code in _HINTS:
+    hint = _HINTS.get(name) or _HINTS.get(code, "")
+    if name == "ResponseError" and _CODE.fullmatch(code):
         name += f" {code}"
-    hint = _HINTS.get(code) or _HINTS.get(name, "")
     if name == "ConnectionError":
         hint = file_limit() or hint
     return DatabaseUnavailable(f"the server of the counters cannot be used ({name}{hint and ': '}{hint})")

@@ -169,6 +169,19 @@ def test_ru4_counters_that_cannot_be_used_are_told_with_the_reason(servers, sett
     assert "secret-of-redis" not in caplog.text
 
 
+def test_ru4_a_code_that_redis_gives_is_told(servers, caplog):
+    port = servers.start("--save", "", "--appendonly", "no")
+    auth = middleware(lockout=LockoutPolicy(storage=f"redis://127.0.0.1:{port}/0"))
+    person(auth)
+    assert sign_in(browser(auth)).status_int == 303
+    for name in servers.ask(port, "KEYS", "*").split():
+        servers.ask(port, "DEL", name)
+        servers.ask(port, "RPUSH", name, "x")
+    with caplog.at_level(logging.ERROR, "nipo_auth_mw"):
+        assert sign_in(browser(auth)).status_int == 503
+    assert "(ResponseError WRONGTYPE: another program keeps values of another kind" in caplog.text
+
+
 def test_ru4_a_redis_of_an_unknown_name_is_told_as_that(caplog):
     needed("redis")
     auth = middleware(lockout=LockoutPolicy(storage="redis://no-such-host.invalid/0"))
