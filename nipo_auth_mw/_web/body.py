@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -106,6 +107,17 @@ def _drain(environ: Environ, length: int) -> None:
     """Read and forget the body. A browser that is still sending shows no answer. Raises `BadRequest`."""
     while length > 0 and (read := len(_read(environ, min(length, MOST_BYTES)))):
         length -= read
+
+
+def drain(environ: Environ) -> None:
+    """Read and forget a body that no page reads, up to 16 MiB, if the server marks its end.
+
+    A server that ends a connection with unread bytes resets it, and a proxy in front answers 502 to a user who sends a
+    file after the session has ended. A sender that expects `100 Continue` waits for the answer before it sends.
+    """
+    if environ.get("wsgi.input_terminated") and not environ.get("HTTP_EXPECT"):
+        with suppress(BadRequest):
+            _drain(environ, _DRAINED)
 
 
 def _read_to_the_end(environ: Environ, most: int) -> bytes:

@@ -14,6 +14,7 @@ from nipo_auth_mw._flows.outcomes import SESSION_ENDED, SIGN_IN_REQUIRED, Refuse
 from nipo_auth_mw._flows.requirement import Requirement
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._web import problems
+from nipo_auth_mw._web.body import drain
 from nipo_auth_mw._web.context import WebContext
 from nipo_auth_mw._web.redirects import LONGEST, LONGEST_IN_URL
 from nipo_auth_mw._web.request import (
@@ -47,6 +48,7 @@ def sign_in_first(web: WebContext, environ: Environ, wanted: str | None = None) 
     if opened is not None:
         return opened
     sent = _sent_a_form(request)
+    drain(environ)
     return web.answers.refuse(request, SESSION_ENDED if sent else Refused(SIGN_IN_REQUIRED), as_json=not sent)
 
 
@@ -70,6 +72,7 @@ def meet_first(
     if opened is not None:
         return opened
     sent, first = _sent_a_form(request), web.path(request, requirement.route)
+    drain(environ)
     return web.answers.refuse(request, refused, "requirement.html", as_json=not sent, first=first)
 
 

@@ -70,3 +70,19 @@ def test_ru14_bodies_without_a_length_are_read(url):
     assert send(url, "login", b"a" * 70_000, chunked=True, **form).status == 413
     assert send(url, "login", b"a" * 70_000, **form).status == 413
     assert send(url, "login", b"", **form).status == 401
+
+
+def sent_whole(url, path, size, **headers):
+    """The status of a POST whose sender reads nothing before all of it is sent, as nginx does."""
+    host, _, port = urlsplit(url).netloc.partition(":")
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Connection: close", f"Content-Length: {size}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    with closing(socket.create_connection((host, int(port)), timeout=20)) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        connection.sendall(b"x" * size)
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_ru14_a_file_that_is_sent_after_the_session_has_ended_is_answered_with_401_and_not_with_a_reset(url, accept):
+    assert [sent_whole(url, "/upload", size, Accept=accept) for size in (100_000, 8_000_000)] == [401, 401]
