@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from nipo_auth_mw._audit.events import EventType, Record, make_event
 from nipo_auth_mw._audit.seals import Seals
 from nipo_auth_mw._capabilities import offers
 from nipo_auth_mw._credentials.tokens import KeyedDigests
+from nipo_auth_mw._runtime.per_process import PerProcess
 from nipo_auth_mw.errors import StoreUnavailable
 from nipo_auth_mw.models import Event
 from nipo_auth_mw.protocols import AuditLog, Listener, Transactional
@@ -45,6 +47,7 @@ class EventLog:
         self._listeners = tuple(listeners)
         unique = {id(store): store for store in [*stores, audit]}
         self._stores = tuple(store for store in unique.values() if offers(store, Transactional))
+        self._open = PerProcess(threading.local)
         self._masks = masks
 
     def masked(self, typed: str) -> str:
@@ -73,10 +76,13 @@ class EventLog:
     def transaction(self) -> Iterator[Record]:
         """Write changes and their events in one transaction: all of them, or none (ASVS 5 2.3.3, 16.5.3).
 
-        The `with` statement gives the function that records. Listeners are called after the transaction. Raises
-        `EventNotWritten` if an event is what could not be written, and `StoreUnavailable` for any other outage.
+        The `with` statement gives the function that records. Listeners are called after the transaction. A nested one
+        joins the outer one. Raises `EventNotWritten` if an event is what could not be written, and `StoreUnavailable`
+        for any other outage.
         """
-        done: list[Event] = []
+        local: Any = self._open.get()
+        outer: list[Event] | None = getattr(local, "done", None)
+        done: list[Event] = [] if outer is None else outer
 
         def record(kind: EventType, **facts: Any) -> None:
             event = make_event(kind, **facts)
@@ -86,12 +92,23 @@ class EventLog:
                 raise EventNotWritten("the audit log cannot be reached") from None
             done.append(event)
 
-        with ExitStack() as stack:
-            for store in self._stores:
-                stack.enter_context(store.transaction())
+        if outer is not None:
             yield record
+            return
+        local.done = done
+        try:
+            with ExitStack() as stack:
+                for store in self._stores:
+                    stack.enter_context(store.transaction())
+                yield record
+        finally:
+            local.done = None
         for event in done:
             self._tell(event)
+
+    def covers(self, *stores: object) -> bool:
+        """Whether `transaction` makes the writes to these stores atomic."""
+        return all(any(store is one for one in self._stores) for store in stores)
 
     def _append(self, event: Event) -> None:
         """Write the event with its digest. Raises `StoreUnavailable`."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record
 from nipo_auth_mw._credentials.email_links import OpenedLink
@@ -21,12 +20,14 @@ from nipo_auth_mw._flows.staff_actor import Actor, still_allowed
 from nipo_auth_mw._lines import person_name
 from nipo_auth_mw._mail.composer import WITHDRAWN_FOR
 from nipo_auth_mw._services import Services
-from nipo_auth_mw.models import AccountState, Client, User
+from nipo_auth_mw.models import AccountState, AttributeValue, Client, User
 from nipo_auth_mw.protocols import Account
 
 INVITED = EventType("invited", EventGroup.STAFF)
 INVITATION_REVOKED = EventType("invitation_revoked", EventGroup.STAFF)
 INVITATION_ACCEPTED = EventType("invitation_accepted", EventGroup.PASSWORD)
+
+_Attributes = dict[str, AttributeValue | None]
 
 _EXPIRED = Refused("link_expired", detail="invitation")
 _HAS_PASSWORD = Refused("cannot_invite")
@@ -70,6 +71,10 @@ def create_invited(
     if refused := _too_many(services, address, actor):
         return refused
     made: list[Invited] = []
+
+    def attributes(account: Account) -> _Attributes:
+        return _invited_at(services, services.account_states.raise_revocation_counter(account.id))
+
     user = create_account(
         services,
         email=address,
@@ -82,7 +87,8 @@ def create_invited(
         memo=memo,
         reading=reading,
         actor=actor,
-        also=lambda account, record: made.append(_invite(services, account, record, actor)),
+        first=attributes,
+        also=lambda account, state, record: made.append(_tell(services, account, state, record, actor)),
     )
     return user, made[0]
 
@@ -102,7 +108,8 @@ def invite(services: Services, user_id: str, *, actor: Actor) -> Invited | Refus
         account = account_with(services, user_id, None)
         if refused := _unfit(account):
             return refused
-        return _invite(services, account, record, actor, counter)
+        state = change_account_state(services, user_id, **_invited_at(services, counter))
+        return _tell(services, account, state, record, actor)
 
 
 def invited_now(services: Services, account: Account, *, actor: Actor) -> Invited | None:
@@ -163,13 +170,15 @@ def gets_mail(services: Services, email: str) -> bool:
     return services.outbox.sends and services.addresses.has_mailbox(email)
 
 
-def _invite(services: Services, account: Account, record: Record, actor: Actor, counter: int | None = None) -> Invited:
-    """Write the invitation, and queue its mail or make its link, in the transaction of the caller."""
-    if counter is None:
-        counter = services.account_states.raise_revocation_counter(account.id)
+def _invited_at(services: Services, counter: int) -> _Attributes:
+    """The invitation as attributes of the account's state; `counter` is the account's revocation counter."""
     until = time.time() + services.invitation_links.lasts.total_seconds()
-    invited: dict[str, Any] = {"invited_until": until, "invited_at": counter, WITHDRAWN_FOR: None}
-    state = change_account_state(services, account.id, **invited)
+    return {"invited_until": until, "invited_at": counter, WITHDRAWN_FOR: None}
+
+
+def _tell(services: Services, account: Account, state: AccountState, record: Record, actor: Actor) -> Invited:
+    """Record the invitation that the state holds, and queue its mail or make its link, in the caller's transaction."""
+    until = float(state.attributes["invited_until"])
     record(INVITED, subject=account, client=actor.client, actor=actor.name)
     if gets_mail(services, account.email):
         services.notifications.invitation(account, state, actor.client or Client())

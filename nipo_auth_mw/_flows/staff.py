@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,12 +17,12 @@ from nipo_auth_mw._flows.password_change import PASSWORD_CHANGED
 from nipo_auth_mw._flows.profile import PROFILE_CHANGED, allow_notify_email_mails, new_notify_email
 from nipo_auth_mw._flows.revocation import end_everything, lift_lock, lift_lock_soon
 from nipo_auth_mw._flows.second_check import lift_second_lock
-from nipo_auth_mw._flows.staff_accounts import account_with, user_of
+from nipo_auth_mw._flows.staff_accounts import account_with, user_in
 from nipo_auth_mw._flows.staff_actor import ADMIN, Actor, directory_of, keep_an_admin, still_allowed, too_many_mails
 from nipo_auth_mw._lines import person_name
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.errors import EmailTaken, NoSuchAccount, NotSupported, StoreUnavailable, UnknownRole
-from nipo_auth_mw.models import Client, User
+from nipo_auth_mw.models import AccountState, Client, User
 from nipo_auth_mw.protocols import Account
 from nipo_auth_mw.stores._folding import READING
 
@@ -53,14 +53,16 @@ def create_account(
     must_change: bool = False,
     memo: str = "",
     password_hash: str | None = None,
-    also: Callable[[Account, Record], None] = lambda _account, _record: None,
     reading: str = "",
+    first: Callable[[Account], Mapping[str, Any]] = lambda _account: {},
+    also: Callable[[Account, AccountState, Record], None] = lambda _account, _state, _record: None,
 ) -> User:
     """Create an account and return it. Without a password no sign-in works until one is set.
 
-    `password_hash` is a hash that exists already. `also` is called in the same transaction. Raises `EmailTaken`,
-    `EmailRejected`, `PasswordRejected`, `HashRejected`, `UnknownRole`, `NotAllowed`, `NotSupported`, and `ValueError`
-    for a language that is not configured, or for a password and a hash at once.
+    `password_hash` is a hash that exists already. `first` gives further attributes of the account's state, and `also`
+    is called in the end; both in the same transaction. Raises `EmailTaken`, `EmailRejected`, `PasswordRejected`,
+    `HashRejected`, `UnknownRole`, `NotAllowed`, `NotSupported`, and `ValueError` for a language that is not configured,
+    or for a password and a hash at once.
     """
     directory, name = directory_of(services), person_name(name)
     address = services.addresses.accepted(email)
@@ -78,18 +80,18 @@ def create_account(
         still_allowed(services, actor)
         account = directory.create(email=address, password_hash=hashed, name=name, role=role, active=active)
         deadline = _change_deadline() if must_change and hashed is not None else None
-        change_account_state(
+        state = change_account_state(
             services,
             account.id,
             language=language,
             notify_email=notify,
             password_change_deadline=deadline,
             memo=memo[:LONGEST_MEMO],
-            **{READING: person_name(reading)},
+            **{READING: person_name(reading), **first(account)},
         )
         record(ACCOUNT_CREATED, subject=account, **_by(actor), role=role)
-        also(account, record)
-    return user_of(services, account)
+        also(account, state, record)
+    return user_in(account, state)
 
 
 def check_new_account(services: Services, email: str, role: str) -> None:

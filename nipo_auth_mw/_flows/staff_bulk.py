@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,14 @@ from nipo_auth_mw.models import User
 
 MOST = 200
 """The rows of one request. Each of them may cost a hash."""
+
+
+_TOGETHER = 20
+"""The rows of one transaction. Other writers wait for it some hundredths of a second."""
+
+
+class _RefusedTogether(Exception):
+    """A row of a transaction is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +71,67 @@ def create_many(
     """
     if refused := _unfit(services, rows, role):
         return refused
-    outcome: list[Line] = []
-    for row in rows:
-        stopped = bool(outcome) and outcome[-1].code == NotAllowed.code
-        line = (
-            Line(row, NotAllowed.code)
-            if stopped
-            else create(
-                services,
-                row,
-                role=role,
-                invite=invite,
-                password_for=password_for,
-                must_change=must_change,
-                actor=actor,
-            )
+    stopped = False
+
+    def line_of(row: AccountRow) -> Line:
+        nonlocal stopped
+        if stopped:
+            return Line(row, NotAllowed.code)
+        made = create(
+            services, row, role=role, invite=invite, password_for=password_for, must_change=must_change, actor=actor
         )
-        outcome.append(line)
-    return outcome
+        stopped = made.code == NotAllowed.code
+        return made
+
+    def fits(row: AccountRow) -> bool:
+        return not stopped and not code_of(services, row, role, set())
+
+    return list(create_each(services, rows, line_of, fits, hashes=not invite))
+
+
+def create_each(
+    services: Services,
+    rows: Iterable[AccountRow],
+    line_of: Callable[[AccountRow], Line],
+    fits: Callable[[AccountRow], bool],
+    *,
+    hashes: bool = False,
+) -> Iterator[Line]:
+    """The outcome that `line_of` makes of each row, which it creates wholly or not at all. It is asked after `fits`.
+
+    Rows that `fits` finds fit are written together, since a disk may take a hundredth of a second for each transaction.
+    Where one of them is refused after all, each is written alone. With `hashes` each is, too: a transaction that hashes
+    passwords holds up the other writers of the store. Raises `StoreUnavailable`: then the rows of the last outcomes,
+    and all before them, are stored.
+    """
+    together = not hashes and services.log.covers(services.users, services.audit)
+    batch: list[AccountRow] = []
+    for row in rows:
+        fit = fits(row) and together
+        if fit:
+            batch.append(row)
+        if not fit or len(batch) == _TOGETHER:
+            yield from _written(services, batch, line_of)
+            batch = []
+        if not fit:
+            yield line_of(row)
+    yield from _written(services, batch, line_of)
+
+
+def _written(services: Services, batch: Sequence[AccountRow], line_of: Callable[[AccountRow], Line]) -> list[Line]:
+    """The outcomes of these rows in one transaction, or of each row alone if one of them is refused."""
+    if len(batch) < 2:
+        return [line_of(row) for row in batch]
+    try:
+        with services.log.transaction():
+            lines = []
+            for row in batch:
+                lines.append(line_of(row))
+                if lines[-1].code:
+                    raise _RefusedTogether
+            return lines
+    except _RefusedTogether:
+        return [line_of(row) for row in batch]
 
 
 def code_of(services: Services, row: AccountRow, role: str, seen: set[str]) -> str:

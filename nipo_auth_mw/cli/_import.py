@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from nipo_auth_mw._flows.staff_actor import Actor
-from nipo_auth_mw._flows.staff_bulk import Line, code_of, create
+from nipo_auth_mw._flows.staff_bulk import Line, code_of, create, create_each
 from nipo_auth_mw._flows.staff_json import is_json, rows_of_json, unknown_column
 from nipo_auth_mw._flows.staff_rejections import FileRejected
 from nipo_auth_mw._flows.staff_rows import AccountRow, read_rows
@@ -80,21 +80,33 @@ def _import(
     services: Services, rows: Iterable[AccountRow], role: str, invite: bool, dry_run: bool
 ) -> list[dict[str, Any]]:
     """Create each account, or only check whether it could be created. One outcome a row."""
-    seen, outcomes = set[str](), []
-    for row in rows:
-        code, system = code_of(services, row, role, seen), ""
-        try:
-            hashed = None if code else services.hashing.accepted(row.text("password_hash") or None)
-            system = services.hashing.check(hashed) if hashed else ""
-        except HashRejected as problem:
-            code = f"hash_rejected: {problem.kind}, {problem.reason}"
-        if not code and row.text("language") not in {"", *services.config.languages}:
-            code = "unknown_language"
-        line = Line(row, code)
-        if not code and not dry_run:
-            line = create(services, row, role=role, invite=invite, actor=Actor(ACTOR))
-        outcomes.append(_outcome(services, line, "" if line.code else system))
-    return outcomes
+    seen, looked = set[str](), dict[int, tuple[str, str]]()
+
+    def fits(row: AccountRow) -> bool:
+        code, _ = looked[row.line] = _look_at(services, row, role, seen)
+        return not code and not dry_run
+
+    def line_of(row: AccountRow) -> Line:
+        code, _ = looked[row.line]
+        if code or dry_run:
+            return Line(row, code)
+        return create(services, row, role=role, invite=invite, actor=Actor(ACTOR))
+
+    lines = create_each(services, rows, line_of, fits)
+    return [_outcome(services, line, "" if line.code else looked[line.row.line][1]) for line in lines]
+
+
+def _look_at(services: Services, row: AccountRow, role: str, seen: set[str]) -> tuple[str, str]:
+    """The code of a row that would be refused, or "", and the system that its hash comes from, or ""."""
+    code, system = code_of(services, row, role, seen), ""
+    try:
+        hashed = None if code else services.hashing.accepted(row.text("password_hash") or None)
+        system = services.hashing.check(hashed) if hashed else ""
+    except HashRejected as problem:
+        code = f"hash_rejected: {problem.kind}, {problem.reason}"
+    if not code and row.text("language") not in {"", *services.config.languages}:
+        code = "unknown_language"
+    return code, system
 
 
 def _outcome(services: Services, line: Line, system: str) -> dict[str, Any]:

@@ -47,6 +47,9 @@ class MemoryStore(MemorySessions, MemoryUsage, MemoryFactors, MemoryEmailChanges
     def transaction(self) -> Iterator[None]:
         """An exception that leaves the outermost `with` rolls back this thread's writes, except those to counters."""
         with self._lock:
+            if self._depth:
+                yield
+                return
             before = (dict(self._accounts), dict(self._states), dict(self._sessions), dict(self._last_used))
             changes, mails, written = dict(self._changes), dict(self._mails), len(self._events)
             proofs = (dict(self._factors), dict(self._codes))
@@ -54,11 +57,10 @@ class MemoryStore(MemorySessions, MemoryUsage, MemoryFactors, MemoryEmailChanges
             try:
                 yield
             except BaseException:
-                if self._depth == 1:
-                    self._accounts, self._states, self._sessions, self._last_used = before
-                    self._changes, self._mails = changes, mails
-                    self._factors, self._codes = proofs
-                    del self._events[written:]
+                self._accounts, self._states, self._sessions, self._last_used = before
+                self._changes, self._mails = changes, mails
+                self._factors, self._codes = proofs
+                del self._events[written:]
                 raise
             finally:
                 self._depth -= 1

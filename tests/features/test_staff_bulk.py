@@ -6,6 +6,7 @@ import io
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -16,8 +17,13 @@ from webtest import TestApp, Upload
 
 from nipo_auth_mw._audit.csv_cells import harmless, plain
 from nipo_auth_mw._flows import staff_xlsx
+from nipo_auth_mw._flows.staff_actor import Actor
+from nipo_auth_mw._flows.staff_bulk import Line, create, create_each
 from nipo_auth_mw._flows.staff_rejections import PAGE_REASONS
+from nipo_auth_mw._flows.staff_rows import AccountRow
 from nipo_auth_mw._web.body import MOST_UPLOAD
+from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer
 from tests.kit import browser, events, middleware, person, sign_in
 
@@ -500,3 +506,57 @@ def test_a_file_without_rows_is_no_list(boss: TestApp) -> None:
 @given(st.text(alphabet="'=+-@＝－a あ\t\n\"", max_size=8).map(str.strip))
 def test_an_escaped_cell_is_read_as_what_it_was(cell: str) -> None:
     assert plain(harmless(cell)) == cell
+
+
+def rows_of(*names: str) -> list[AccountRow]:
+    return [AccountRow(line, {"email": f"{name}@example.net", "name": name}) for line, name in enumerate(names)]
+
+
+def invited_from(auth: Any, rows: Sequence[AccountRow]) -> list[Line]:
+    """The outcomes of rows that a look has found fit, each with an invitation."""
+    services = auth._services
+
+    def invited(row: AccountRow) -> Line:
+        return create(services, row, role="staff", invite=True, actor=Actor("a list"))
+
+    return list(create_each(services, rows, invited, lambda _row: True))
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_iv4_a_row_that_is_refused_among_others_leaves_each_of_them_whole(
+    kind: str, tmp_path: Path, mailer: MemoryMailer
+) -> None:
+    store = MemoryStore() if kind == "memory" else SQLStore(f"sqlite:///{tmp_path / 'auth.db'}")
+    if isinstance(store, SQLStore):
+        store.create_schema()
+    auth = middleware(store=store, mailer=mailer)
+    lines = invited_from(auth, rows_of("aoki", "baba", "aoki", "chiba"))
+    assert [line.code for line in lines] == ["", "", "email_taken", ""]
+    assert [line.row.line for line in lines] == [0, 1, 2, 3]
+    for name in ("aoki", "baba", "chiba"):
+        email = f"{name}@example.net"
+        assert sorted(event.event for event in events(auth) if event.email == email) == ["account_created", "invited"]
+        assert [message.to for message in mailer.outbox].count(email) == 1
+
+
+def test_iv4_of_rows_that_are_written_together_an_outage_leaves_none(
+    auth: Any, mailer: MemoryMailer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    auth._services.log._listeners = (lambda event: told.append(event.event),)
+    append, seen = MemoryStore.append_event, list[str]()
+
+    def fails_at_last(store: MemoryStore, event: Any) -> None:
+        seen.append(event.event)
+        if len(seen) == 5:
+            raise StoreUnavailable("down")
+        append(store, event)
+
+    monkeypatch.setattr(MemoryStore, "append_event", fails_at_last)
+    with pytest.raises(StoreUnavailable):
+        invited_from(auth, rows_of("aoki", "baba", "chiba"))
+    monkeypatch.undo()
+    assert len(seen) == 5
+    assert [auth.accounts.find(f"{name}@example.net") for name in ("aoki", "baba", "chiba")] == [None] * 3
+    assert (told, mailer.outbox) == ([], [])
+    assert not {"account_created", "invited"} & {event.event for event in events(auth)}

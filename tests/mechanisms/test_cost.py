@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from benchmarks.request import work_of_sign_ins
+from benchmarks.spies import Commits
 from nipo_auth_mw._flows.invitations import create_invited
 from nipo_auth_mw._flows.staff_actor import Actor
+from nipo_auth_mw._flows.staff_bulk import create, create_each
+from nipo_auth_mw._flows.staff_rows import AccountRow
 from nipo_auth_mw.stores import SQLStore
 from tests.kit import middleware
 
@@ -31,4 +35,24 @@ def test_a_further_row_of_an_import_compiles_no_statement(tmp_path, monkeypatch)
     monkeypatch.setattr(SQLCompiler, "__init__", lambda *of, **more: compiled.append(of[2]) or init(*of, **more))
     imported(2)
     assert compiled == []
+    store.close()
+
+
+def test_an_import_is_one_transaction_for_twenty_rows_and_few_statements_for_each(tmp_path):
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'auth.db'}")
+    commits, store = Commits(engine), SQLStore(engine)
+    store.create_schema()
+    services = middleware(store=store)._services
+    rows = [AccountRow(number, {"email": f"p{number}@example.com", "name": ""}) for number in range(41)]
+
+    def invited(row):
+        return create(services, row, role="staff", invite=True, actor=Actor("a list"))
+
+    def work():
+        assert all(line.user for line in create_each(services, rows, invited, lambda _row: True))
+
+    statements, transactions, _ = commits.of(work)
+    # The mailer of tests gets each mail at once, which is claimed before and removed after it.
+    assert transactions == 3 + 2 * len(rows)
+    assert statements <= (7 + 8) * len(rows) + 20
     store.close()
