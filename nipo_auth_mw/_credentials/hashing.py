@@ -109,6 +109,10 @@ class PasswordHashing:
         except HashRejected:
             return False
 
+    def length(self) -> int:
+        """How many characters a new hash has."""
+        return len(self._dummy_hash)
+
     def survey(self) -> Iterator[tuple[str, HashRejected | None]]:
         """The systems that made the hashes of the store, each once with its problem. Raises `StoreUnavailable`."""
         found: dict[str, tuple[str, HashRejected | None]] = {}

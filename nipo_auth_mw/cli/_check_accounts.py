@@ -10,7 +10,7 @@ from nipo_auth_mw._flows.staff_actor import ADMIN
 from nipo_auth_mw._mail import addresses
 from nipo_auth_mw._services import Services
 from nipo_auth_mw.cli._context import counted
-from nipo_auth_mw.protocols import Account, AccountSearch, HashSamples, ReusedIds
+from nipo_auth_mw.protocols import Account, AccountSearch, HashSamples, HashWidth, ReusedIds
 
 _AT_ONCE, _MOST = 500, 100_000
 _SHOWN = 20
@@ -31,6 +31,10 @@ def account_findings(services: Services, *, of_app: bool) -> Iterator[Finding]:
     if offers(services.users, ReusedIds) and services.users.gives_ids_again():
         text = "SQLite gives the id of a deleted user to the next one, if the column is not AUTOINCREMENT"
         yield "warning", "accounts", text
+    if offers(services.users, HashWidth):
+        width, length = services.users.hash_width(), services.hashing.length()
+        if width is not None and width < length:
+            yield "error", "hashes", f"the column of the hashes takes {width} characters, and a new hash has {length}"
     if offers(services.users, AccountSearch) or offers(services.users, HashSamples):
         yield from _hashes(services, of_app)
 

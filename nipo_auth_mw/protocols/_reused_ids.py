@@ -1,4 +1,4 @@
-"""The ids of deleted users."""
+"""What the table of a user store is like."""
 
 from __future__ import annotations
 
@@ -13,3 +13,11 @@ class ReusedIds(Protocol):
     def gives_ids_again(self) -> bool:
         """Whether the database may give the id of a deleted user to the next one, as SQLite does without
         AUTOINCREMENT."""
+
+
+@runtime_checkable
+class HashWidth(Protocol):
+    """Optional: the user store knows how long a hash its column takes."""
+
+    def hash_width(self) -> int | None:
+        """How many characters a new hash may have; None for no limit. `check` compares it with a hash of today."""

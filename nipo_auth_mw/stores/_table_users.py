@@ -112,6 +112,14 @@ class TableUsers:
             sql = connection.scalar(made, {"name": _of(self._id).table.name}) or ""
         return "AUTOINCREMENT" not in sql.upper()
 
+    def hash_width(self) -> int | None:
+        """See `HashWidth.hash_width`. The database is asked: a model may be ahead of its migrations."""
+        column = _of(self._hash)
+        if self._engine.dialect.name == "sqlite" or not isinstance(column.table, sa.Table):
+            return None
+        found = sa.inspect(self._engine).get_columns(column.table.name, schema=column.table.schema)
+        return next((getattr(one["type"], "length", None) for one in found if one["name"] == column.name), None)
+
     @property
     def _engine(self) -> sa.Engine:
         """The engine. One of Flask-SQLAlchemy is known in an app context only."""

@@ -271,6 +271,26 @@ def test_roles_of_accounts_that_no_setting_names_are_told(known):
 
 @pytest.mark.services
 @pytest.mark.parametrize("service", ["postgres", "mariadb"])
+@pytest.mark.parametrize("width", [20, 255])
+def test_a_column_that_is_too_narrow_for_new_hashes_is_told(service, width):
+    """The model says nothing of it: a migration may not have run yet."""
+    with database(service, "narrow") as url:
+        engine = sa.create_engine(url)
+        for size in (width, 300):
+            columns = [sa.Column(name, sa.String(size)) for name in ("email", "pw")]
+            people = sa.Table("people", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), *columns)
+            people.metadata.create_all(engine)  # the second one finds the table
+        users = TableUsers(engine, id=people.c.id, email=people.c.email, password_hash=people.c.pw)
+        auth = middleware(store=MemoryStore(), users=users)
+        told = [one for one in account_findings(auth._services, of_app=True) if "the column of the hashes" in one[2]]
+        assert [(level, f"takes {width} characters" in text) for level, _, text in told] == [("error", True)] * (
+            width < 97
+        )
+        engine.dispose()
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("service", ["postgres", "mariadb"])
 def test_the_database_servers_clock_is_compared(service, check):
     with database(service, "check") as url:
         store = SQLStore(url)
