@@ -14,14 +14,26 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 import werkzeug
+from pyramid.authorization import ACLHelper, Allow, Authenticated, Everyone
 from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPUnauthorized
 from pyramid.response import Response as PyramidResponse
 from werkzeug.exceptions import HTTPException, Unauthorized
+from werkzeug.test import Client
 
 from examples.own_users import PeopleStore, Person, people
-from nipo_auth_mw import LockoutPolicy, auth_url, current_user, require_fresh, require_role, require_user, sign_out_form
+from nipo_auth_mw import (
+    AuthMiddleware,
+    LockoutPolicy,
+    auth_url,
+    current_user,
+    require_fresh,
+    require_role,
+    require_user,
+    sign_out_form,
+)
 from nipo_auth_mw.stores import MemoryStore, SQLStore
-from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
+from nipo_auth_mw.testing import MemoryMailer, fast_hasher, in_memory, link_in, sign_in_as
 from tests._services import needed
 from tests.kit import PASSWORD, browser, middleware, person, seen, sign_in
 from tests.security.django_site import django_app
@@ -303,3 +315,25 @@ def test_an_asgi_app_behind_the_middleware_knows_its_user():
     sign_in(member)
     assert member.get("/open/mine").text == "tanaka@example.com"
     assert member.get("/open/admins", expect_errors=True).status_int == 403
+
+
+def test_a_security_policy_of_pyramid_asks_the_acl_with_the_role_of_the_user():
+    class Root:
+        def __init__(self, request):
+            self.__acl__ = [(Allow, Authenticated, "view"), (Allow, "role:admin", "edit")]
+
+    with Configurator(root_factory=Root) as config:
+        given = {"Everyone": Everyone, "Authenticated": Authenticated, "ACLHelper": ACLHelper}
+        of_the_docs("Pyramid", config=config, current_user=current_user, HTTPUnauthorized=HTTPUnauthorized, **given)
+        for permission in ("view", "edit"):
+            config.add_route(permission, f"/open/{permission}")
+            view = lambda request: PyramidResponse(request.authenticated_userid)  # noqa: E731
+            config.add_view(view, route_name=permission, permission=permission)
+        auth = AuthMiddleware(config.make_wsgi_app(), **in_memory(public_paths=["/open/*"]))
+    client, statuses = Client(auth), {}
+    for email, role in ((None, ""), ("tanaka@example.com", "staff"), ("boss@example.com", "admin")):
+        if email:
+            sign_in_as(auth, client, email, role=role)
+        answers = [client.get(f"/open/{one}", headers={"Accept": "text/html"}) for one in ("view", "edit")]
+        statuses[role] = [answer.status_code for answer in answers]
+    assert statuses == {"": [303, 303], "staff": [200, 403], "admin": [200, 200]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,7 +52,7 @@ HERE: dict[str, int] = {
     "reference/events.md": 1,
 }
 """How many blocks of each of these pages run below."""
-OTHERS = {"README.md": 5, "guides/frameworks.md": 5}
+OTHERS = {"README.md": 5, "guides/frameworks.md": 6}
 """How many more run in `downstream/test_first_day.py`, `mechanisms/test_frameworks.py` and `servers/named_apps`."""
 
 
@@ -295,3 +296,19 @@ def test_the_app_of_the_forward_guide_answers_a_proxy(monkeypatch, tmp_path):
     test_app = browser(auth, HTTP_HOST="intra.example.jp", HTTP_X_FORWARDED_PROTO="https")
     answer = test_app.get("/-/auth/forward", headers={"X-Forwarded-Uri": "/wiki/page"}, status=401)
     assert answer.headers["X-Sign-In"].endswith("/-/auth/login?next=/wiki/page")
+
+
+def test_the_way_back_restores_the_replaced_hashes_alone(tmp_path):
+    """Steps 1 and 5 of the guide to existing passwords, in SQLite."""
+    text = (ROOT / "docs/guides/existing-passwords.md").read_text("utf-8")
+    keep, restore = re.findall(r"   ```sql\n(.*?)   ```", text, re.DOTALL)
+    database = sqlite3.connect(tmp_path / "app.db")
+    database.execute("CREATE TABLE users (id INTEGER PRIMARY KEY, password TEXT)")
+    before = ["$2b$12$old", "$2b$12$left", None, "$argon2id$v=19$same"]
+    database.executemany("INSERT INTO users (password) VALUES (?)", [(one,) for one in before])
+    database.executescript(keep)
+    database.execute("UPDATE users SET password = '$argon2id$v=19$new' WHERE id IN (1, 3)")
+    database.executescript(restore)
+    after = [password for (password,) in database.execute("SELECT password FROM users ORDER BY id")]
+    database.close()
+    assert after == ["$2b$12$old", "$2b$12$left", "$argon2id$v=19$new", "$argon2id$v=19$same"]
