@@ -16,10 +16,11 @@ from hypothesis import settings
 from nipo_auth_mw import _wiring
 from nipo_auth_mw.stores import SQLStore
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher
-from tests import _no_disk, _once
+from tests import _forms, _no_disk, _once
 from tests._services import address_of, needed
 from tests.security import requirements
 
+_forms.install()
 _once.install()
 _no_disk.install()
 HERE = Path(__file__).parent
