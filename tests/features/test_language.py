@@ -114,7 +114,11 @@ def test_an_item_cut_in_the_middle_is_not_read_as_another_one() -> None:
     assert chosen(accept=accept) == "en"
 
 
-@given(st.text(), st.text(), st.text())
+# The default of `text` leaves out the same, by encoding each character that there is.
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(ANY_TEXT, ANY_TEXT, ANY_TEXT)
 def test_the_answer_is_always_a_configured_language(cookie: str, account: str, accept: str) -> None:
     assert chosen(cookie=cookie, account=account, accept=accept) in JA_EN
 
