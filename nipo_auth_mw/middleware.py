@@ -38,7 +38,7 @@ from nipo_auth_mw._web.guard import Guard, PathRules
 from nipo_auth_mw._web.host_session import OnSignOut
 from nipo_auth_mw._web.intercept_401 import StartResponse, WSGIApp
 from nipo_auth_mw._web.private_answers import private
-from nipo_auth_mw._web.request import is_navigation, is_preflight
+from nipo_auth_mw._web.request import MOUNT, is_navigation, is_preflight
 from nipo_auth_mw._web.requirements import first_unmet
 from nipo_auth_mw._web.well_known import change_password_path
 from nipo_auth_mw.accounts import Accounts
@@ -124,7 +124,7 @@ class AuthMiddleware:
         self._change_password = change_password_path(config.public_paths)
         self._flash_cookie = self._web.answers.flashes.cookie_name
         self._cookies = (self._web.session_cookie, self._web.device_cookie, self._web.second_cookie)
-        hooks = host_api.HostHooks(
+        self._hooks = host_api.HostHooks(
             path_of=self._web.prefix_path,
             last_sign_in=partial(last_sign_in, self._services),
             text=self._text,
@@ -136,12 +136,12 @@ class AuthMiddleware:
             end=self._end,
             login_id=config.login_id,
         )
-        self._identity = host_api.Identity(config, hooks)
+        self._identity = host_api.Identity(config)
         self._sessions = self._services.sessions
         sweeping = PeriodicJob(self._services.worker, self._sweep, after=0, every=_SWEEP_EVERY)
         self._services.worker.on_submit(sweeping.trigger)
         n = config.trusted_proxies
-        self._behind_proxies = ProxyFix(self._serve, x_for=n, x_proto=n, x_host=n) if n else None
+        self._correct = ProxyFix(_go_on, x_for=n, x_proto=n, x_host=n) if n else None
         mails.serve(self._services)
         self._is_new = True
         self.accounts: Accounts = Accounts(self._services)
@@ -169,18 +169,11 @@ class AuthMiddleware:
         The request carries the user and the session only if both are active now, and values for them that came from
         outside are removed first. A path that requires a session is answered with a challenge instead: a redirect to
         sign-in for a page, `401` for JSON. During an outage of the store the answer to a request with a session cookie
-        is `503`, so that no request is taken for a visitor's by mistake.
+        is `503`, so that no request is taken for a visitor's by mistake. Such a request costs a signature check and one
+        look-up, and every other one a substring test.
         """
-        if self._behind_proxies is not None:
-            return self._behind_proxies(environ, start_response)
-        return self._serve(environ, start_response)
-
-    def _serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request after `ProxyFix` has corrected its client address, scheme and host.
-
-        A request without a session cookie costs a substring test. A request with one costs a signature check and one
-        look-up.
-        """
+        if self._correct is not None:
+            self._correct(environ, start_response)
         if self._is_new:
             # Not at construction: that may come before a fork, and a thread does not survive one.
             self._is_new = False
@@ -188,6 +181,9 @@ class AuthMiddleware:
             in_memory = isinstance(self._services.session_store, MemoryStore)
             host_app.warn_at_first(self._wrapped, self._prefix, environ, in_memory=in_memory)
         self._identity.clear(environ)
+        environ.pop(host_api.FLASH, None)
+        environ[host_api.HOOKS] = self._hooks
+        environ[MOUNT] = environ.get("SCRIPT_NAME", "")
         path = environ.get("PATH_INFO", "")
         if path.startswith(self._below_prefix) or path == self._prefix:
             self._web.warnings(environ)
@@ -306,7 +302,7 @@ class AuthMiddleware:
         active = self._sessions.find_key(session.stored.key, prolong=False)
         if active is not None:
             sign_out(self._services, active, client=self._web.request(environ).client)
-        self._identity.take_away(environ)
+        self._identity.clear(environ)
 
     def flush_mail(self, timeout: float = 10.0) -> bool:
         """Wait until the outbox has tried each mail that is queued now once; for shutdown and tests.
@@ -328,6 +324,11 @@ class AuthMiddleware:
     def _sweep(self) -> int:
         """One sweep, as the periodic job calls it."""
         return sweep(self._services)
+
+
+def _go_on(_environ: Environ, _start_response: StartResponse) -> Iterable[bytes]:
+    """The app of `ProxyFix`, which corrects the client address, the scheme and the host in the environ itself."""
+    return ()
 
 
 def _check_app(app: object, config: object) -> None:

@@ -13,7 +13,6 @@ the same password. A tag is a digest, so no hash is stored twice.
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 
 from nipo_auth_mw._credentials.tokens import KeyedDigests
 from nipo_auth_mw.models import AccountState
@@ -29,8 +28,6 @@ class SecurityStamps:
 
     def __init__(self, keyed: KeyedDigests) -> None:
         self._keyed = keyed
-        # A pure function of values that the store has just returned, so this caches nothing that could become stale.
-        self._key = lru_cache(maxsize=4096)(self._key_number)
 
     def of(self, account: Account, state: AccountState, *also: str) -> str:
         """The stamp of the account as it is now. The texts in `also` are bound into it."""
@@ -45,27 +42,11 @@ class SecurityStamps:
 
     def key_of(self, stamp: str, account: Account, state: AccountState, *also: str) -> int | None:
         """The number of the secret key that the stamp was made with, 0 for the newest; None if it does not fit."""
-        revocation_counter, equivalent_hashes = state.revocation_counter, state.equivalent_hashes
-        active, password_hash = bool(account.active), account.password_hash
-        return self._key(
-            stamp, account.id, account.email, password_hash, active, revocation_counter, equivalent_hashes, *also
-        )
-
-    def _key_number(
-        self,
-        stamp: str,
-        user_id: str,
-        email: str,
-        password_hash: str | None,
-        active: bool,
-        revocation_counter: int,
-        equivalent_hashes: str,
-        *also: str,
-    ) -> int | None:
         if len(stamp) != _LENGTH:
             return None
+        password = _password_tag(account.password_hash, state.equivalent_hashes)
         return self._keyed.key_of(
-            stamp, user_id, email, active, _password_tag(password_hash, equivalent_hashes), revocation_counter, *also
+            stamp, account.id, account.email, bool(account.active), password, state.revocation_counter, *also
         )
 
 

@@ -47,16 +47,17 @@ class KeyRotation:
         self._renew_factors = renew_factors
         self.is_on: bool = signed.has_older_keys
 
-    def use(self, cookie: str, stored: StoredSession, account: Account, state: AccountState) -> bool:
+    def use(self, cookie: str, found: Found, key_number: int) -> bool:
         """Whether the cookie of this active session is to be sent again; if it need not be, renew the stamp.
 
         The new stamp is of the account as it was read with the session. If the account changes before the write, the
-        session is over all the same.
+        session is over all the same. `key_number` is that of the key of the present stamp, 0 for the newest.
         """
+        stored, state, account = found
         if self._signed.is_outdated(cookie):
             return time.time() - stored.sent_at >= _SEND_AGAIN
         rows = self._rows
-        if rows is not None and self._stamps.key_of(stored.stamp, account, state) != 0:
+        if rows is not None and account is not None and key_number != 0:
             new = self._stamps.of(account, state)
             has_factors = state.two_step is not None or bool(state.passkey_handle)
             self._worker.submit(lambda: self._renew(rows, stored, new, has_factors))

@@ -22,18 +22,13 @@ class LastSeen:
         self._usage = store if offers(store, UsageStore) else None
         self._worker = worker
         self._zone = zone
-        self._unwritten: dict[str, float] = {}
-
-    def unwritten(self, key: str) -> float | None:
-        """The time that is not written yet for the session with this key; None for none.
-
-        Read it before the row: the time may be written in between.
-        """
-        return self._unwritten.get(key)
+        self.unwritten: dict[str, float] = {}
+        """The times that are not written yet, by the key of the session. Read one before the row of its session: it may
+        be written in between."""
 
     def unwritten_keys(self) -> frozenset[str]:
         """The keys of the sessions whose time is not written yet. Read them before the rows."""
-        return frozenset(self._unwritten)
+        return frozenset(self.unwritten)
 
     def note(self, user_id: str, now: float) -> None:
         """Write the use of the account on this day at once. Raises `StoreUnavailable`."""
@@ -43,14 +38,14 @@ class LastSeen:
     def touch(self, stored: StoredSession, now: float) -> None:
         """Write "last seen" and the day in the background."""
         key = stored.key
-        self._unwritten[key] = now
+        self.unwritten[key] = now
 
         def write() -> None:
             try:
                 self._store.touch_session(key, now)
                 self.note(stored.user_id, now)
             finally:
-                if self._unwritten.get(key) == now:
-                    self._unwritten.pop(key, None)
+                if self.unwritten.get(key) == now:
+                    self.unwritten.pop(key, None)
 
         self._worker.submit(write)

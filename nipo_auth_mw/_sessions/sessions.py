@@ -8,12 +8,15 @@ next request of any process (ASVS 5 7.4.1, 7.4.2; NIST SP 800-63B-4 5.1).
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from nipo_auth_mw import models
 from nipo_auth_mw._audit.events import EventGroup, EventType, Record, one_line
 from nipo_auth_mw._audit.log import EventLog
 from nipo_auth_mw._capabilities import offers
@@ -23,7 +26,6 @@ from nipo_auth_mw._runtime.worker import Worker
 from nipo_auth_mw._sessions.endings import Endings
 from nipo_auth_mw._sessions.key_rotation import Found, KeyRotation, LookUp
 from nipo_auth_mw._sessions.last_seen import LastSeen
-from nipo_auth_mw._sessions.rows import key_of, user_of, why_over
 from nipo_auth_mw.config import SessionPolicy
 from nipo_auth_mw.models import AccountState, Client, Session, StoredSession, User
 from nipo_auth_mw.protocols import (
@@ -42,8 +44,7 @@ MAX_PER_ACCOUNT = 100
 _SEND_AGAIN = 30 * 86400
 _CLOCK_TOLERANCE = 300
 _CLOCK_APART = 900
-"""Seconds by which a session may begin in the future, so that it survives a clock that was wrong by some minutes. By so
-much longer it may last."""
+"""Seconds by which a session may begin in the future, and last longer, so that it survives a clock that was wrong."""
 _SWEEP_BATCH = 500
 
 
@@ -82,6 +83,8 @@ class Sessions:
         self._users = users
         self._signed = signed
         self._stamps = stamps
+        # A pure function of values that the store has just returned, so this caches nothing that could become stale.
+        self._judge = lru_cache(maxsize=4096)(self._judged)
         self._log = log
         self._endings = endings
         self._idle = policy.idle.total_seconds()
@@ -122,7 +125,7 @@ class Sessions:
         now = time.time()
         secret = secrets.token_urlsafe(32)
         stored = StoredSession(
-            key=key_of(secret),
+            key=_key_of(secret),
             user_id=account.id,
             stamp=self._stamps.of(account, state),
             created_at=began or now,
@@ -149,11 +152,11 @@ class Sessions:
         secret = self._signed.open(cookie)
         if secret is None:
             return None
-        return self.find_key(key_of(secret), prolong=prolong, cookie=cookie)
+        return self.find_key(_key_of(secret), prolong=prolong, cookie=cookie)
 
     def find_key(self, key: str, *, prolong: bool, cookie: str = "") -> ActiveSession | None:
         """The valid session with this key, as `find` gives it. `cookie` is the value that the browser brought."""
-        unwritten = self._last_seen.unwritten(key)
+        unwritten = self._last_seen.unwritten.get(key)
         found = self._look_up(key)
         if found is None:
             return None
@@ -164,22 +167,27 @@ class Sessions:
         if now >= self._deadline(stored) or stored.created_at > now + _CLOCK_APART:
             self._expire(stored)
             return None
-        if account is None or not account.active or self._stamps.key_of(stored.stamp, account, state) is None:
-            self.end(stored, why=why_over(account), record=self._log.record)
+        verdict = None
+        if account is not None and account.active:
+            # Its values and not the account itself, since a store of the host app may give an object that changes.
+            facts = (account.id, account.email, account.password_hash, account.name, account.role)
+            verdict = self._judge(stored.stamp, state, *facts)
+        if verdict is None:
+            self.end(stored, why=_why_over(account), record=self._log.record)
             return None
+        user, key_number = verdict
         if prolong and now - stored.seen_at >= self._touch_every:
             self._last_seen.touch(stored, now)
-        user = user_of(account.id, account.email, account.name, account.role, state.language, state.notify_email)
         cookie_due = stored.persistent and now - stored.sent_at > _SEND_AGAIN
         if self._rotation.is_on and cookie:
-            cookie_due = self._rotation.use(cookie, stored, account, state) or cookie_due
+            cookie_due = self._rotation.use(cookie, found, key_number) or cookie_due
         return ActiveSession(stored, user, cookie_due, state)
 
     def why_ended(self, cookie: str) -> str:
         """Why the session behind a cookie's value has ended, as a word of `endings.WORDS`, once; "" for a cookie that
         is forged, or whose session tells no reason."""
         opened = self._signed.open(cookie)
-        return self._endings.take(key_of(opened)) if opened is not None else ""
+        return self._endings.take(_key_of(opened)) if opened is not None else ""
 
     def owner(self, stored: StoredSession) -> Account | None:
         """The account of a session as it is now; None if the session has ended or the account has changed since."""
@@ -290,6 +298,14 @@ class Sessions:
             limit=_SWEEP_BATCH,
         )
 
+    def _judged(
+        self, stamp: str, state: AccountState, id: str, email: str, password_hash: str | None, name: str, role: str
+    ) -> tuple[User, int] | None:
+        """The user of an active account, and the number of the stamp's secret key; None if the stamp does not fit."""
+        number = self._stamps.key_of(stamp, models.Account(id, email, password_hash), state)
+        user = User(id, email, True, name or "", role, state.language, state.notify_email)
+        return None if number is None else (user, number)
+
     def _look_up_apart(self, key: str) -> Found | None:
         """The session, the account state and the account, if two stores hold them."""
         found = self._store.find_session(key)
@@ -320,3 +336,15 @@ class Sessions:
             limit="absolute" if deadline == stored.created_at + self._absolute else "idle",
             last_seen=int(stored.seen_at),
         )
+
+
+def _key_of(secret: str) -> str:
+    """The key under which the store keeps a session. The secret has 256 random bits, so a plain hash is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _why_over(account: Account | None) -> str:
+    """The reason in the audit log for a session whose account has changed."""
+    if account is None:
+        return "account_deleted"
+    return "account_changed" if account.active else "account_disabled"

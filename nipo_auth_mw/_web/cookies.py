@@ -38,8 +38,8 @@ def take(header: str, name: str) -> tuple[str | None, str]:
     if alone and len(header) <= LONGEST_HEADER:
         # The name stands in the header once, as browsers write it, so the other pairs need no parsing.
         value, more, rest = after.partition("; ")
-        if ";" not in value:
-            return _bare(value), before + rest if more else before[:-2]
+        if ";" not in value and '"' not in value:
+            return value.strip(" \t"), before + rest if more else before[:-2]
     values, kept = [], []
     pairs = header.split(";")
     for pair in pairs:

@@ -18,7 +18,6 @@ from nipo_auth_mw._flows.account import LastSignIn
 from nipo_auth_mw._pages.brand import initial_of
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._validation import header_key
-from nipo_auth_mw._web.request import MOUNT
 from nipo_auth_mw._web.server_headers import leave_out
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Session, User
@@ -72,8 +71,7 @@ class HostHooks:
 class Identity:
     """The identity in the environ, under the keys that the settings `remote_user` and `identity_headers` name."""
 
-    def __init__(self, config: AuthConfig, hooks: HostHooks) -> None:
-        self._hooks = hooks
+    def __init__(self, config: AuthConfig) -> None:
         self._remote_user = _reader(config.remote_user)
         self._headers = tuple((header_key(name), _reader(what)) for name, what in config.identity_headers.items())
 
@@ -82,13 +80,6 @@ class Identity:
 
         A key stands for every spelling of a header, since servers write `X-User` and `X_User` as HTTP_X_USER.
         """
-        self.take_away(environ)
-        environ.pop(FLASH, None)
-        environ[HOOKS] = self._hooks
-        environ[MOUNT] = environ.get("SCRIPT_NAME", "")
-
-    def take_away(self, environ: Environ) -> None:
-        """Leave no user in the environ, under none of the keys."""
         environ.pop("REMOTE_USER", None)
         environ.pop("AUTH_TYPE", None)
         for key, _ in self._headers:

@@ -36,7 +36,7 @@ class Connections:
         self._setup = setup
         self._outages = outages
         self._write_lock = write_lock
-        self._pool = ConnectionPool(lambda: setup.open(engine), size, setup.replaced)
+        self._pool = ConnectionPool(self._open, size, setup.replaced)
         self._transactions: dict[int, PooledConnection] = {}
         self._queries: dict[sa.ClauseElement, Query] = {}
 
@@ -93,7 +93,7 @@ class Connections:
             return self._run_inside(own, work, *given)
         for last in (False, True):
             started = time.monotonic()
-            current = self._acquire(started)
+            current = self._pool.acquire(started)
             try:
                 result = work(current, *given)
             except self._outages.misfits:
@@ -172,9 +172,9 @@ class Connections:
         """Close all connections, a lent one when it comes back. The next use opens them again."""
         self._pool.close()
 
-    def _acquire(self, now: float) -> PooledConnection:
+    def _open(self) -> PooledConnection:
         try:
-            return self._pool.acquire(now)
+            return self._setup.open(self.engine)
         except (ConfigError, StoreUnavailable):
             raise
         except Exception as problem:
@@ -185,7 +185,7 @@ class Connections:
         """A lent connection with an open transaction; a connection that a restarted server dropped is replaced."""
         for last in (False, True):
             started = time.monotonic()
-            current = self._acquire(started)
+            current = self._pool.acquire(started)
             try:
                 current.cursor.execute(current.begin)
             except BaseException as problem:

@@ -69,16 +69,12 @@ class SQLSessions:
         wanted = [sa.func.json_array(*columns).label("row")] if self._packed else columns
         return compiled(sa.select(*wanted).select_from(source).where(where), self._db.engine)
 
-    def _found(self, query: Query, key: str) -> Sequence[Any]:
-        rows = self._db.fetch_often(query.sql, (key,))
-        return [json.loads(text) for (text,) in rows] if self._packed else rows
-
     def find_session(self, key: str) -> tuple[StoredSession, AccountState] | None:
         """See `SessionStore.find_session`."""
-        for row in self._found(self._lookup, key):
+        for row in self._db.fetch_often(self._lookup.sql, (key,)):
             # fmt: off
             (user_id, stamp, created_at, seen_at, sent_at, persistent, address, agent, confirmed_at, means, second_at,
-             *state) = row
+             *state) = json.loads(row[0]) if self._packed else row
             facts = (key, user_id, stamp, created_at, seen_at, sent_at, persistent == 1, address, agent, confirmed_at,
                      means, second_at)
             # fmt: on
@@ -87,10 +83,11 @@ class SQLSessions:
 
     def find_session_with_account(self, key: str) -> tuple[StoredSession, AccountState, Account | None] | None:
         """See `JoinedSessionStore.find_session_with_account`."""
-        for row in self._found(self._lookup_with_account, key):
+        for row in self._db.fetch_often(self._lookup_with_account.sql, (key,)):
             # fmt: off
             (user_id, stamp, created_at, seen_at, sent_at, persistent, address, agent, confirmed_at, means, second_at,
-             counter, version, attributes, email, password_hash, active, name, role) = row
+             counter, version, attributes, email, password_hash, active, name, role) = (
+                 json.loads(row[0]) if self._packed else row)
             facts = (key, user_id, stamp, created_at, seen_at, sent_at, persistent == 1, address, agent, confirmed_at,
                      means, second_at)
             # fmt: on

@@ -599,7 +599,7 @@ class TestThreads:
     ) -> None:
         monkeypatch.setattr(_pool, "WAIT_SECONDS", 0.05)
         connections = sql_store._db
-        lent = [connections._acquire(time.monotonic()) for _ in range(connections._pool.size)]
+        lent = [connections._pool.acquire(time.monotonic()) for _ in range(connections._pool.size)]
         with pytest.raises(StoreUnavailable, match=f"^all {len(lent)} connections to the database are in use$"):
             sql_store.find_session("a" * 64)
         monkeypatch.setattr(_pool, "WAIT_SECONDS", 30.0)
@@ -617,7 +617,7 @@ class TestThreads:
     def test_ru1_an_outage_leaves_no_connection_behind(self, sql_store: SQLStore) -> None:
         """After a switch-over the other connections may lead to the former primary, too."""
         connections = sql_store._db
-        old = [connections._acquire(time.monotonic()) for _ in range(3)]
+        old = [connections._pool.acquire(time.monotonic()) for _ in range(3)]
         for one in old[1:]:
             connections._pool.release(one)
         error = connections.engine.dialect.loaded_dbapi.OperationalError

@@ -69,7 +69,7 @@ def all_sign_in(auth, people):
 
 def lend_all(connections):
     """Open every connection of the pool; returns the open ones, which are idle again."""
-    lent = [connections._acquire(time.monotonic()) for _ in range(connections._pool.size)]
+    lent = [connections._pool.acquire(time.monotonic()) for _ in range(connections._pool.size)]
     for one in lent:
         connections._pool.release(one)
     return lent
