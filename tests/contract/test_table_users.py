@@ -218,7 +218,7 @@ class Member(Being):
     id: Mapped[int] = mapped_column(sa.ForeignKey("beings.id"), primary_key=True)
 
 
-def test_columns_of_two_tables_are_refused() -> None:
+def test_ak15_columns_of_two_tables_are_refused() -> None:
     """They have no join: an UPDATE would give the new password to each account without one."""
     engine, key, secret = sa.create_engine("sqlite://"), PARTS.c.key, PARTS.c.secret
     with pytest.raises(TypeError, match="password_hash is a column of another table than id"):
