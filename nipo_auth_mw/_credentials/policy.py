@@ -42,6 +42,13 @@ class PasswordRules:
         """Whether an account can have this password at all. If not, it is wrong, and the caller hashes nothing."""
         return 0 < len(password) <= self._policy.max_length and _is_text(password)
 
+    def spellings(self, typed: str) -> list[str]:
+        """What a typed password may be: itself, and itself without the blanks and line feeds at its ends, which come
+        along when a password is copied (NIST SP 800-63B-4 3.1.1.2). Without those that no account can have."""
+        trimmed = typed.strip()
+        also = [trimmed] if trimmed != typed and len(trimmed) >= self._policy.min_length else []
+        return [one for one in (typed, *also) if self.hashable(one)]
+
     def check(self, password: str, *, about: tuple[str, ...] = ()) -> None:
         """Raise `PasswordRejected` unless the password may be set. `about` holds the account's address and name.
 

@@ -8,7 +8,7 @@ from nipo_auth_mw._credentials.hash_pool import Busy
 from nipo_auth_mw._credentials.security_stamp import equivalent_hashes_with
 from nipo_auth_mw._flows.advance import Proofs, SecondDue, SignedIn, advance
 from nipo_auth_mw._flows.outcomes import Refused
-from nipo_auth_mw._flows.password_check import check_password, release
+from nipo_auth_mw._flows.password_check import check_password, is_password_of, release
 from nipo_auth_mw._flows.second_check import PASSWORD
 from nipo_auth_mw._services import Services
 from nipo_auth_mw._sessions.sessions import ActiveSession
@@ -73,7 +73,9 @@ def _rehash(services: Services, account: Account, state: AccountState, password:
     try:
         if account.password_hash is None or not services.hashing.outdated(account.password_hash):
             return
-        new = services.hashing.hash(password)
+        spellings = services.password_rules.spellings(password)
+        right = next((one for one in spellings[:-1] if is_password_of(services, account, one)), spellings[-1])
+        new = services.hashing.hash(right)
         equivalent = equivalent_hashes_with(account.password_hash, new, state.equivalent_hashes)
         after = state.having(equivalent_hashes=equivalent)
         if services.account_states.update_account_state(account.id, after, expected=state):

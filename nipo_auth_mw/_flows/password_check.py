@@ -176,12 +176,13 @@ def _check(services: Services, attempt: Attempt, password: str) -> tuple[Attempt
         return Refused("too_many_attempts", wait) if wait else BUSY
     if isinstance(slot, Locked):
         return refuse_locked(lockout, attempt.subject, slot, partial(_tell_of_lock, services, attempt), "")
-    if not services.password_rules.hashable(password):
+    spellings = services.password_rules.spellings(password)
+    if not spellings:
         return _fail(services, attempt, slot)
     try:
         with services.hashing.hash_pool.slot(deadline):
-            account = attempt.account
-            right = services.hashing.verify(_usable_hash(attempt), password)
+            account, stored = attempt.account, _usable_hash(attempt)
+            right = any(services.hashing.verify(stored, spelling) for spelling in spellings)
     except BaseException:
         # No password was verified: the process is busy, the hasher failed, or the server ends this request.
         lockout.release(slot, checked=False)

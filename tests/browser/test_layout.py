@@ -115,7 +115,7 @@ LONG = (
     " 紗英子・エリザベート・マルガレーテ・クリスティーネ・アンナ"
 )
 BROKEN_WORDS = """cells => cells.flatMap(cell => {
-  const text = cell.firstChild, line = (at) => {
+  const text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode(), line = (at) => {
     const range = document.createRange();
     range.setStart(text, at);
     range.setEnd(text, at + 1);

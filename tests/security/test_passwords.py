@@ -24,7 +24,7 @@ from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.testing import MemoryMailer, fast_hasher, link_in
-from tests.kit import PASSWORD, WRONG, SpyHasher, events, middleware, person
+from tests.kit import PASSWORD, WRONG, SpyHasher, browser, events, middleware, person
 from tests.security.tools import ask, login, signed_in, who
 
 
@@ -193,7 +193,6 @@ def test_pw4_pw5_the_door_takes_it_as_it_was_typed(chosen):
         chosen.strip(),
         chosen.lower(),
         chosen.swapcase(),
-        chosen + " ",
         chosen[:-1] + "x",
     } - {chosen}:
         assert login(auth, password=other).status == 401
@@ -201,6 +200,55 @@ def test_pw4_pw5_the_door_takes_it_as_it_was_typed(chosen):
     assert login(auth, password=chosen).status == 303
     data = {"email": "tanaka@example.com", "password": chosen}
     assert ask(auth, "POST", "/-/auth/login", data=data).status == 200
+
+
+@pytest.mark.parametrize("typed", [f"{PASSWORD} ", f"\t{PASSWORD}\r\n", f"\u3000{PASSWORD}", f"\u00a0{PASSWORD}\n"])
+def test_pw18_what_came_along_with_a_copied_password_is_left_out_at_every_door(typed):
+    auth = middleware()
+    user = person(auth)
+    page = browser(auth)
+    form = page.get("/-/auth/login").forms["login"]
+    form["email"], form["password"] = user.email, typed
+    assert form.submit().status_int == 303
+    confirm = page.get("/-/auth/account/confirm").forms["account-confirm"]
+    confirm["password"] = typed
+    assert confirm.submit().status_int == 303
+    assert login(auth, password=typed.replace("umi", "yama")).status == 401
+
+
+@pytest.mark.parametrize("chosen", [" Kq7!vbX2 wpzmth", "Kq7!vbX2 wpzmth\u3000"])
+def test_pw18_blanks_of_the_password_itself_stay_when_its_hash_is_renewed(chosen):
+    auth = middleware(hasher=fast_hasher())
+    user = person(auth, password=chosen)
+    stored = argon2.PasswordHasher(time_cost=2, memory_cost=8, parallelism=1).hash(chosen)
+    auth._services.users.set_password_hash(user.id, stored, expected=auth._services.users.get(user.id).password_hash)
+    assert login(auth, password=chosen).status == 303
+    assert auth._services.users.get(user.id).password_hash != stored
+    assert login(auth, password=chosen).status == 303
+    assert login(auth, password=chosen.strip()).status == 401
+
+
+def test_pw18_a_renewed_hash_is_that_of_the_password_without_what_came_along():
+    auth = middleware(hasher=fast_hasher())
+    user = person(auth)
+    stored = argon2.PasswordHasher(time_cost=2, memory_cost=8, parallelism=1).hash(PASSWORD)
+    auth._services.users.set_password_hash(user.id, stored, expected=auth._services.users.get(user.id).password_hash)
+    assert login(auth, password=f"{PASSWORD}\n").status == 303
+    assert auth._services.users.get(user.id).password_hash != stored
+    assert login(auth, password=PASSWORD).status == 303
+
+
+def test_pw18_a_second_spelling_is_one_attempt_and_costs_the_same_for_every_address():
+    auth = middleware()
+    person(auth)
+    calls = []
+    verify = auth._services.hashing.verify
+    auth._services.hashing.verify = lambda stored, typed: calls.append(stored is None) or verify(stored, typed)
+    for email in ("tanaka@example.com", "nobody@example.com"):
+        answers = [login(auth, email=email, password=f"{WRONG} ").status for _ in range(6)]
+        assert answers == [401] * 5 + [429]
+    assert len(calls) == 20
+    assert calls.count(True) == 10
 
 
 def test_pw5_composed_and_decomposed_are_one_and_compatibility_forms_are_not():

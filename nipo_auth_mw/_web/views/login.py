@@ -134,7 +134,5 @@ def _hint(password: str) -> str:
     """The hint for a keyboard in a wrong state. It depends on the text alone, not on whether the password is right."""
     if _FULL_WIDTH.search(password):
         return "hint.had_full_width"
-    if password != password.strip():
-        return "hint.had_blanks"
     letters = [character for character in password if character.isalpha()]
     return "hint.had_caps_lock" if len(letters) > 2 and all(character.isupper() for character in letters) else ""
