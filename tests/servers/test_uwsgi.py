@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,8 +36,9 @@ def uwsgi(tmp_path):
         environ = {**os.environ, **settings, "SERVED_FOLDER": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
         # The account is made first, so that workers need not agree on who makes it.
         subprocess.run([sys.executable, "-c", "import tests.servers.served"], env=environ, check=True, timeout=60)
-        port = free_port()
+        port, start.stats = free_port(), tmp_path / "stats"
         command = [program, "--http-socket", f"127.0.0.1:{port}", "--master", "--die-on-term", "--disable-logging"]
+        command += ["--stats", str(start.stats)]
         server = subprocess.Popen(
             [*command, "--module", "tests.servers.served:app", *options],
             env=environ,
@@ -46,7 +50,16 @@ def uwsgi(tmp_path):
         wait_for(port, server)
         return f"http://127.0.0.1:{port}"
 
+    def is_busy():
+        with socket.socket(socket.AF_UNIX) as stats:
+            stats.connect(str(start.stats))
+            told = json.load(stats.makefile())
+        return any(core["in_request"] for worker in told["workers"] for core in worker["cores"])
+
     def stop():
+        """End the server between two requests: a worker that is answering one leaves without Python's `atexit`."""
+        while is_busy():
+            time.sleep(0.02)
         started[-1].terminate()
         return started[-1].communicate(timeout=60)[1].decode()
 
