@@ -71,7 +71,7 @@ def create_many(
     """
     if refused := _unfit(services, rows, role):
         return refused
-    stopped = False
+    stopped, seen = False, set[str]()
 
     def line_of(row: AccountRow) -> Line:
         nonlocal stopped
@@ -84,7 +84,8 @@ def create_many(
         return made
 
     def fits(row: AccountRow) -> bool:
-        return not stopped and not code_of(services, row, role, set())
+        # An address that is twice in the list would be refused among the others, and their quotas be spent twice.
+        return not stopped and not code_of(services, row, role, seen)
 
     return list(create_each(services, rows, line_of, fits, hashes=not invite))
 

@@ -237,6 +237,12 @@ class _Client:
         library: Any = super()
         return _Utf8(library.auth_plain(challenge))
 
+    def auth_cram_md5(self, challenge: Any = None) -> str | None:
+        """The answer of AUTH CRAM-MD5; None before the challenge."""
+        library: Any = super()
+        answer = library.auth_cram_md5(challenge)
+        return None if answer is None else _Utf8(answer)
+
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         library: Any = super()
         connection: socket.socket = library._get_socket(host, port, timeout)

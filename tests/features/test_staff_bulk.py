@@ -17,12 +17,14 @@ from webtest import TestApp, Upload
 
 from nipo_auth_mw._audit.csv_cells import harmless, plain
 from nipo_auth_mw._flows import staff_xlsx
+from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.staff_actor import Actor
-from nipo_auth_mw._flows.staff_bulk import Line, create, create_each
+from nipo_auth_mw._flows.staff_bulk import Line, create, create_each, create_many
 from nipo_auth_mw._flows.staff_rejections import PAGE_REASONS
 from nipo_auth_mw._flows.staff_rows import AccountRow
 from nipo_auth_mw._web.body import MOST_UPLOAD
 from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer
 from tests.kit import browser, events, middleware, person, sign_in
@@ -537,6 +539,18 @@ def test_iv4_a_row_that_is_refused_among_others_leaves_each_of_them_whole(
         email = f"{name}@example.net"
         assert sorted(event.event for event in events(auth) if event.email == email) == ["account_created", "invited"]
         assert [message.to for message in mailer.outbox].count(email) == 1
+
+
+def test_an_address_that_is_twice_in_a_list_spends_no_quota_of_the_others_twice(auth: Any) -> None:
+    services = auth._services
+    facts = {"role": "staff", "invite": True, "must_change": False, "password_for": str}
+    lines = create_many(
+        services, rows_of("aoki", "baba", "aoki"), actor=Actor("an admin", Client("192.0.2.1")), **facts
+    )
+    assert not isinstance(lines, Refused)
+    assert [line.code for line in lines] == ["", "", "email_taken"]
+    # Five invitations of one address an hour: one is spent.
+    assert services.quotas.allow_mails("address baba@example.net", "invitation of", 4, an_hour=5)
 
 
 def test_iv4_of_rows_that_are_written_together_an_outage_leaves_none(

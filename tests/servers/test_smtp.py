@@ -6,6 +6,7 @@ import datetime
 import email
 import email.policy
 import errno
+import hmac
 import itertools
 import re
 import smtplib
@@ -22,7 +23,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
 from nipo_auth_mw.errors import ConfigError, MailerError
-from nipo_auth_mw.mailers import SMTPMailer
+from nipo_auth_mw.mailers import SMTPMailer, _smtp
 from nipo_auth_mw.models import Message
 from nipo_auth_mw.testing import link_in
 from tests.kit import browser, middleware, person
@@ -195,6 +196,15 @@ def test_a_user_and_a_password_may_hold_any_character(serve, mechanism):
     mailer_for(inbox, user=login).send(Message("a@example.com", "x", "y"))
     assert logins == [(mechanism, "山田", "paßwört")]
     assert len(inbox.envelopes) == 1
+
+
+def test_a_user_of_any_characters_answers_the_challenge_of_cram_md5(serve):
+    # smtplib takes CRAM-MD5 first. aiosmtpd does not offer it.
+    client = _smtp._SMTP()
+    client.user, client.password = mailer_for(serve(), user="%E5%B1%B1%E7%94%B0:pa%C3%9Fw%C3%B6rt@")._login
+    digest = hmac.digest("paßwört".encode(), b"<1@host>", "md5").hex()
+    assert client.auth_cram_md5(b"<1@host>").encode("ascii") == f"山田 {digest}".encode()
+    assert client.auth_cram_md5() is None
 
 
 def test_ru4_a_server_without_a_login_by_password_is_told_as_that(serve):
