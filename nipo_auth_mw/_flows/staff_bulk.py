@@ -105,7 +105,7 @@ def create_each(
     passwords holds up the other writers of the store. Raises `StoreUnavailable`: then the rows of the last outcomes,
     and all before them, are stored.
     """
-    together = not hashes and services.log.covers(services.users, services.audit)
+    together = not hashes and services.log.covers(services.users, services.account_states, services.audit)
     batch: list[AccountRow] = []
     for row in rows:
         fit = fits(row) and together

@@ -237,7 +237,7 @@ class _Client:
         library: Any = super()
         return _Utf8(library.auth_plain(challenge))
 
-    def auth_cram_md5(self, challenge: Any = None) -> str | None:
+    def auth_cram_md5(self, challenge: Any = None) -> Any:
         """The answer of AUTH CRAM-MD5; None before the challenge."""
         library: Any = super()
         answer = library.auth_cram_md5(challenge)

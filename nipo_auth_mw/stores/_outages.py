@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from typing import Any
 
 import sqlalchemy as sa
 
-from nipo_auth_mw._runtime.failures import file_limit
+from nipo_auth_mw._runtime.failures import file_limit, unreached
 from nipo_auth_mw.errors import DatabaseUnavailable, StoreUnavailable
 
 _CONTENTION = {
@@ -157,7 +156,10 @@ def reason_of(problem: BaseException) -> str:
     """The class and the code of an error, with a hint; nothing of the driver's text."""
     cause = _cause(problem)
     if isinstance(cause, OSError):
-        return f"{type(cause).__name__}: {os.strerror(cause.errno or errno.EIO)}: a file or a server that opening needs"
+        # A name that is not resolved has a number of its own kind, and a time-out may have none.
+        number = cause.errno or 0
+        why = f"{type(cause).__name__}: {os.strerror(number)}" if number > 0 else unreached(cause)
+        return f"{why}: a file or a server that opening needs"
     name, code = type(cause).__name__, code_of(problem)
     if code in _UNOPENED and (limit := file_limit()):
         hint = limit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 
 import pytest
@@ -163,10 +164,19 @@ def test_ru4_a_connection_that_cannot_be_made_is_an_outage_with_its_reason_whate
     needed("psycopg")
     needed("pymysql")
 
-    def token():
-        raise LookupError(SECRET)
+    def token(problem=LookupError):
+        raise problem(SECRET)
+
+    def unknown_host():
+        raise socket.gaierror(socket.EAI_NONAME, SECRET)
 
     refused = {
+        SQLStore(
+            sa.create_engine("postgresql+psycopg://db.example.com/b", creator=unknown_host)
+        ): "host name is unknown",
+        SQLStore(
+            sa.create_engine("postgresql+psycopg://db.example.com/c", creator=lambda: token(TimeoutError))
+        ): r"\(TimeoutError: a file",
         SQLStore(sa.create_engine("postgresql+psycopg://db.example.com/a", creator=token)): "LookupError: the function",
         SQLStore("mariadb://db.example.com/a?ssl_ca=/no/such.pem"): "FileNotFoundError: No such file",
     }
