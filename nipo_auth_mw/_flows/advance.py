@@ -107,7 +107,7 @@ def _open(services: Services, proofs: Proofs) -> SignedIn:
     unknown = services.known_devices.is_new_client(attempt.client, account, state)
     unknown = unknown and not services.known_devices.seen_before(proofs.device_cookie, account)
     # An attacker can vary the User-Agent, so the mails are limited. The audit log records every new device.
-    tells = unknown and services.quotas.allow_notification_to(account.id, "new device", an_hour=10, spaced=False)
+    tells = unknown and services.quotas.allow_about(account.id, "new device", an_hour=10, spaced=False)
 
     # A server of counters is asked after the transaction: a slow one must not hold up the other writers of the store.
     settles_inside = services.lockout.in_store

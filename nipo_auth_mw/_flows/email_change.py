@@ -83,7 +83,7 @@ def request_change(
     if isinstance(checked, Refused):
         return checked
     attempt, account = checked
-    if not services.quotas.allow_notification_to(account.id, "email change", an_hour=5):
+    if not services.quotas.allow_about(account.id, "email change", an_hour=5):
         return Refused("too_many_mails", 60)
     now, (nonce, key) = time.time(), services.cancel_links.prepare()
     lasts = EMAIL_LASTS + CANCEL_LASTS

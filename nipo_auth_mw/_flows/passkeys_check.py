@@ -167,7 +167,7 @@ def _refuse_copy(services: Services, found: _Found, client: Client) -> Refused:
     account = found.account
     with services.log.transaction() as record:
         record(PASSKEY_REFUSED, subject=account, client=client, reason=COUNTER)
-        if services.quotas.allow_notification_to(account.id, "passkey mail", an_hour=1, spaced=False):
+        if services.quotas.allow_about(account.id, "passkey mail", an_hour=1, spaced=False):
             services.notifications.passkey_copied(account, found.state, client, name=found.factor.name)
     return refused
 

@@ -114,9 +114,7 @@ def _may_change(services: Services, account: Account, state: AccountState) -> bo
     so an attacker who knows the password cannot keep the owner of the mailbox from setting another.
     """
     required = PASSWORD_CHANGE.is_pending(account, state, services.config)
-    return required or services.quotas.allow_notification_to(
-        account.id, "password changed", an_hour=_AN_HOUR, spaced=False
-    )
+    return required or services.quotas.allow_about(account.id, "password changed", an_hour=_AN_HOUR, spaced=False)
 
 
 def _set(

@@ -257,7 +257,7 @@ def answer_lock(services: Services, begun: QueuedMail) -> None:
             return
         seconds = int(begun.facts.get("seconds", 0))
         # A lock for good comes once, and soon after one that ended: the mail about that keeps this one back no hour.
-        if services.quotas.allow_notification_to(account.id, "lock mail" if seconds else "last lock mail", an_hour=1):
+        if services.quotas.allow_about(account.id, "lock mail" if seconds else "last lock mail", an_hour=1):
             services.notifications.locked(account, state, client_of(begun), seconds=seconds)
 
 

@@ -65,7 +65,7 @@ def answer_request(services: Services, request: QueuedMail) -> None:
 def _may_mail(services: Services, account: Account, state: AccountState, request: QueuedMail) -> bool:
     """Apply the quota. Another try after an outage has used up its minute already."""
     quota, spaced = f"reset {state.revocation_counter}", request.tries == 1
-    return services.quotas.allow_notification_to(account.id, quota, an_hour=5, spaced=spaced)
+    return services.quotas.allow_about(account.id, quota, an_hour=5, spaced=spaced)
 
 
 def find_reset(services: Services, token: str, *, client: Client) -> Account | None:

@@ -37,7 +37,7 @@ def change_profile(
     if account is None:
         return SESSION_ENDED
     elsewhere = "notify_email" in changes
-    if elsewhere and not services.quotas.allow_notification_to(account.id, "notify email", an_hour=5):
+    if elsewhere and not services.quotas.allow_about(account.id, "notify email", an_hour=5):
         return Refused("too_many_mails", 60)
     if elsewhere and not allow_notify_email_mails(services, account.id, account.email, before.notify_email, notify):
         return TOO_MANY_CHANGES

@@ -69,7 +69,7 @@ def account_to_change(services: Services, session: ActiveSession) -> Account | R
     account = services.sessions.owner(session.stored)
     if account is None:
         return SESSION_ENDED
-    allowed = services.quotas.allow_notification_to(account.id, "second step", an_hour=_AN_HOUR, spaced=False)
+    allowed = services.quotas.allow_about(account.id, "second step", an_hour=_AN_HOUR, spaced=False)
     return account if allowed else TOO_MANY_CHANGES
 
 

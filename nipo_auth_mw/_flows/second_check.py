@@ -214,7 +214,7 @@ def _tell_of_lock(services: Services, attempt: SecondAttempt, lock: Locked) -> N
     where, seconds = "device" if attempt.device else "account", lock.retry_after or 0
     with services.log.transaction() as record:
         record(SECOND_LOCKED, subject=attempt.account, client=attempt.client, seconds=seconds, of=where)
-        if services.quotas.allow_notification_to(attempt.account.id, "second lock mail", an_hour=1, spaced=False):
+        if services.quotas.allow_about(attempt.account.id, "second lock mail", an_hour=1, spaced=False):
             services.notifications.second_locked(attempt.account, attempt.state, attempt.client, seconds=seconds)
 
 

@@ -271,7 +271,7 @@ def unlock(services: Services, user_id: str, *, actor: Actor) -> Refused | None:
     """
     still_allowed(services, actor)
     account = account_with(services, user_id, actor)
-    quota = services.quotas.allow_notification_to
+    quota = services.quotas.allow_about
     if actor.client is not None and not quota(account.id, "unlock", an_hour=_UNLOCKS_OF, spaced=False):
         return TOO_MANY_UNLOCKS
     state = services.account_states.account_state(user_id)

@@ -34,8 +34,8 @@ class Quotas:
         with outages():
             return self._counters.incr(f"{key or 'c:unknown'}:{what}", _MINUTE) == 1
 
-    def allow_notification_to(self, user_id: str, what: str, *, an_hour: int, spaced: bool = True) -> bool:
-        """Whether a mail that this account's user causes may be sent now.
+    def allow_about(self, user_id: str, what: str, *, an_hour: int, spaced: bool = True) -> bool:
+        """Whether a mail that this account's user causes may be sent now, or its locks be lifted.
 
         At most `an_hour` in any hour and, if `spaced`, one a minute. The quota belongs to the account, because its user
         can change the address: otherwise one account could flood any number of other people's mailboxes.

@@ -9,12 +9,11 @@ attacker chooses their order (CVE-2023-23934; RFC 6265bis, section 8.6).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from werkzeug.http import dump_cookie
 
-from nipo_auth_mw._web.server_headers import RAW, SCOPE
+from nipo_auth_mw._web.server_headers import replace_copies
 
 STEM = "nipo_"
 """Each cookie's name holds it."""
@@ -76,18 +75,8 @@ def take_out(environ: dict[str, Any], cookie: Cookie, *others: Cookie) -> str | 
         if not environ.keys().isdisjoint(_PARSED):
             for key in _PARSED:
                 environ.pop(key, None)
-        if isinstance(scope := environ.get(SCOPE), dict):
-            headers = _with_cookies(scope.get("headers", ()), (b"cookie", rest.encode("latin-1")))
-            environ[SCOPE] = {**scope, "headers": headers}
-        if RAW in environ:
-            environ[RAW] = tuple(_with_cookies(environ[RAW], ("Cookie", rest)))
+        replace_copies(environ, {"HTTP_COOKIE"}, *([("Cookie", rest)] if rest else []))
     return value
-
-
-def _with_cookies(headers: Iterable[tuple[Any, Any]], cookies: tuple[Any, Any]) -> list[tuple[Any, Any]]:
-    """The headers with this Cookie header in place of those that came, and with none if it is empty."""
-    others = [pair for pair in headers if pair[0].lower() != cookies[0].lower()]
-    return [*others, cookies] if cookies[1] else others
 
 
 class Cookie:

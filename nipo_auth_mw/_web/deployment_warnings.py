@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 from nipo_auth_mw._validation import header_key
@@ -15,7 +14,7 @@ _log = logging.getLogger("nipo_auth_mw")
 # A front end signs in for so many accounts; a user and their script for fewer.
 _MANY_ACCOUNTS = 10
 _MOST_CLIENTS = 100
-_LONGEST_SLIP = 6
+_MISSPELT = frozenset({"role", "roles", "rol", "roll"})
 _FORWARDING = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP", "Fastly-Client-IP")
 
 Environ = dict[str, Any]
@@ -76,7 +75,7 @@ class DeploymentWarnings:
         if "role" not in self._open:
             return
         for name in names:
-            if len(name) <= _LONGEST_SLIP and get_close_matches(name.casefold(), ["role"], cutoff=0.8):
+            if name.casefold() in _MISSPELT:
                 self._warn(
                     "role",
                     "a proxy asked %s/forward with the parameter %r and without role, so every user passes; the "

@@ -18,7 +18,7 @@ from nipo_auth_mw._flows.account import LastSignIn
 from nipo_auth_mw._pages.brand import initial_of
 from nipo_auth_mw._sessions.sessions import ActiveSession
 from nipo_auth_mw._validation import header_key
-from nipo_auth_mw._web.server_headers import leave_out
+from nipo_auth_mw._web.server_headers import replace_copies
 from nipo_auth_mw.config import AuthConfig
 from nipo_auth_mw.models import Session, User
 
@@ -85,7 +85,7 @@ class Identity:
         for key, _ in self._headers:
             environ.pop(key, None)
         if self._headers:
-            leave_out(environ, dict(self._headers))
+            replace_copies(environ, dict(self._headers))
         environ[USER] = environ[SESSION] = None
 
     def put(self, environ: Environ, session: ActiveSession) -> None:

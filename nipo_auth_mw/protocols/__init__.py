@@ -32,11 +32,11 @@ from nipo_auth_mw.protocols._hashers import LegacyHasher as LegacyHasher
 from nipo_auth_mw.protocols._hashers import PasswordHasher as PasswordHasher
 from nipo_auth_mw.protocols._key_rotation import RestampableSessions as RestampableSessions
 from nipo_auth_mw.protocols._outbox import OutboxStore as OutboxStore
-from nipo_auth_mw.protocols._reused_ids import HashWidth as HashWidth
-from nipo_auth_mw.protocols._reused_ids import ReusedIds as ReusedIds
 from nipo_auth_mw.protocols._staff_lists import JoinedStaffDirectory as JoinedStaffDirectory
 from nipo_auth_mw.protocols._usage import DayOfUse as DayOfUse
 from nipo_auth_mw.protocols._usage import UsageStore as UsageStore
+from nipo_auth_mw.protocols._user_tables import HashWidth as HashWidth
+from nipo_auth_mw.protocols._user_tables import ReusedIds as ReusedIds
 
 
 class Account(Protocol):

@@ -401,7 +401,7 @@ def test_ma5_mails_go_a_minute_apart_and_so_many_in_any_hour(clock):
     quotas = door()._services.quotas
 
     def may(user_id="1", what="reset"):
-        return quotas.allow_notification_to(user_id, what, an_hour=2)
+        return quotas.allow_about(user_id, what, an_hour=2)
 
     assert [may(), may()] == [True, False]
     assert may(what="lock mail")
@@ -483,18 +483,18 @@ def test_fa3_a_redis_that_is_not_there_is_an_outage_and_no_password_is_checked()
 
 def test_mails_that_an_account_causes_are_counted_for_it_alone(clock):
     quotas = door()._services.quotas
-    assert quotas.allow_notification_to("1", "notice", an_hour=3)
-    assert not quotas.allow_notification_to("1", "notice", an_hour=3), "one a minute"
-    assert quotas.allow_notification_to("2", "notice", an_hour=3)
-    assert quotas.allow_notification_to("1", "another", an_hour=3)
-    assert [quotas.allow_notification_to("1", "often", an_hour=3, spaced=False) for _ in range(4)] == [
+    assert quotas.allow_about("1", "notice", an_hour=3)
+    assert not quotas.allow_about("1", "notice", an_hour=3), "one a minute"
+    assert quotas.allow_about("2", "notice", an_hour=3)
+    assert quotas.allow_about("1", "another", an_hour=3)
+    assert [quotas.allow_about("1", "often", an_hour=3, spaced=False) for _ in range(4)] == [
         True,
         True,
         True,
         False,
     ]
     clock.shift(HOUR + SECOND)
-    assert quotas.allow_notification_to("1", "often", an_hour=3, spaced=False)
+    assert quotas.allow_about("1", "often", an_hour=3, spaced=False)
 
 
 def test_the_clock_is_the_one_of_the_counters_server_where_it_has_one():

@@ -244,7 +244,7 @@ def test_pw18_a_second_spelling_is_one_attempt_and_costs_the_same_for_every_addr
     calls = []
     verify = auth._services.hashing.verify
     auth._services.hashing.verify = lambda stored, typed: calls.append(stored is None) or verify(stored, typed)
-    for email in ("tanaka@example.com", "nobody@example.com"):
+    for email in ("tanaka@example.com", "unknown@example.com"):
         answers = [login(auth, email=email, password=f"{WRONG} ").status for _ in range(6)]
         assert answers == [401] * 5 + [429]
     assert len(calls) == 20

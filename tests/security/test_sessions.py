@@ -179,7 +179,7 @@ def test_se20_a_request_in_flight_changes_nothing_after_its_session_has_ended(en
         return True
 
     # Each of these requests asks for this after the look at its session.
-    monkeypatch.setattr(services.quotas, "allow_notification_to", meanwhile)
+    monkeypatch.setattr(services.quotas, "allow_about", meanwhile)
     assert ask(auth, "POST", f"/-/auth/{path}", form=form, cookie=taken).status == 401
     assert auth.accounts.get("1").notify_email is None
     assert (len(services.factors.of("1")), services.factors.codes_left("1"), mails(auth)) == (1, 0, [])
