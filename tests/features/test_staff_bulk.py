@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from webtest import TestApp, Upload
 
 from nipo_auth_mw._audit.csv_cells import harmless, plain
-from nipo_auth_mw._flows import staff_xlsx
+from nipo_auth_mw._flows import staff, staff_xlsx
 from nipo_auth_mw._flows.outcomes import Refused
 from nipo_auth_mw._flows.staff_actor import Actor
 from nipo_auth_mw._flows.staff_bulk import Line, create, create_each, create_many
 from nipo_auth_mw._flows.staff_rejections import PAGE_REASONS
 from nipo_auth_mw._flows.staff_rows import AccountRow
 from nipo_auth_mw._web.body import MOST_UPLOAD
-from nipo_auth_mw.errors import StoreUnavailable
+from nipo_auth_mw.errors import EmailTaken, StoreUnavailable
 from nipo_auth_mw.models import Client
 from nipo_auth_mw.stores import MemoryStore, SQLStore
 from nipo_auth_mw.testing import MemoryMailer
@@ -539,6 +539,22 @@ def test_iv4_a_row_that_is_refused_among_others_leaves_each_of_them_whole(
         email = f"{name}@example.net"
         assert sorted(event.event for event in events(auth) if event.email == email) == ["account_created", "invited"]
         assert [message.to for message in mailer.outbox].count(email) == 1
+
+
+def test_iv4_a_row_that_is_refused_half_way_leaves_nothing_and_the_others_whole(
+    auth: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = staff.change_account_state
+
+    def refuses_one(services: Any, user_id: str, **values: Any) -> Any:
+        if services.users.get(user_id).email == "baba@example.net":
+            raise EmailTaken
+        return change(services, user_id, **values)
+
+    monkeypatch.setattr(staff, "change_account_state", refuses_one)
+    assert [line.code for line in invited_from(auth, rows_of("aoki", "baba", "chiba"))] == ["", "email_taken", ""]
+    found = [auth.accounts.find(f"{name}@example.net") is not None for name in ("aoki", "baba", "chiba")]
+    assert found == [True, False, True]
 
 
 def test_an_address_that_is_twice_in_a_list_spends_no_quota_of_the_others_twice(auth: Any) -> None:
